@@ -1,0 +1,90 @@
+# The commands of this tree; `make help` lists them. Meson and Ninja do the work, in build/.
+
+PREFIX       ?= /usr/local
+BUILD        ?= build
+FUZZ_SECONDS ?= $(if $(MINUTES),$(shell expr $(MINUTES) \* 60),30)
+# Warnings end a build where nobody reads them.
+WERROR       ?= $(if $(CI),true,false)
+
+ASAN := $(BUILD)/asan
+FUZZ := $(BUILD)/fuzz
+
+.PHONY: help build demo check fuzz install clean format tidy build-deps test-deps peers
+.DEFAULT_GOAL := build
+
+help:
+	@echo 'make            build roam into $(BUILD)/'
+	@echo 'make demo       watch a connection survive a change of address'
+	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
+	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
+	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
+	@echo 'make format     run clang-format over src, include, tests, examples'
+	@echo 'make tidy       run clang-tidy over src'
+	@echo 'make clean      remove $(BUILD)/'
+
+build-deps:
+	@tools/install-deps build
+
+test-deps:
+	@tools/install-deps test
+
+# Peers from the npm registry. Without the network everything else can still be tested, and the interop tests say
+# themselves what they miss.
+peers: test-deps
+	@[ ! -x tests/interop/install ] || ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop tests/interop/install || \
+		echo 'the peers from the npm registry could not be installed' >&2
+
+# Three ways of building the same sources. A build directory is configured once; Ninja looks after later changes.
+
+$(BUILD)/build.ninja: | build-deps
+	meson setup $(BUILD) --buildtype=debugoptimized --prefix=$(PREFIX) -Dwerror=$(WERROR)
+
+# What was built before the test packages were there has to look for them once more.
+$(BUILD)/.tested: | test-deps $(BUILD)/build.ninja
+	meson setup --reconfigure $(BUILD) -Dtests=enabled -Dwerror=$(WERROR)
+	@touch $@
+
+# The other compiler, so that both read every line.
+$(ASAN)/build.ninja: | test-deps
+	CC=clang meson setup $(ASAN) --buildtype=debugoptimized -Db_sanitize=address,undefined -Dtests=enabled \
+		-Dwerror=true
+
+$(FUZZ)/build.ninja: | test-deps
+	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Db_sanitize=address,undefined -Dfuzz=true
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+demo: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) roam
+	@$(BUILD)/roam demo
+
+# Both runs happen, whatever the first one says.
+check: peers $(BUILD)/.tested $(ASAN)/build.ninja
+	ninja -C $(BUILD)
+	ninja -C $(ASAN)
+	@status=0; export ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop; \
+	meson test -C $(BUILD) --no-rebuild --print-errorlogs || status=1; \
+	meson test -C $(ASAN) --no-rebuild --print-errorlogs || status=1; \
+	exit $$status
+
+fuzz: $(FUZZ)/build.ninja
+	@ninja -C $(FUZZ)
+	@tools/run-fuzzers $(FUZZ) $(FUZZ_SECONDS)
+
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)
+	meson install -C $(BUILD) --no-rebuild
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+
+clean:
+	rm -rf $(BUILD)
+
+format:
+	@command -v clang-format >/dev/null || { echo 'clang-format is missing: apt-get install clang-format'; exit 1; }
+	@find src include tests examples \( -name '*.c' -o -name '*.h' \) -print0 | xargs -0 clang-format -i
+
+tidy: $(BUILD)/build.ninja
+	@command -v clang-tidy >/dev/null || { echo 'clang-tidy is missing: apt-get install clang-tidy'; exit 1; }
+	@find src -name '*.c' -print0 | xargs -0 -n 1 -P 2 clang-tidy --quiet -p $(BUILD)

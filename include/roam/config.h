@@ -1,0 +1,135 @@
+/*
+ * roam/config.h - what can be chosen. Each structure is filled with working defaults by its _init call, which also
+ * sets its size, so that a program built against an older header goes on working with a newer library.
+ */
+#ifndef ROAM_CONFIG_H
+#define ROAM_CONFIG_H
+
+#include <roam/error.h>
+#include <roam/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Credentials: who we are, and whom we trust ----------------------------------------------------------------
+ * Made once, shared by any number of connections (counted references: free them when you have handed them on). */
+
+/* SHA-256 over a certificate's SubjectPublicKeyInfo, RFC 7469 section 2.4: what a pin is. */
+#define ROAM_FINGERPRINT_BYTES 32
+
+/* Returns new credentials that trust the system's certificate authorities and hold no certificate; NULL without
+ * memory. */
+ROAM_API roam_credentials *roam_credentials_new(void);
+
+/* Releases one reference. NULL is allowed. */
+ROAM_API void roam_credentials_free(roam_credentials *credentials);
+
+/* Loads a PEM certificate chain, leaf first, and its private key. ROAM_ERR_CREDENTIALS where a file is missing,
+ * is not PEM, or the two do not belong together. */
+ROAM_API roam_result roam_credentials_load(roam_credentials *credentials, const char *chain_file, const char *key_file);
+
+/* Makes a new P-256 key and a self-signed certificate for the names (DNS names or IP addresses, NULL-terminated list),
+ * valid for 13 months from now. Peers know it by its fingerprint. */
+ROAM_API roam_result roam_credentials_generate(roam_credentials *credentials, const char *const *names);
+
+/* The fingerprint of our own certificate. ROAM_ERR_CREDENTIALS where there is none. */
+ROAM_API roam_result roam_credentials_fingerprint(const roam_credentials *credentials,
+                                                  uint8_t ret[ROAM_FINGERPRINT_BYTES]);
+
+/* Whom to trust: the authorities of a PEM file instead of the system's; or whoever holds the key with this
+ * fingerprint, whatever else its certificate says (may be called more than once); or anyone at all, which protects
+ * against nobody and is for tests. */
+ROAM_API roam_result roam_credentials_trust_file(roam_credentials *credentials, const char *ca_file);
+ROAM_API roam_result roam_credentials_trust_pin(roam_credentials *credentials,
+                                                const uint8_t fingerprint[ROAM_FINGERPRINT_BYTES]);
+ROAM_API void roam_credentials_trust_anyone(roam_credentials *credentials);
+
+/* A server that asks clients for a certificate and refuses those without a trusted one. */
+ROAM_API void roam_credentials_require_client(roam_credentials *credentials);
+
+/* ---- A connection ---------------------------------------------------------------------------------------------- */
+
+enum roam_cipher { ROAM_AES_128_GCM = 1, ROAM_AES_256_GCM = 2, ROAM_CHACHA20_POLY1305 = 4 };
+enum roam_congestion { ROAM_CONGESTION_CUBIC = 0, ROAM_CONGESTION_NEWRENO = 1 };
+
+typedef struct roam_config {
+    size_t size;                   /* set by roam_config_init */
+    roam_credentials *credentials; /* a server needs a certificate; a client's NULL trusts the system's authorities */
+    const char *const *alpn;       /* protocols in order of preference, NULL-terminated; at least one (RFC 9001 section 8.1) */
+    const char *server_name;       /* name to ask for and to verify; NULL: the host given to roam_connect */
+    unsigned ciphers;              /* enum roam_cipher, or-ed; 0: all, AES-128-GCM first */
+
+    /* Transport parameters that we send, RFC 9000 section 18.2. */
+    roam_time max_idle_timeout;              /* 0: none from our side; default 30 s */
+    uint64_t initial_max_data;               /* octets on all streams; default 16 MiB */
+    uint64_t initial_max_stream_data;        /* octets on each stream of any kind; default 6 MiB */
+    uint64_t initial_max_streams_bidi;       /* streams that the peer may open; default 100 */
+    uint64_t initial_max_streams_uni;        /* default 100 */
+    uint64_t active_connection_id_limit;     /* CIDs of the peer's that we hold, 2..16; default 8 */
+    roam_time max_ack_delay;                 /* default 25 ms; below 2^14 ms */
+    uint64_t max_udp_payload;                /* largest datagram that we take; 1200..65527, default 65527 */
+    bool disable_active_migration;           /* default false; NAT rebinding is survived all the same */
+    roam_address preferred_ipv4;             /* a server's preferred address, RFC 9000 section 9.6; unset: none */
+    roam_address preferred_ipv6;
+
+    /* How we send. */
+    enum roam_congestion congestion;
+    uint64_t initial_window_packets;  /* default 10, RFC 9002 section 7.2 */
+    roam_time initial_rtt;            /* default 333 ms, RFC 9002 section 6.2.2 */
+    uint64_t datagram_bytes;          /* size of full datagrams before any discovery; default 1200, RFC 9000 section 14 */
+    bool ecn;                         /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
+    size_t stream_buffer_bytes;       /* octets that roam_stream_write takes ahead of the network, per stream; default 1 MiB */
+
+    /* How long we hold on. */
+    roam_time keep_alive;             /* PING after so long in silence; 0: never, the default */
+    roam_time handshake_timeout;      /* default 10 s */
+
+    /* Migration. */
+    uint32_t max_paths;               /* paths kept at once, 2..16; default 4 */
+
+    const uint8_t *token;             /* a client's NEW_TOKEN token for this server, copied; NULL: none */
+    size_t token_bytes;
+    const roam_address *remote;       /* roam_connect: where to, instead of resolving the host; NULL: resolve */
+    const roam_address *local;        /* roam_connect: where from; NULL: the endpoint's socket for that family */
+    void *user;                       /* handed to roam_conn_user */
+} roam_config;
+
+ROAM_API void roam_config_init(roam_config *ret);
+
+/* ---- An endpoint ----------------------------------------------------------------------------------------------- */
+
+/* When a server makes a client prove its address before it keeps any state for it, RFC 9000 section 8.1.2. */
+enum roam_retry_policy {
+    ROAM_RETRY_NEVER = 0,
+    ROAM_RETRY_WHEN_BUSY = 1, /* above retry_half_open half-open handshakes; the default */
+    ROAM_RETRY_ALWAYS = 2,
+};
+
+#define ROAM_STATIC_KEY_BYTES 32
+
+typedef struct roam_endpoint_config {
+    size_t size;                /* set by roam_endpoint_config_init */
+    roam_allocator allocator;   /* reallocate NULL: roam_allocator_default */
+    roam_rng rng;               /* fill NULL: roam_rng_default */
+    const roam_config *accept;  /* how incoming connections are configured, copied; NULL: none are accepted */
+    uint8_t cid_bytes;          /* length of the CIDs that we issue: 0 or 4..20, default 8 (64 bits) */
+    bool static_key_set;        /* false: a random static key, so that resets and tokens end with this endpoint */
+    uint8_t static_key[ROAM_STATIC_KEY_BYTES]; /* from it come reset tokens and token keys, RFC 9000 section 10.3.2 */
+    enum roam_retry_policy retry;
+    uint32_t retry_half_open;   /* default 1,000 */
+    uint32_t max_connections;   /* default 1,000,000 */
+    uint32_t resets_per_second; /* Stateless Resets and Version Negotiations sent; default 1,000 */
+    roam_time retry_token_lifetime; /* default 10 s */
+    roam_time new_token_lifetime;   /* default 24 h */
+    uint32_t max_events;        /* events waiting to be polled beyond which path and CID events are dropped; default 65,536 */
+    uint32_t force_version;     /* a client's first version, to provoke Version Negotiation; 0: version 1 */
+} roam_endpoint_config;
+
+ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * roam/roam.h - QUIC version 1 (RFC 9000, 9001, 9002) for programs whose network changes under them.
+ *
+ * The concept. A connection is its connection IDs, not its addresses. An endpoint keeps a table,
+ *
+ *     Connection ID     Client address        State
+ *     1f8a03c47e55d902  192.168.1.10:50000    established
+ *
+ * and when a packet with a CID of that table comes from somewhere else and proves authentic, the row moves, the new
+ * address is validated (RFC 9000 section 9), and the streams go on where they were. No setting turns that on.
+ *
+ * The machine. An endpoint does no I/O, reads no clock and starts no thread: five verbs turn it. Give it the datagrams
+ * that came (receive), ask for those to send (transmit), ask when it wants to be called again (deadline) and call it
+ * then (expire), and take what happened (poll). <roam/io.h> turns the five verbs on real sockets. An endpoint and all
+ * that belongs to it is used by one thread at a time.
+ */
+#ifndef ROAM_ROAM_H
+#define ROAM_ROAM_H
+
+#include <roam/config.h>
+#include <roam/error.h>
+#include <roam/event.h>
+#include <roam/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "0.1.0" */
+ROAM_API const char *roam_version(void);
+
+/* ---- Endpoint -------------------------------------------------------------------------------------------------- */
+
+/* Makes an endpoint, client and server in one. The configuration is copied. `now` is the first time that it hears of.
+ * On failure returns NULL and says why in *ret_result (may be NULL): ROAM_ERR_CONFIG, ROAM_ERR_MEMORY,
+ * ROAM_ERR_CREDENTIALS. */
+ROAM_API roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time now, roam_result *ret_result);
+
+/* Frees the endpoint with all its connections and streams, sending nothing. NULL is allowed. */
+ROAM_API void roam_endpoint_free(roam_endpoint *endpoint);
+
+/* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept. */
+ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
+
+/* Fills at most n datagrams to be sent now and returns how many: call again until it returns 0. Each ret[i] brings data
+ * and capacity (at least 1,500 octets; up to 65,507 lets several packets of one path stand in one, segment_bytes
+ * apart). A datagram whose `local` has IP 0 may leave from any socket of that port. */
+ROAM_API size_t roam_endpoint_transmit(roam_endpoint *endpoint, roam_time now, roam_datagram *ret, size_t n);
+
+/* The time at which roam_endpoint_expire must be called, ROAM_TIME_NEVER for never. May be in the past. */
+ROAM_API roam_time roam_endpoint_deadline(const roam_endpoint *endpoint);
+
+/* Does what has come due by `now`. Early calls are harmless. */
+ROAM_API void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now);
+
+/* Takes the oldest event. Returns false, *ret untouched, where none waits. */
+ROAM_API bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret);
+
+/* Counters since the endpoint was made. */
+typedef struct roam_endpoint_stats {
+    uint64_t datagrams_received, datagrams_sent;
+    uint64_t bytes_received, bytes_sent;      /* UDP payload octets */
+    uint64_t packets_received, packets_sent;  /* QUIC packets that were authentic / sealed */
+    uint64_t connections_accepted, connections_opened, connections_closed;
+    uint64_t handshakes_completed;
+    uint64_t retries_sent, version_negotiations_sent, stateless_resets_sent;
+    uint64_t moves;                           /* rows moved to another address, reverts included */
+    uint64_t paths_validated, paths_failed;
+    uint64_t drops[ROAM_DROPS];               /* by roam_drop */
+} roam_endpoint_stats;
+
+ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);
+
+/* ---- The table ------------------------------------------------------------------------------------------------- */
+
+enum roam_conn_state {
+    ROAM_CONN_RESOLVING,   /* waits for roam_conn_resolved */
+    ROAM_CONN_HANDSHAKE,
+    ROAM_CONN_ESTABLISHED, /* handshake complete */
+    ROAM_CONN_CLOSING,     /* RFC 9000 section 10.2.1 */
+    ROAM_CONN_DRAINING,    /* RFC 9000 section 10.2.2 */
+    ROAM_CONN_CLOSED,      /* nothing is left but its error */
+};
+
+/* "established", ...: never NULL, static. */
+ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
+
+/* A row of the table: ConnectionID | ClientIP:Port | State | paths | moves | last move. */
+typedef struct roam_conn_info {
+    roam_conn *conn;
+    roam_cid cid;          /* the CID of ours that stood on the newest packet from the peer */
+    roam_address remote;   /* where its packets go now */
+    roam_address local;
+    enum roam_conn_state state;
+    bool is_server;
+    bool address_validated; /* false: `remote` is a claim that nobody has proven yet */
+    uint32_t paths;        /* paths known at the moment */
+    uint64_t moves;        /* how often the row has moved */
+    roam_time last_move;   /* when, 0 for never */
+    roam_time created;
+} roam_conn_info;
+
+/* Writes up to n rows, the oldest connection first, and returns how many connections there are. */
+ROAM_API size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *ret, size_t n);
+
+/* ---- Connection ------------------------------------------------------------------------------------------------ */
+
+/* Opens a connection to host:port. host is an address ("203.0.113.5", "2001:db8::1") or a name, which is resolved through
+ * ROAM_EVENT_RESOLVE unless config->remote says where to go. The server must prove that it is `host` (or
+ * config->server_name). The configuration is copied; NULL credentials trust the system's authorities. On failure returns
+ * NULL and says why in *ret_result (may be NULL). The first packets come out of the next roam_endpoint_transmit. */
+ROAM_API roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config,
+                                 roam_time now, roam_result *ret_result);
+
+/* The host's name, for ROAM_EVENT_RESOLVE, and its port. */
+ROAM_API const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port);
+
+/* Answers ROAM_EVENT_RESOLVE: n addresses in order of preference (the port is filled in from roam_connect); n 0 says that
+ * there are none and ends the connection with ROAM_CLOSE_RESOLUTION. */
+ROAM_API void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n);
+
+/* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000 section
+ * 10.2. Data that was not acknowledged is lost. ROAM_EVENT_CLOSED follows when the closing period is over. */
+ROAM_API void roam_conn_close(roam_conn *conn, roam_time now, uint64_t code, const char *reason);
+
+/* Gives the handle back. A connection that still lives is closed first, and forgotten when it has drained. All its
+ * streams are freed. NULL is allowed. */
+ROAM_API void roam_conn_free(roam_conn *conn, roam_time now);
+
+/* What roam_config.user was, or what was set since. */
+ROAM_API void *roam_conn_user(const roam_conn *conn);
+ROAM_API void roam_conn_set_user(roam_conn *conn, void *user);
+
+ROAM_API bool roam_conn_is_server(const roam_conn *conn);
+ROAM_API enum roam_conn_state roam_conn_state(const roam_conn *conn);
+
+/* True from handshake confirmation on (RFC 9001 section 4.1.2): only then may it migrate. */
+ROAM_API bool roam_conn_is_confirmed(const roam_conn *conn);
+
+/* Why it ended; cause ROAM_CLOSE_NONE while it lives. Valid until roam_conn_free. */
+ROAM_API const roam_error *roam_conn_error(const roam_conn *conn);
+
+/* The negotiated application protocol, NUL-terminated; "" before the handshake is complete. */
+ROAM_API const char *roam_conn_alpn(const roam_conn *conn);
+
+/* The addresses of the active path. */
+ROAM_API const roam_address *roam_conn_local_address(const roam_conn *conn);
+ROAM_API const roam_address *roam_conn_remote_address(const roam_conn *conn);
+
+/* The row of this connection. */
+ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
+
+/* ---- Moving ---------------------------------------------------------------------------------------------------- */
+
+/* The client's packets leave from new_local from now on, and nobody is told: what a NAT does when it reboots, what a laptop
+ * does when it wakes up elsewhere. Same CIDs. The server finds out by itself. ROAM_ERR_STATE before the handshake is
+ * confirmed or on a server's connection (RFC 9000 section 9). */
+ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
+
+/* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
+ * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays.
+ * ROAM_ERR_STATE as above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
+ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local);
+
+/* Validates the path from new_local and stays where it is, RFC 9000 section 9.1. Errors as of roam_conn_migrate. */
+ROAM_API roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local);
+
+enum roam_path_state {
+    ROAM_PATH_UNVALIDATED, /* nobody has asked yet */
+    ROAM_PATH_VALIDATING,  /* PATH_CHALLENGE is out */
+    ROAM_PATH_VALIDATED,   /* the peer answered from there */
+    ROAM_PATH_FAILED,      /* nobody answered */
+};
+
+/* "validated", ...: never NULL, static. */
+ROAM_API const char *roam_path_state_name(enum roam_path_state state);
+
+/* One path of a connection. */
+typedef struct roam_path_info {
+    uint64_t id;
+    roam_address local, remote;
+    enum roam_path_state state;
+    bool active;
+    roam_cid cid;             /* destination CID on it */
+    uint64_t cid_sequence;
+    uint64_t bytes_sent, bytes_received; /* UDP payload octets */
+    uint64_t window_bytes;    /* congestion window */
+    uint64_t in_flight_bytes;
+    roam_time smoothed_rtt, min_rtt, rtt_variation; /* smoothed_rtt is the initial RTT before a first sample */
+    uint64_t datagram_bytes;  /* largest datagram sent there */
+} roam_path_info;
+
+/* Writes up to n paths, the active one first, and returns how many there are. */
+ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n);
+
+/* Counters of a connection. */
+typedef struct roam_conn_stats {
+    uint64_t packets_sent, packets_received, packets_lost, packets_spurious;
+    uint64_t bytes_sent, bytes_received;       /* UDP payload octets */
+    uint64_t stream_bytes_sent, stream_bytes_resent, stream_bytes_received;
+    uint64_t moves, key_updates, ptos;
+    uint64_t ect0_received, ect1_received, ce_received;
+    uint64_t challenges_sent, challenges_received, responses_received;
+    const char *cipher;                        /* "AES-128-GCM", ...; "" before the handshake is complete */
+    const char *crypto_backend;                /* "ipsec-mb", "libcrypto" */
+} roam_conn_stats;
+
+ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);
+
+/* Starts a key update, RFC 9001 section 6. ROAM_ERR_STATE where the last one is not finished yet. */
+ROAM_API roam_result roam_conn_update_keys(roam_conn *conn, roam_time now);
+
+/* Sends a PING, RFC 9000 section 19.2, for instance to keep a NAT's mapping. */
+ROAM_API void roam_conn_ping(roam_conn *conn, roam_time now);
+
+/* ---- Streams --------------------------------------------------------------------------------------------------- */
+
+/* Opens a stream. NULL, with why in *ret_result (may be NULL): ROAM_ERR_LIMIT where the peer allows no more yet
+ * (ROAM_EVENT_STREAMS_AVAILABLE tells when it does), ROAM_ERR_STATE before the handshake is complete, ROAM_ERR_CLOSED,
+ * ROAM_ERR_MEMORY. */
+ROAM_API roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roam_result *ret_result);
+
+/* Takes up to len octets to be sent and returns how many: fewer than len where the buffer is full
+ * (ROAM_EVENT_STREAM_WRITABLE tells when to go on). The octets are copied. Returns ROAM_ERR_CLOSED after finish, reset or
+ * stop, ROAM_ERR_STATE on a stream that only the peer sends on. */
+ROAM_API ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size_t len);
+
+/* Ends the sending half after what was written: the peer reads the end. */
+ROAM_API roam_result roam_stream_finish(roam_stream *stream);
+
+/* Copies up to len octets in order into ret and returns how many. 0 says that nothing is there yet, or the end:
+ * *ret_end (may be NULL) tells. ROAM_ERR_CLOSED after a reset by the peer (ROAM_EVENT_STREAM_RESET has its code),
+ * ROAM_ERR_STATE on a stream that only we send on. */
+ROAM_API ptrdiff_t roam_stream_read(roam_stream *stream, void *ret, size_t len, bool *ret_end);
+
+/* Shows the octets that can be read next where they lie, without copying: *ret points to `return` octets, valid until the
+ * next call on this connection. roam_stream_consume then takes the first len of them away. Results as of read. */
+ROAM_API ptrdiff_t roam_stream_peek(roam_stream *stream, const uint8_t **ret, bool *ret_end);
+ROAM_API void roam_stream_consume(roam_stream *stream, size_t len);
+
+/* Gives up sending: RESET_STREAM with the application's code. Harmless when everything was acknowledged. */
+ROAM_API void roam_stream_reset(roam_stream *stream, uint64_t code);
+
+/* Asks the peer to stop sending: STOP_SENDING with the application's code. What comes is thrown away. */
+ROAM_API void roam_stream_stop(roam_stream *stream, uint64_t code);
+
+ROAM_API uint64_t roam_stream_id(const roam_stream *stream);
+ROAM_API roam_conn *roam_stream_conn(const roam_stream *stream);
+ROAM_API void *roam_stream_user(const roam_stream *stream);
+ROAM_API void roam_stream_set_user(roam_stream *stream, void *user);
+
+/* Octets written that the peer has not acknowledged yet. */
+ROAM_API uint64_t roam_stream_unacknowledged(const roam_stream *stream);
+
+/* Gives the handle back. A half that is not at its end is reset or stopped with code 0; what was written and finished is
+ * still delivered. NULL is allowed. */
+ROAM_API void roam_stream_free(roam_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * The connection IDs that we issued to the peer, RFC 9000 section 5.1.1: what it may write on packets to us.
+ *
+ * Each entry goes: (local_cid_issue) PENDING -> (on_sent) SENT -> (on_acked) KNOWN, or (on_lost) PENDING again; from
+ * any of them, (on_retire) gone. Sequence 0 is KNOWN from the start.
+ * Invariants: sequences are consecutive and never used twice; live entries (those that we did not ask the peer to
+ * retire) never exceed the peer's active_connection_id_limit nor LOCAL_CIDS_MAX; no two entries are equal. An entry
+ * that the peer was asked to retire stays, and packets on it are accepted, until its RETIRE_CONNECTION_ID comes.
+ */
+#ifndef CID_LOCAL_CID_H
+#define CID_LOCAL_CID_H
+
+#include <roam/error.h>
+
+#include "base/minmax.h"
+#include "wire/frame.h"
+
+/* CIDs that the peer may hold at once, whatever it allows. */
+#define LOCAL_CIDS_MAX 8
+
+enum local_cid_state { LOCAL_CID_PENDING, LOCAL_CID_SENT, LOCAL_CID_KNOWN };
+
+struct local_cid {
+    uint64_t sequence;
+    roam_cid cid;
+    enum local_cid_state state;
+    bool used; /* a packet came on it */
+};
+
+struct local_cid_set {
+    struct local_cid entries[2 * LOCAL_CIDS_MAX]; /* ascending by sequence: those to be retired, then the live ones */
+    size_t count;
+    uint64_t next_sequence;
+    uint64_t sent_below;        /* one above the largest sequence that was ever on the wire */
+    uint64_t retire_prior_to;   /* see local_cid_frame_retire_prior_to */
+    uint64_t peer_limit;        /* its active_connection_id_limit; 1 until it is known */
+    uint8_t cid_bytes;          /* 0: one CID of length zero, none is ever issued */
+};
+
+void local_cid_set_init(struct local_cid_set *set, const roam_cid *initial);
+
+/* The peer's active_connection_id_limit is known. */
+void local_cid_set_peer_limit(struct local_cid_set *set, uint64_t limit);
+
+/* How many more should be issued now. */
+size_t local_cid_wanted(const struct local_cid_set *set);
+
+/* Adds one with the next sequence number; local_cid_wanted must be > 0 and the CID new. */
+const struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid);
+
+/* The next whose NEW_CONNECTION_ID is to go out, or NULL. */
+const struct local_cid *local_cid_next_pending(const struct local_cid_set *set);
+
+/* The Retire Prior To field of its frame, which must not be greater than its sequence (RFC 9000 section 19.15). */
+static inline uint64_t local_cid_frame_retire_prior_to(const struct local_cid_set *set, const struct local_cid *entry)
+{
+    return min_u64(set->retire_prior_to, entry->sequence);
+}
+
+void local_cid_on_sent(struct local_cid_set *set, uint64_t sequence);
+void local_cid_on_acked(struct local_cid_set *set, uint64_t sequence);
+void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence); /* nothing where it was retired meanwhile */
+
+/* Asks the peer to retire everything below `sequence` (Retire Prior To in the next frames). Refused (false) while an
+ * earlier request is not met yet, RFC 9000 section 5.1.2. */
+bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence);
+
+/* RETIRE_CONNECTION_ID came, in a packet sent to the CID with `packet_sequence` (UINT64_MAX: to none of the entries).
+ * Returns ROAM_NO_ERROR or PROTOCOL_VIOLATION. *ret_retired is the CID that is gone now; its len is 255 where the frame
+ * was a repeat. */
+uint64_t local_cid_on_retire(struct local_cid_set *set, uint64_t sequence, uint64_t packet_sequence,
+                             roam_cid *ret_retired);
+
+/* NULL where it is none of ours (any more). */
+struct local_cid *local_cid_find(struct local_cid_set *set, const roam_cid *cid);
+
+void local_cid_set_check(const struct local_cid_set *set);
+
+#endif

@@ -1,0 +1,192 @@
+/* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c, connecting in the
+ * endpoint. */
+#include "conn/conn.h"
+
+void *roam_conn_user(const roam_conn *conn)
+{
+    return conn->user;
+}
+
+void roam_conn_set_user(roam_conn *conn, void *user)
+{
+    conn->user = user;
+}
+
+bool roam_conn_is_server(const roam_conn *conn)
+{
+    return conn->is_server;
+}
+
+enum roam_conn_state roam_conn_state(const roam_conn *conn)
+{
+    return conn->state;
+}
+
+bool roam_conn_is_confirmed(const roam_conn *conn)
+{
+    return conn->confirmed;
+}
+
+const roam_error *roam_conn_error(const roam_conn *conn)
+{
+    return &conn->error;
+}
+
+const char *roam_conn_alpn(const roam_conn *conn)
+{
+    return conn->alpn;
+}
+
+const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port)
+{
+    *ret_port = conn->port;
+    return conn->host != NULL ? conn->host : "";
+}
+
+const roam_address *roam_conn_local_address(const roam_conn *conn)
+{
+    return &path_set_active(&conn->paths)->local;
+}
+
+const roam_address *roam_conn_remote_address(const roam_conn *conn)
+{
+    return &path_set_active(&conn->paths)->remote;
+}
+
+void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
+{
+    const struct path *active = path_set_active(&conn->paths);
+    *ret = (roam_conn_info){
+        .conn = (roam_conn *)(uintptr_t)conn,
+        .cid = conn->row_cid,
+        .remote = active->remote,
+        .local = active->local,
+        .state = conn->state,
+        .is_server = conn->is_server,
+        .address_validated = active->address_validated,
+        .paths = (uint32_t)conn->paths.count,
+        .moves = conn->moves,
+        .last_move = conn->last_move,
+        .created = conn->created,
+    };
+}
+
+static void describe_path(const roam_conn *conn, const struct path *path, roam_path_info *ret)
+{
+    struct remote_cid *cid = remote_cid_of_path((struct remote_cid_set *)(uintptr_t)&conn->remote_cids, path->id);
+    *ret = (roam_path_info){
+        .id = path->id,
+        .local = path->local,
+        .remote = path->remote,
+        .state = path_state(path),
+        .active = path->id == conn->paths.active_id,
+        .bytes_sent = path->bytes_sent,
+        .bytes_received = path->bytes_received,
+        .window_bytes = path->recovery.congestion.window,
+        .in_flight_bytes = path->recovery.congestion.in_flight,
+        .smoothed_rtt = path->recovery.rtt.smoothed,
+        .min_rtt = path->recovery.rtt.min,
+        .rtt_variation = path->recovery.rtt.variation,
+        .datagram_bytes = path->datagram_bytes,
+    };
+    if (cid != NULL) {
+        ret->cid = cid->cid;
+        ret->cid_sequence = cid->sequence;
+    }
+}
+
+size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n)
+{
+    size_t written = 0;
+    for (int active_first = 1; active_first >= 0; active_first--) {
+        for (size_t i = 0; i < conn->paths.count && written < n; i++) {
+            const struct path *path = conn->paths.paths[i];
+            if ((path->id == conn->paths.active_id) == (active_first == 1))
+                describe_path(conn, path, &ret[written++]);
+        }
+    }
+    return conn->paths.count;
+}
+
+void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
+{
+    const struct ack_tracker *received = &conn->application.received;
+    bool keyed = conn->keys.send.available;
+    *ret = (roam_conn_stats){
+        .packets_sent = conn->counters.packets_sent,
+        .packets_received = conn->counters.packets_received,
+        .packets_lost = conn->counters.packets_lost,
+        .packets_spurious = conn->counters.packets_spurious,
+        .bytes_sent = conn->counters.bytes_sent,
+        .bytes_received = conn->counters.bytes_received,
+        .stream_bytes_sent = conn->streams.bytes_sent,
+        .stream_bytes_resent = conn->streams.bytes_resent,
+        .stream_bytes_received = conn->streams.bytes_received,
+        .moves = conn->moves,
+        .key_updates = conn->keys.updates,
+        .ptos = conn->counters.ptos,
+        .ect0_received = received->ect0,
+        .ect1_received = received->ect1,
+        .ce_received = received->ce,
+        .challenges_sent = conn->counters.challenges_sent,
+        .challenges_received = conn->counters.challenges_received,
+        .responses_received = conn->counters.responses_received,
+        .cipher = keyed ? aead_suite_info(conn->keys.send.suite)->name : "",
+        .crypto_backend = keyed ? conn->keys.send.backend->name : "",
+    };
+}
+
+roam_result roam_conn_update_keys(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    if (!conn_is_alive(conn))
+        return ROAM_ERR_CLOSED;
+    //= rfc9001#6.1 No key update before confirmation, nor before an ACK of a packet in the current phase.
+    if (!conn->confirmed || !key_update_allowed(&conn->keys, now))
+        return ROAM_ERR_STATE;
+    if (!key_update_begin(&conn->keys, now, conn_pto(conn)))
+        return ROAM_ERR_MEMORY;
+    conn_event(conn, ROAM_EVENT_KEY_UPDATED);
+    roam_conn_ping(conn, now);
+    return ROAM_OK;
+}
+
+void roam_conn_ping(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    if (!conn_is_alive(conn) || !conn->handshake_complete)
+        return;
+    conn->ping_pending = true;
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+void roam_conn_close(roam_conn *conn, roam_time now, uint64_t code, const char *reason)
+{
+    conn->now = now;
+    conn_close_with(conn, ROAM_CLOSE_LOCAL_APPLICATION, code, 0, reason);
+}
+
+void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n)
+{
+    conn->now = now;
+    if (conn->state != ROAM_CONN_RESOLVING)
+        return;
+    if (n == 0) {
+        conn_end(conn, ROAM_CLOSE_RESOLUTION);
+        return;
+    }
+    roam_address remote = roam_address_unmap(&addresses[0]);
+    remote.port = conn->port;
+    conn_start(conn, &remote);
+}
+
+roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roam_result *ret_result)
+{
+    roam_result ignored;
+    roam_result *result = ret_result != NULL ? ret_result : &ignored;
+    if (!conn_is_alive(conn) || !conn->handshake_complete) {
+        *result = conn_is_alive(conn) ? ROAM_ERR_STATE : ROAM_ERR_CLOSED;
+        return NULL;
+    }
+    return stream_open(&conn->streams, unidirectional, result);
+}

@@ -1,0 +1,90 @@
+/* Connection IDs of a connection: the two sets, and the endpoint's table kept in step with them. */
+#include "conn/conn.h"
+
+void conn_issue_cids(roam_conn *conn)
+{
+    //= rfc9000#5.1.1 Keep the peer stocked with enough unused CIDs.
+    while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
+        roam_cid cid;
+        if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
+            return; /* no memory now: the next packet tries again */
+        const struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
+        conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &issued->cid, issued->sequence);
+    }
+}
+
+static bool token_is_current(const roam_conn *conn, size_t i)
+{
+    for (size_t j = 0; j < conn->remote_cids.count; j++) {
+        const struct remote_cid *entry = &conn->remote_cids.entries[j];
+        if (entry->sequence == conn->tokens_known[i].sequence)
+            return entry->used && entry->has_reset_token;
+    }
+    return false;
+}
+
+static bool token_is_known(const roam_conn *conn, uint64_t sequence)
+{
+    for (size_t i = 0; i < conn->token_count; i++) {
+        if (conn->tokens_known[i].sequence == sequence)
+            return true;
+    }
+    return false;
+}
+
+//= rfc9000#10.3.1 Do not match tokens of CIDs never used or already retired.
+void conn_sync_reset_tokens(roam_conn *conn)
+{
+    for (size_t i = conn->token_count; i-- > 0;) {
+        if (!token_is_current(conn, i)) {
+            conn->owner.reset_token_remove(conn->owner.context, conn, conn->tokens_known[i].token);
+            conn->tokens_known[i] = conn->tokens_known[--conn->token_count];
+        }
+    }
+    for (size_t j = 0; j < conn->remote_cids.count; j++) {
+        const struct remote_cid *entry = &conn->remote_cids.entries[j];
+        if (!entry->used || !entry->has_reset_token || token_is_known(conn, entry->sequence))
+            continue;
+        conn->tokens_known[conn->token_count].sequence = entry->sequence;
+        memcpy(conn->tokens_known[conn->token_count++].token, entry->reset_token, RESET_TOKEN_BYTES);
+        conn->owner.reset_token_add(conn->owner.context, conn, entry->reset_token);
+    }
+}
+
+/* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2). */
+static void reassign_paths(roam_conn *conn)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *path = conn->paths.paths[i];
+        if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL || !remote_cid_assign(&conn->remote_cids, path->id))
+            continue;
+        const struct remote_cid *assigned = remote_cid_of_path(&conn->remote_cids, path->id);
+        conn_cid_event(conn, ROAM_EVENT_CID_CHANGED, &assigned->cid, assigned->sequence);
+    }
+}
+
+uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame)
+{
+    bool added = false;
+    uint64_t error = remote_cid_on_new(&conn->remote_cids, frame, &added);
+    if (error != ROAM_NO_ERROR)
+        return error;
+    if (added)
+        conn_cid_event(conn, ROAM_EVENT_CID_RECEIVED, &frame->new_connection_id.cid, frame->new_connection_id.sequence);
+    reassign_paths(conn);
+    conn_sync_reset_tokens(conn);
+    return ROAM_NO_ERROR;
+}
+
+uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame)
+{
+    roam_cid retired;
+    uint64_t error = local_cid_on_retire(&conn->local_cids, frame->sequence, context->local_cid_sequence, &retired);
+    if (error != ROAM_NO_ERROR || retired.len > ROAM_CID_MAX)
+        return error;
+    conn->owner.cid_retired(conn->owner.context, conn, &retired);
+    conn_cid_event(conn, ROAM_EVENT_CID_RETIRED, &retired, frame->sequence);
+    //= rfc9000#5.1.1 Replace a CID with a fresh one when the peer retires it.
+    conn_issue_cids(conn);
+    return ROAM_NO_ERROR;
+}

@@ -1,0 +1,99 @@
+/*
+ * The ends of a connection, RFC 9000 section 10.
+ *
+ *   living -> CLOSING    conn_close_with: we end it; CONNECTION_CLOSE goes out now and in answer to what still comes
+ *   living, CLOSING -> DRAINING   conn_drain: the peer ended it, or a Stateless Reset; nothing more is sent
+ *   any -> CLOSED        conn_end: at once (idle timeout, no handshake, no path), or when closing or draining is over
+ *
+ * The application hears of it once, at the first of these; the table keeps the row until CLOSED.
+ */
+#include "conn/conn.h"
+
+static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
+                      size_t len)
+{
+    if (conn->error.cause != ROAM_CLOSE_NONE)
+        return;
+    conn->error.cause = cause;
+    conn->error.code = code;
+    conn->error.frame_type = frame_type;
+    len = min_size(len, ROAM_REASON_MAX);
+    for (size_t i = 0; i < len; i++)
+        conn->error.reason[i] = reason[i] >= 0x20 && reason[i] < 0x7f ? (char)reason[i] : '?';
+    conn->error.reason[len] = '\0';
+}
+
+static void tell_closed(roam_conn *conn)
+{
+    if (conn->closed_told)
+        return;
+    conn->closed_told = true;
+    conn->totals->connections_closed++;
+    conn->owner.handshake_over(conn->owner.context, conn, false);
+    stream_set_close(&conn->streams);
+    conn_event(conn, ROAM_EVENT_CLOSED);
+}
+
+void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const char *reason)
+{
+    if (!conn_is_alive(conn))
+        return;
+    if (conn->state == ROAM_CONN_RESOLVING) {
+        set_error(conn, cause, code, frame_type, (const uint8_t *)"", 0);
+        conn_end(conn, cause);
+        return;
+    }
+    const char *text = reason != NULL ? reason : "";
+    set_error(conn, cause, code, frame_type, (const uint8_t *)text, strlen(text));
+    conn->state = ROAM_CONN_CLOSING;
+    conn->close_pending = true;
+    //= rfc9000#10.2 Closing and draining last at least 3 x PTO.
+    conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
+    tell_closed(conn);
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason, size_t len)
+{
+    if (!conn_is_alive(conn) && conn->state != ROAM_CONN_CLOSING)
+        return;
+    set_error(conn, cause, code, frame_type, reason, len);
+    //= rfc9000#10.2.2 Send nothing while draining.
+    conn->close_pending = false;
+    if (conn->state != ROAM_CONN_CLOSING)
+        conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
+    conn->state = ROAM_CONN_DRAINING;
+    tell_closed(conn);
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_end(roam_conn *conn, enum roam_close_cause cause)
+{
+    set_error(conn, cause, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
+    conn->state = ROAM_CONN_CLOSED;
+    conn->close_pending = false;
+    conn->close_at = ROAM_TIME_NEVER;
+    tell_closed(conn);
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_on_close_frame(roam_conn *conn, const struct frame *frame)
+{
+    bool application = frame->type == FRAME_CONNECTION_CLOSE_APPLICATION;
+    conn_drain(conn, application ? ROAM_CLOSE_PEER_APPLICATION : ROAM_CLOSE_PEER_TRANSPORT, frame->close.code,
+               application ? 0 : frame->close.frame_type, frame->close.reason, frame->close.reason_len);
+}
+
+void conn_on_datagram_while_closing(roam_conn *conn, size_t bytes)
+{
+    (void)bytes;
+    //= rfc9000#10.2.1 Rate-limit packets sent while closing: the 1st, 2nd, 4th, 8th, ... datagram is answered.
+    conn->close_received++;
+    if ((conn->close_received & (conn->close_received - 1)) == 0)
+        conn->close_pending = true;
+}
+
+bool conn_is_over(const roam_conn *conn)
+{
+    return conn->state == ROAM_CONN_CLOSED && !conn->app_holds;
+}

@@ -1,0 +1,134 @@
+/* Deep copies of configurations, and what makes a configuration sensible. Only what a caller might free is copied. */
+#include "conn/config_copy.h"
+
+#include "base/minmax.h"
+#include "cid/remote_cid.h"
+#include "base/varint.h"
+#include "crypto/tls.h"
+#include "path/path_set.h"
+#include "wire/packet.h"
+#include "wire/transport_params.h"
+
+/* Longest ALPN identifier that a connection remembers. */
+#define ALPN_BYTES_MAX 31
+
+static char *copy_text(const roam_allocator *allocator, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *ret = mem_alloc(allocator, bytes);
+    if (ret != NULL)
+        memcpy(ret, text, bytes);
+    return ret;
+}
+
+static void free_text(const roam_allocator *allocator, const char *text)
+{
+    if (text != NULL)
+        mem_free(allocator, (char *)(uintptr_t)text, strlen(text) + 1);
+}
+
+static size_t count_texts(const char *const *list)
+{
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    return n;
+}
+
+static const char *const *copy_texts(const roam_allocator *allocator, const char *const *list)
+{
+    size_t n = count_texts(list);
+    const char **ret = mem_zalloc(allocator, (n + 1) * sizeof(*ret));
+    for (size_t i = 0; ret != NULL && i < n; i++) {
+        ret[i] = copy_text(allocator, list[i]);
+        if (ret[i] == NULL) {
+            while (i-- > 0)
+                free_text(allocator, ret[i]);
+            mem_free(allocator, ret, (n + 1) * sizeof(*ret));
+            return NULL;
+        }
+    }
+    return ret;
+}
+
+static void free_texts(const roam_allocator *allocator, const char *const *list)
+{
+    size_t n = count_texts(list);
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < n; i++)
+        free_text(allocator, list[i]);
+    mem_free(allocator, (void *)(uintptr_t)list, (n + 1) * sizeof(*list));
+}
+
+roam_config *config_copy(const roam_allocator *allocator, const roam_config *config)
+{
+    roam_config *ret = mem_zalloc(allocator, sizeof(*ret));
+    if (ret == NULL)
+        return NULL;
+    /* A caller built against another header may bring a shorter or longer structure. */
+    roam_config_init(ret);
+    memcpy(ret, config, min_size(config->size, sizeof(*ret)));
+    ret->size = sizeof(*ret);
+    ret->credentials = config->credentials != NULL ? credentials_ref(config->credentials) : roam_credentials_new();
+    ret->alpn = copy_texts(allocator, config->alpn);
+    ret->server_name = config->server_name != NULL ? copy_text(allocator, config->server_name) : NULL;
+    uint8_t *token = config->token_bytes > 0 ? mem_alloc(allocator, config->token_bytes) : NULL;
+    if (token != NULL)
+        memcpy(token, config->token, config->token_bytes);
+    ret->token = token;
+    ret->remote = ret->local = NULL; /* roam_connect has read them */
+    if (ret->credentials == NULL || ret->alpn == NULL || (config->server_name != NULL && ret->server_name == NULL) ||
+        (config->token_bytes > 0 && token == NULL)) {
+        config_copy_free(allocator, ret);
+        return NULL;
+    }
+    return ret;
+}
+
+void config_copy_free(const roam_allocator *allocator, roam_config *config)
+{
+    if (config == NULL)
+        return;
+    roam_credentials_free(config->credentials);
+    free_texts(allocator, config->alpn);
+    free_text(allocator, config->server_name);
+    mem_free(allocator, (uint8_t *)(uintptr_t)config->token, config->token != NULL ? config->token_bytes : 0);
+    mem_free(allocator, config, sizeof(*config));
+}
+
+static bool alpn_is_valid(const char *const *alpn)
+{
+    if (alpn == NULL || alpn[0] == NULL)
+        return false;
+    for (; *alpn != NULL; alpn++) {
+        if (**alpn == '\0' || strlen(*alpn) > ALPN_BYTES_MAX)
+            return false;
+    }
+    return true;
+}
+
+roam_result config_check(const roam_config *config)
+{
+    if (config->size < offsetof(roam_config, user) || !alpn_is_valid(config->alpn))
+        return ROAM_ERR_CONFIG;
+    if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN || config->active_connection_id_limit > REMOTE_CIDS_MAX)
+        return ROAM_ERR_CONFIG;
+    if (config->max_paths < 2 || config->max_paths > PATHS_MAX)
+        return ROAM_ERR_CONFIG;
+    if (config->initial_max_streams_bidi > MAX_STREAMS_LIMIT || config->initial_max_streams_uni > MAX_STREAMS_LIMIT)
+        return ROAM_ERR_CONFIG;
+    if (config->initial_max_data > VARINT_MAX || config->initial_max_stream_data > VARINT_MAX)
+        return ROAM_ERR_CONFIG;
+    if (config->max_ack_delay >= ROAM_MILLISECONDS(1 << 14) || config->max_idle_timeout / 1000000 > VARINT_MAX)
+        return ROAM_ERR_CONFIG;
+    if (config->max_udp_payload < DATAGRAM_BYTES_MIN || config->max_udp_payload > UDP_PAYLOAD_DEFAULT)
+        return ROAM_ERR_CONFIG;
+    if (config->datagram_bytes < DATAGRAM_BYTES_MIN || config->datagram_bytes > 16000)
+        return ROAM_ERR_CONFIG;
+    if (config->initial_window_packets < 2 || config->initial_rtt < TIMER_GRANULARITY)
+        return ROAM_ERR_CONFIG;
+    if (config->token_bytes > 0 && config->token == NULL)
+        return ROAM_ERR_CONFIG;
+    return ROAM_OK;
+}

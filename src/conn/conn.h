@@ -1,0 +1,361 @@
+/*
+ * The connection: joins the floors below. It is plain data but for two things that come and go: `handshake`, which lives from
+ * creation until the handshake is confirmed and everything of it is settled, and what the endpoint links it with.
+ *
+ * States (enum roam_conn_state) and who moves them:
+ *   RESOLVING -> HANDSHAKE            conn_start
+ *   HANDSHAKE -> ESTABLISHED          conn_on_handshake_complete   (crypto.c)
+ *   HANDSHAKE, ESTABLISHED -> CLOSING conn_close_with              (close.c)
+ *   any living -> DRAINING            conn_drain                   (close.c)
+ *   any -> CLOSED                     conn_end                     (close.c)
+ */
+#ifndef CONN_CONN_H
+#define CONN_CONN_H
+
+#include <roam/roam.h>
+
+#include "base/list.h"
+#include "base/timer_heap.h"
+#include "cid/local_cid.h"
+#include "cid/remote_cid.h"
+#include "conn/limits.h"
+#include "crypto/key_update.h"
+#include "crypto/tls.h"
+#include "crypto/token.h"
+#include "path/migration.h"
+#include "path/path_set.h"
+#include "recovery/pn_space.h"
+#include "stream/stream.h"
+
+/* What a packet was, for whoever watches: tests and traces. */
+struct observed_packet {
+    roam_conn *conn;
+    bool sent;
+    enum packet_type type;
+    uint64_t number;
+    uint64_t path_id;
+    roam_address local, remote;
+    roam_cid dcid;
+    size_t bytes;
+    uint64_t frames; /* a bit for each frame type; all STREAM types are bit FRAME_STREAM */
+};
+
+/* What a connection asks of its owner, the endpoint. */
+struct conn_owner {
+    void *context;
+    void (*event)(void *context, const roam_event *event);
+    /* Makes a CID that no connection has and routes it here. False without memory. */
+    bool (*cid_new)(void *context, roam_conn *conn, roam_cid *ret);
+    /* The reset token for a CID of ours. */
+    void (*cid_reset_token)(void *context, const roam_cid *cid, uint8_t ret[RESET_TOKEN_BYTES]);
+    /* The peer retired the CID: packets with it reach nobody from now on. */
+    void (*cid_retired)(void *context, roam_conn *conn, const roam_cid *cid);
+    /* The connection ends, and the CID with it. */
+    void (*cid_gone)(void *context, roam_conn *conn, const roam_cid *cid);
+    /* Reset tokens of the peer's CIDs in use. */
+    void (*reset_token_add)(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES]);
+    void (*reset_token_remove)(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES]);
+    /* The connection has something to send or another deadline. */
+    void (*wake)(void *context, roam_conn *conn);
+    /* Handshake complete / over, however it went: it is no longer half-open. */
+    void (*handshake_over)(void *context, roam_conn *conn, bool completed);
+    /* A NEW_TOKEN token for this address; returns its length. */
+    size_t (*new_token)(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* NULL, or called for each packet sent and each authentic packet received. */
+    void (*observe)(void *context, const struct observed_packet *packet);
+};
+
+/* What only the handshake needs. Freed when it is confirmed and its CRYPTO data is settled. */
+struct handshake {
+    struct tls *tls;                   /* NULL once it has done its work */
+    struct pn_space spaces[2];         /* SPACE_INITIAL, SPACE_HANDSHAKE */
+    struct packet_keys receive[2], send[2];
+    bool discarded[2];                 /* keys of the space are gone for good */
+    struct send_half crypto_send[PACKET_SPACES];
+    struct recv_half crypto_receive[PACKET_SPACES];
+    enum aead_suite suite;             /* of the 1-RTT secrets that wait here for completion */
+    bool has_receive_secret, has_send_secret;
+    uint8_t receive_secret[SECRET_BYTES_MAX], send_secret[SECRET_BYTES_MAX];
+    roam_cid original_dcid;            /* first destination CID of the client */
+    roam_cid initial_scid;             /* the peer's source CID, once a packet of its was processed */
+    roam_cid retry_scid;
+    bool has_retry, any_packet;        /* client: Retry taken; a packet of the peer's was processed */
+    uint8_t *token;                    /* client: to be sent in Initials, own memory */
+    size_t token_bytes;
+    bool params_received;
+    uint64_t params_error;
+    const char *params_reason;
+    bool out_of_memory;                /* a callback of TLS had no memory */
+    struct early_packet *early;        /* packets that wait for keys */
+    size_t early_count;
+    bool peer_completed_address_validation; /* RFC 9002 appendix A.8 */
+};
+
+/* A packet that came before its keys. */
+struct early_packet {
+    struct early_packet *next;
+    roam_address local, remote;
+    size_t datagram_bytes, len;
+    uint8_t ecn;
+    uint8_t data[];
+};
+
+/* Counters that are not elsewhere. */
+struct conn_counters {
+    uint64_t packets_sent, packets_received, packets_lost, packets_spurious;
+    uint64_t bytes_sent, bytes_received;
+    uint64_t ptos, challenges_sent, challenges_received, responses_received;
+};
+
+struct roam_conn {
+    struct conn_owner owner;
+    const roam_allocator *allocator;
+    const roam_rng *rng;
+    const roam_config *config;
+    roam_config *own_config;       /* a client's copy, to be freed; a server's is the endpoint's */
+    roam_endpoint_stats *totals;   /* the endpoint's counters */
+    void *user;
+    char *host;                    /* client: as given to roam_connect */
+    uint16_t port;
+
+    enum roam_conn_state state;
+    bool is_server, confirmed, handshake_complete;
+    bool app_holds;                /* the application has the handle */
+    bool closed_told;              /* ROAM_EVENT_CLOSED is out */
+    uint32_t version;
+    roam_time now;                 /* of the verb that runs */
+    roam_time created;
+
+    struct handshake *handshake;   /* NULL afterwards */
+    struct one_rtt_keys keys;
+    struct pool frame_pool;
+    struct pn_space application;
+    struct local_cid_set local_cids;
+    struct remote_cid_set remote_cids;
+    struct path_set paths;
+    struct stream_set streams;
+    struct transport_params peer;
+    char alpn[32];
+
+    /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
+    struct { uint64_t sequence; uint8_t token[RESET_TOKEN_BYTES]; } tokens_known[REMOTE_CIDS_MAX];
+    size_t token_count;
+
+    /* The row. */
+    roam_cid row_cid;              /* CID of ours on the newest packet */
+    uint64_t moves;
+    roam_time last_move;
+    uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+
+    /* What waits to be sent, beside what the modules know. */
+    bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
+    bool ticket_sent;
+
+    /* Timers. */
+    uint32_t pto_count;
+    roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
+    bool eliciting_since_receive;  /* an ack-eliciting packet went out since the last packet came */
+    uint32_t busy_packets;         /* stream packets in a row, each less than a PTO after the one before */
+    roam_time pacing_until;        /* nothing in flight goes out before */
+    uint32_t ack_only_packets;     /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
+
+    /* The end. */
+    roam_error error;
+    bool close_pending;            /* CONNECTION_CLOSE is due */
+    roam_time close_at;            /* end of closing or draining */
+    uint64_t close_received;       /* packets that came while closing */
+
+    struct conn_counters counters;
+
+    /* The endpoint's. */
+    struct timer_node timer;
+    struct list_node endpoint_node, ready_node;
+    roam_cid initial_dcid;         /* server: the client's first DCID, routed until the handshake is over */
+    bool initial_dcid_routed, half_open;
+    size_t events_queued;
+};
+
+/* What is known of the packet that is being processed. */
+struct packet_context {
+    roam_address local, remote;
+    size_t datagram_bytes;
+    uint8_t ecn;
+    enum packet_type type;
+    enum packet_space space;
+    uint64_t number;
+    uint64_t path_id;              /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
+    uint64_t local_cid_sequence;   /* of the CID that it came to */
+    bool ack_eliciting, non_probing, has_stream;
+    uint64_t frames;
+};
+
+/* ---- create.c */
+
+struct conn_create {
+    struct conn_owner owner;
+    const roam_allocator *allocator;
+    const roam_rng *rng;
+    const roam_config *config;     /* client: copied; server: kept */
+    roam_endpoint_stats *totals;
+    bool is_server;
+    uint32_t version;
+    roam_time now;
+    const char *host;              /* client */
+    uint16_t port;
+    roam_address local, remote;    /* client: may be unset until conn_start */
+    roam_cid client_dcid;          /* server: destination CID of the Initial that is being answered */
+    roam_cid client_scid;          /* server */
+    bool retried;                  /* server: the token was a valid Retry token */
+    roam_cid original_dcid;        /* server: from the token if retried, else client_dcid */
+    bool address_validated;        /* server: a valid token of any kind */
+    const uint8_t *ticket_key;     /* server */
+};
+
+roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result);
+
+/* Client: the address is known; makes the first flight. */
+void conn_start(roam_conn *conn, const roam_address *remote);
+void conn_delete(roam_conn *conn);
+
+/* Frees what the handshake had, when nothing needs it any more. */
+void conn_handshake_free(roam_conn *conn);
+
+struct pn_space *conn_space(roam_conn *conn, enum packet_space space);
+
+/* ---- receive.c */
+
+/* One UDP datagram, decrypted in place. */
+void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len);
+void conn_replay_early(roam_conn *conn);
+void conn_count_drop(roam_conn *conn, roam_drop reason);
+/* A datagram that no CID led here ended in the reset token of a CID that we use. */
+void conn_on_stateless_reset(roam_conn *conn, roam_time now);
+
+/* ---- frames.c */
+
+/* Returns ROAM_NO_ERROR or the transport error; *ret_frame_type names the culprit. */
+uint64_t conn_process_payload(roam_conn *conn, struct packet_context *context, const uint8_t *data, size_t len,
+                              uint64_t *ret_frame_type);
+
+/* ---- ack.c */
+uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, const struct frame_ack *ack);
+struct loss_context conn_loss_context(roam_conn *conn);
+void conn_detect_loss(roam_conn *conn, enum packet_space space);
+void conn_discard_space(roam_conn *conn, enum packet_space space);
+/* What went out on a path whose mapping is dead is sent again at once. */
+void conn_give_up_path(roam_conn *conn, uint64_t path_id);
+
+/* ---- crypto.c */
+bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
+void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
+uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offset, const uint8_t *data, size_t len);
+void conn_on_confirmed(roam_conn *conn);
+/* Whatever the last packet has made possible: completion, confirmation, memory back. Not while a packet is being processed. */
+void conn_settle_handshake(roam_conn *conn);
+void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet);
+void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
+struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
+
+/* ---- params.c */
+size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity);
+void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len);
+/* Checks RFC 9000 section 7.3 and puts the peer's parameters to work: handshake complete. */
+uint64_t conn_params_apply(roam_conn *conn);
+
+/* ---- cids.c: the sets and the endpoint's table, kept in step */
+void conn_issue_cids(roam_conn *conn);
+void conn_sync_reset_tokens(roam_conn *conn);
+uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
+uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
+
+/* ---- migrate.c */
+/* Finds or makes the path of an authentic packet, or says why to drop it. */
+roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context);
+void conn_after_payload(roam_conn *conn, const struct packet_context *context);
+uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
+uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
+void conn_expire_paths(roam_conn *conn);
+roam_time conn_paths_deadline(const roam_conn *conn);
+void conn_validate_path(roam_conn *conn, struct path *path);
+void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous);
+
+/* ---- send.c, assemble.c */
+
+/* Fills one datagram; false where there is nothing to send now. */
+bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret);
+
+enum assemble_mode {
+    ASSEMBLE_NORMAL,          /* everything */
+    ASSEMBLE_ACK_ONLY,        /* congestion or pacing: ACK, and path frames */
+    ASSEMBLE_PROBING,         /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
+    ASSEMBLE_CLOSE,           /* CONNECTION_CLOSE */
+};
+
+/* A packet that has its frames and is not sealed yet. */
+struct pending_packet {
+    enum packet_space space;
+    enum packet_type type;
+    uint64_t number;
+    struct sent_packet *sent;
+    uint8_t *start;           /* in the datagram */
+    uint8_t *length_at;       /* length field of a long header, or NULL */
+    size_t number_offset, header_len;
+    struct span spans[PACKET_SPANS_MAX];
+    size_t span_count, payload_len;
+    uint64_t frames;          /* a bit for each type */
+    bool eliciting, padded;
+};
+
+/* A datagram that is being filled: packets are gathered first and padded, sealed and entered in the sent maps together. */
+struct assembly {
+    struct path *path;
+    const roam_cid *dcid;
+    uint8_t *data;
+    size_t limit;             /* octets of this datagram at most */
+    size_t len;
+    struct pending_packet packets[PACKET_SPACES];
+    size_t count;
+    bool expand;              /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
+    bool out_of_memory;
+};
+
+/* Appends one packet of the space, if there is anything for it in this mode. */
+void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_space space, enum assemble_mode mode);
+
+/* True where the space has frames that are ack-eliciting to send. */
+bool conn_space_wants(roam_conn *conn, enum packet_space space);
+
+/* ---- timers.c */
+roam_time conn_deadline(roam_conn *conn);
+void conn_expire(roam_conn *conn, roam_time now);
+roam_time conn_pto(const roam_conn *conn);
+void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting);
+void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context);
+
+/* ---- close.c */
+void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const char *reason);
+static inline void conn_fail(roam_conn *conn, uint64_t code, uint64_t frame_type, const char *reason)
+{
+    conn_close_with(conn, ROAM_CLOSE_LOCAL_TRANSPORT, code, frame_type, reason);
+}
+void conn_on_close_frame(roam_conn *conn, const struct frame *frame);
+void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason, size_t len);
+void conn_end(roam_conn *conn, enum roam_close_cause cause);
+/* A datagram came while closing: answers now and then. */
+void conn_on_datagram_while_closing(roam_conn *conn, size_t bytes);
+/* True where the owner may delete it: closed and given back. */
+bool conn_is_over(const roam_conn *conn);
+
+static inline bool conn_is_alive(const roam_conn *conn)
+{
+    return conn->state == ROAM_CONN_RESOLVING || conn->state == ROAM_CONN_HANDSHAKE || conn->state == ROAM_CONN_ESTABLISHED;
+}
+
+/* ---- events */
+void conn_event(roam_conn *conn, roam_event_type type);
+void conn_cid_event(roam_conn *conn, roam_event_type type, const roam_cid *cid, uint64_t sequence);
+
+/* ---- check.c: asserts every invariant of the connection and what it is made of. */
+void conn_check(const roam_conn *conn);
+
+#endif

@@ -1,0 +1,268 @@
+/*
+ * The beginning and the end of a connection's memory: conn_new at both sides, conn_start when a client knows where to go,
+ * conn_handshake_free when the handshake has been settled, conn_delete.
+ */
+#include <assert.h>
+
+#include "conn/config_copy.h"
+#include "conn/conn.h"
+
+/* Records of sent frames that the pool takes from the allocator at once. */
+#define FRAMES_PER_SLAB 64
+
+static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
+{
+    roam_conn *conn = context;
+    roam_event event = {.type = type, .time = conn->now, .conn = conn, .stream = stream, .code = code};
+    conn->owner.event(conn->owner.context, &event);
+}
+
+static void stream_wake(void *context)
+{
+    roam_conn *conn = context;
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_event(roam_conn *conn, roam_event_type type)
+{
+    roam_event event = {.type = type, .time = conn->now, .conn = conn};
+    if (type == ROAM_EVENT_CLOSED)
+        event.error = &conn->error;
+    conn->owner.event(conn->owner.context, &event);
+}
+
+void conn_cid_event(roam_conn *conn, roam_event_type type, const roam_cid *cid, uint64_t sequence)
+{
+    roam_event event = {.type = type, .time = conn->now, .conn = conn, .cid = *cid, .sequence = sequence};
+    conn->owner.event(conn->owner.context, &event);
+}
+
+struct pn_space *conn_space(roam_conn *conn, enum packet_space space)
+{
+    if (space == SPACE_APPLICATION)
+        return &conn->application;
+    if (conn->handshake == NULL || conn->handshake->discarded[space])
+        return NULL;
+    return &conn->handshake->spaces[space];
+}
+
+static void init_handshake(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    for (int space = 0; space < 2; space++) {
+        pn_space_init(&handshake->spaces[space], conn->allocator, &conn->frame_pool);
+        packet_keys_init(&handshake->receive[space]);
+        packet_keys_init(&handshake->send[space]);
+    }
+    for (int space = 0; space < PACKET_SPACES; space++) {
+        send_half_init(&handshake->crypto_send[space], conn->allocator, UINT64_MAX);
+        recv_half_init(&handshake->crypto_receive[space], conn->allocator);
+    }
+    /* A server's address needs no proof; a client's is proven when the server may stop asking (RFC 9002 appendix A.8). */
+    handshake->peer_completed_address_validation = conn->is_server;
+}
+
+static void free_early_packets(roam_conn *conn)
+{
+    while (conn->handshake->early != NULL) {
+        struct early_packet *packet = conn->handshake->early;
+        conn->handshake->early = packet->next;
+        mem_free(conn->allocator, packet, sizeof(*packet) + packet->len);
+    }
+}
+
+void conn_handshake_free(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    if (handshake == NULL)
+        return;
+    tls_free(handshake->tls);
+    for (int space = 0; space < 2; space++) {
+        pn_space_done(&handshake->spaces[space]);
+        packet_keys_done(&handshake->receive[space]);
+        packet_keys_done(&handshake->send[space]);
+    }
+    for (int space = 0; space < PACKET_SPACES; space++) {
+        send_half_done(&handshake->crypto_send[space]);
+        recv_half_done(&handshake->crypto_receive[space]);
+    }
+    free_early_packets(conn);
+    mem_free(conn->allocator, handshake->token, handshake->token_bytes);
+    wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
+    wipe(handshake->send_secret, sizeof(handshake->send_secret));
+    mem_free(conn->allocator, handshake, sizeof(*handshake));
+    conn->handshake = NULL;
+}
+
+static bool take_client_token(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    if (conn->config->token_bytes == 0)
+        return true;
+    handshake->token = mem_alloc(conn->allocator, conn->config->token_bytes);
+    if (handshake->token == NULL)
+        return false;
+    memcpy(handshake->token, conn->config->token, conn->config->token_bytes);
+    handshake->token_bytes = conn->config->token_bytes;
+    return true;
+}
+
+/* The CIDs that both sides start with: ours, new and routed; the peer's, at a client a random one for the server to replace
+ * (RFC 9000 section 7.2). */
+static bool init_cids(roam_conn *conn, const struct conn_create *create)
+{
+    roam_cid ours;
+    if (!conn->owner.cid_new(conn->owner.context, conn, &ours))
+        return false;
+    local_cid_set_init(&conn->local_cids, &ours);
+    conn->row_cid = ours;
+    roam_cid theirs = create->client_scid;
+    if (create->is_server) {
+        conn->initial_dcid = create->client_dcid;
+        conn->handshake->original_dcid = create->original_dcid;
+        conn->handshake->initial_scid = create->client_scid;
+        conn->handshake->has_retry = create->retried;
+        conn->handshake->retry_scid = create->client_dcid;
+    } else {
+        //= rfc9000#7.2 First destination CID is at least 8 unpredictable bytes.
+        theirs.len = 18;
+        rng_fill(conn->rng, theirs.bytes, theirs.len);
+        conn->initial_dcid = conn->handshake->original_dcid = theirs;
+    }
+    remote_cid_set_init(&conn->remote_cids, &theirs, (size_t)conn->config->active_connection_id_limit);
+    return true;
+}
+
+static bool init_first_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
+{
+    struct path *path = path_set_add(&conn->paths, local, remote, conn->config, conn->now);
+    if (path == NULL)
+        return false;
+    path->was_active = true;
+    bool assigned = remote_cid_assign(&conn->remote_cids, path->id);
+    assert(assigned);
+    (void)assigned;
+    return true;
+}
+
+static void init_modules(roam_conn *conn)
+{
+    uint8_t secret[SIPHASH_KEY_BYTES];
+    rng_fill(conn->rng, secret, sizeof(secret));
+    pool_init(&conn->frame_pool, conn->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
+    pn_space_init(&conn->application, conn->allocator, &conn->frame_pool);
+    one_rtt_keys_init(&conn->keys);
+    path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
+    transport_params_init(&conn->peer);
+    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
+                    (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
+    timer_node_init(&conn->timer);
+    list_init(&conn->endpoint_node);
+    list_init(&conn->ready_node);
+    init_handshake(conn);
+}
+
+static bool copy_client_config(roam_conn *conn, const struct conn_create *create)
+{
+    conn->own_config = config_copy(conn->allocator, create->config);
+    conn->config = conn->own_config;
+    size_t host_bytes = strlen(create->host) + 1;
+    conn->host = mem_alloc(conn->allocator, host_bytes);
+    if (conn->host != NULL)
+        memcpy(conn->host, create->host, host_bytes);
+    conn->port = create->port;
+    return conn->own_config != NULL && conn->host != NULL;
+}
+
+static void free_shell(roam_conn *conn)
+{
+    config_copy_free(conn->allocator, conn->own_config);
+    if (conn->host != NULL)
+        mem_free(conn->allocator, conn->host, strlen(conn->host) + 1);
+    mem_free(conn->allocator, conn->handshake, sizeof(*conn->handshake));
+    mem_free(conn->allocator, conn, sizeof(*conn));
+}
+
+static roam_conn *new_shell(const struct conn_create *create)
+{
+    roam_conn *conn = mem_zalloc(create->allocator, sizeof(*conn));
+    if (conn == NULL)
+        return NULL;
+    conn->owner = create->owner;
+    conn->allocator = create->allocator;
+    conn->rng = create->rng;
+    conn->config = create->config;
+    conn->totals = create->totals;
+    conn->user = create->config->user;
+    conn->is_server = create->is_server;
+    conn->version = create->version;
+    conn->now = conn->created = conn->idle_from = conn->last_received_at = create->now;
+    conn->largest_non_probing = PACKET_NUMBER_NONE;
+    conn->close_at = ROAM_TIME_NEVER;
+    conn->app_holds = true;
+    conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
+    conn->handshake = mem_zalloc(create->allocator, sizeof(*conn->handshake));
+    if (conn->handshake == NULL || (!create->is_server && !copy_client_config(conn, create))) {
+        free_shell(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
+{
+    roam_conn *conn = new_shell(create);
+    *ret_result = ROAM_ERR_MEMORY;
+    if (conn == NULL)
+        return NULL;
+    init_modules(conn);
+    if (!init_cids(conn, create) || !take_client_token(conn) || !conn_crypto_start(conn, create, ret_result)) {
+        conn_delete(conn);
+        return NULL;
+    }
+    /* A client that waits for its address has a path without addresses: nothing is sent before conn_start. */
+    if (!init_first_path(conn, &create->local, &create->remote)) {
+        conn_delete(conn);
+        return NULL;
+    }
+    if (create->is_server)
+        path_set_active(&conn->paths)->address_validated = create->address_validated;
+    *ret_result = ROAM_OK;
+    return conn;
+}
+
+void conn_start(roam_conn *conn, const roam_address *remote)
+{
+    struct path *path = path_set_active(&conn->paths);
+    assert(!conn->is_server && conn->state == ROAM_CONN_RESOLVING);
+    path->remote = *remote;
+    path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
+    path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
+    conn->state = ROAM_CONN_HANDSHAKE;
+    uint64_t error = tls_start(conn->handshake->tls);
+    if (error != ROAM_NO_ERROR)
+        conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+static void give_up_cids(roam_conn *conn)
+{
+    for (size_t i = 0; i < conn->local_cids.count; i++)
+        conn->owner.cid_gone(conn->owner.context, conn, &conn->local_cids.entries[i].cid);
+    for (size_t i = 0; i < conn->token_count; i++)
+        conn->owner.reset_token_remove(conn->owner.context, conn, conn->tokens_known[i].token);
+}
+
+void conn_delete(roam_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    give_up_cids(conn);
+    conn_handshake_free(conn);
+    stream_set_done(&conn->streams);
+    pn_space_done(&conn->application);
+    path_set_done(&conn->paths);
+    one_rtt_keys_done(&conn->keys);
+    pool_done(&conn->frame_pool);
+    free_shell(conn);
+}

@@ -1,0 +1,281 @@
+/*
+ * The handshake: CRYPTO octets to and from TLS, secrets to keys, and the two moments that matter afterwards.
+ *
+ *   HANDSHAKE -> ESTABLISHED   conn_on_handshake_complete: TLS is complete, the peer's parameters are checked
+ *   confirmed                  conn_on_confirmed: at a server at the same moment, at a client by HANDSHAKE_DONE
+ *   settled                    conn_settle_handshake: the memory of the handshake is given back
+ */
+#include "conn/conn.h"
+#include "crypto/key_schedule.h"
+
+/* Our encoded transport parameters: eighteen small ones and four CIDs. */
+#define PARAMS_BYTES_MAX 512
+
+static const enum tls_level level_of_space[PACKET_SPACES] = {
+    [SPACE_INITIAL] = TLS_INITIAL,
+    [SPACE_HANDSHAKE] = TLS_HANDSHAKE,
+    [SPACE_APPLICATION] = TLS_APPLICATION,
+};
+
+static enum packet_space space_of_level(enum tls_level level)
+{
+    return level == TLS_INITIAL ? SPACE_INITIAL : level == TLS_HANDSHAKE ? SPACE_HANDSHAKE : SPACE_APPLICATION;
+}
+
+static void on_tls_send(void *context, enum tls_level level, const uint8_t *data, size_t len)
+{
+    roam_conn *conn = context;
+    if (send_half_write(&conn->handshake->crypto_send[space_of_level(level)], data, len) < len)
+        conn->handshake->out_of_memory = true;
+}
+
+static void on_tls_secrets(void *context, enum tls_level level, enum aead_suite suite, const uint8_t *receive,
+                           const uint8_t *send)
+{
+    roam_conn *conn = context;
+    struct handshake *handshake = conn->handshake;
+    size_t bytes = aead_suite_info(suite)->secret_bytes;
+    if (level == TLS_HANDSHAKE) {
+        if (receive != NULL)
+            packet_keys_set(&handshake->receive[SPACE_HANDSHAKE], conn->allocator, suite, receive, NULL);
+        if (send != NULL)
+            packet_keys_set(&handshake->send[SPACE_HANDSHAKE], conn->allocator, suite, send, NULL);
+    } else if (level == TLS_APPLICATION) {
+        //= rfc9001#5.7 No 1-RTT decryption before the handshake completes: the secrets wait.
+        handshake->suite = suite;
+        if (receive != NULL)
+            memcpy(handshake->receive_secret, receive, bytes);
+        if (send != NULL)
+            memcpy(handshake->send_secret, send, bytes);
+        handshake->has_receive_secret |= receive != NULL;
+        handshake->has_send_secret |= send != NULL;
+    }
+}
+
+static void on_tls_params(void *context, const uint8_t *data, size_t len)
+{
+    conn_on_params(context, data, len);
+}
+
+bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result)
+{
+    uint8_t params[PARAMS_BYTES_MAX];
+    struct tls_config config = {
+        .is_server = conn->is_server,
+        .config = conn->config,
+        .server_name = conn->config->server_name != NULL ? conn->config->server_name : conn->host,
+        .params = params,
+        .params_len = conn_params_write(conn, create, params, sizeof(params)),
+        .ticket_key = create->ticket_key,
+        .sink = {.context = conn, .send = on_tls_send, .secrets = on_tls_secrets, .params = on_tls_params},
+    };
+    conn->handshake->tls = tls_new(conn->allocator, &config, ret_result);
+    conn_set_initial_keys(conn, conn->is_server ? &create->client_dcid : &conn->handshake->original_dcid);
+    return conn->handshake->tls != NULL;
+}
+
+void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid)
+{
+    uint8_t client[32], server[32];
+    struct handshake *handshake = conn->handshake;
+    initial_secrets(dcid, client, server);
+    packet_keys_done(&handshake->receive[SPACE_INITIAL]);
+    packet_keys_done(&handshake->send[SPACE_INITIAL]);
+    packet_keys_set(&handshake->receive[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM, conn->is_server ? client : server, NULL);
+    packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM, conn->is_server ? server : client, NULL);
+}
+
+struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space)
+{
+    struct packet_keys *keys = NULL;
+    if (space == SPACE_APPLICATION)
+        keys = &conn->keys.send;
+    else if (conn->handshake != NULL && !conn->handshake->discarded[space])
+        keys = &conn->handshake->send[space];
+    return keys != NULL && keys->available ? keys : NULL;
+}
+
+static uint64_t feed_tls(roam_conn *conn, enum packet_space space)
+{
+    struct handshake *handshake = conn->handshake;
+    struct recv_half *stream = &handshake->crypto_receive[space];
+    const uint8_t *data;
+    size_t len;
+    while ((len = recv_half_peek(stream, &data)) > 0) {
+        uint64_t error = tls_receive(handshake->tls, level_of_space[space], data, len);
+        recv_half_consume(stream, len);
+        if (error == ROAM_NO_ERROR && handshake->out_of_memory)
+            error = ROAM_INTERNAL_ERROR;
+        if (error != ROAM_NO_ERROR) {
+            conn_fail(conn, error, FRAME_CRYPTO, tls_failure(handshake->tls));
+            return error;
+        }
+    }
+    return ROAM_NO_ERROR;
+}
+
+uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offset, const uint8_t *data, size_t len)
+{
+    struct handshake *handshake = conn->handshake;
+    uint64_t ignored;
+    //= rfc9000#7.5 Acknowledge packets whose CRYPTO was discarded: TLS is gone, nothing can be done with it.
+    if (handshake == NULL || handshake->tls == NULL)
+        return ROAM_NO_ERROR;
+    struct recv_half *stream = &handshake->crypto_receive[space];
+    if (offset + len > stream->read + CRYPTO_BUFFER_BYTES_MAX)
+        return ROAM_CRYPTO_BUFFER_EXCEEDED;
+    //= rfc9001#4.1.3 Data of an earlier level never extends past what was received.
+    if (space == SPACE_INITIAL && handshake->receive[SPACE_HANDSHAKE].available && offset + len > stream->highest)
+        return ROAM_PROTOCOL_VIOLATION;
+    uint64_t error = recv_half_push(stream, offset, data, len, false, &ignored);
+    return error != ROAM_NO_ERROR ? error : feed_tls(conn, space);
+}
+
+static void take_one_rtt_keys(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    one_rtt_keys_set(&conn->keys, conn->allocator, handshake->suite, handshake->send_secret, handshake->receive_secret);
+    wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
+    wipe(handshake->send_secret, sizeof(handshake->send_secret));
+    handshake->has_receive_secret = handshake->has_send_secret = false;
+}
+
+static void on_handshake_complete(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    if (!handshake->has_receive_secret || !handshake->has_send_secret) {
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no 1-RTT secrets");
+        return;
+    }
+    if (conn_params_apply(conn) != ROAM_NO_ERROR)
+        return;
+    take_one_rtt_keys(conn);
+    size_t alpn_bytes = min_size(strlen(tls_alpn(handshake->tls)), sizeof(conn->alpn) - 1);
+    memcpy(conn->alpn, tls_alpn(handshake->tls), alpn_bytes);
+    conn->handshake_complete = true;
+    conn->state = ROAM_CONN_ESTABLISHED;
+    conn->totals->handshakes_completed++;
+    conn->owner.handshake_over(conn->owner.context, conn, true);
+    conn_event(conn, ROAM_EVENT_CONNECTED);
+    conn_issue_cids(conn);
+    if (!conn->is_server)
+        return;
+    //= rfc9001#4.1.2 Server sends HANDSHAKE_DONE as soon as the handshake completes.
+    conn->handshake_done_pending = true;
+    conn->new_token_pending = true;
+    if (tls_send_ticket(handshake->tls) == ROAM_NO_ERROR)
+        conn->ticket_sent = true;
+    conn_on_confirmed(conn);
+}
+
+void conn_on_confirmed(roam_conn *conn)
+{
+    if (conn->confirmed || !conn->handshake_complete)
+        return;
+    conn->confirmed = true;
+    //= rfc9001#4.9.2 Drop Handshake keys at confirmation.
+    conn_discard_space(conn, SPACE_INITIAL);
+    conn_discard_space(conn, SPACE_HANDSHAKE);
+    //= rfc9000#8.1 The client's address is validated by its Handshake packets.
+    path_set_active(&conn->paths)->address_validated = true;
+    conn_event(conn, ROAM_EVENT_CONFIRMED);
+}
+
+void conn_settle_handshake(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    if (handshake == NULL || !conn_is_alive(conn))
+        return;
+    if (handshake->tls != NULL && !conn->handshake_complete && tls_is_complete(handshake->tls))
+        on_handshake_complete(conn);
+    if (!conn->confirmed || !conn_is_alive(conn))
+        return;
+    /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
+    tls_free(handshake->tls);
+    handshake->tls = NULL;
+    const struct send_half *tickets = &handshake->crypto_send[SPACE_APPLICATION];
+    if (tickets->base == tickets->written)
+        conn_handshake_free(conn);
+}
+
+/* Everything of the first flight is sent again, under the new CID or version; packet numbers go on (RFC 9000 section
+ * 17.2.5.3). */
+static void send_first_flight_again(roam_conn *conn)
+{
+    struct loss_context context = conn_loss_context(conn);
+    loss_declare_path(&conn->handshake->spaces[SPACE_INITIAL].sent, SPACE_INITIAL, &context, conn->paths.active_id);
+    conn->pto_count = 0;
+    conn->handshake->spaces[SPACE_INITIAL].probes = 0;
+}
+
+void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet)
+{
+    struct handshake *handshake = conn->handshake;
+    const struct remote_cid *current = remote_cid_of_path(&conn->remote_cids, conn->paths.active_id);
+    //= rfc9000#17.2.5.2 Client takes at most one Retry, and none after an Initial or Retry was processed.
+    if (conn->is_server || handshake == NULL || handshake->any_packet || handshake->has_retry ||
+        conn->state != ROAM_CONN_HANDSHAKE) {
+        conn_count_drop(conn, ROAM_DROP_RETRY_UNEXPECTED);
+        return;
+    }
+    uint8_t tag[RETRY_TAG_BYTES];
+    retry_integrity_tag(&handshake->original_dcid, packet, header->packet_len - RETRY_TAG_BYTES, tag);
+    //= rfc9000#17.2.5.2 Drop Retry with a bad integrity tag or an empty token.
+    //= rfc9000#17.2.5.1 Client drops a Retry whose source CID is its own destination CID.
+    if (header->token_len == 0 || roam_cid_equal(&header->scid, &current->cid) ||
+        !equal_in_constant_time(tag, header->retry_tag, RETRY_TAG_BYTES)) {
+        conn_count_drop(conn, ROAM_DROP_RETRY_INTEGRITY);
+        return;
+    }
+    uint8_t *token = mem_alloc(conn->allocator, header->token_len);
+    if (token == NULL) {
+        conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
+        return;
+    }
+    memcpy(token, header->token, header->token_len);
+    mem_free(conn->allocator, handshake->token, handshake->token_bytes);
+    handshake->token = token;
+    handshake->token_bytes = header->token_len;
+    handshake->has_retry = true;
+    handshake->retry_scid = header->scid;
+    remote_cid_replace_initial(&conn->remote_cids, &header->scid);
+    conn_set_initial_keys(conn, &header->scid);
+    send_first_flight_again(conn);
+}
+
+static bool version_listed(const struct packet_header *header, uint32_t version)
+{
+    struct reader reader = reader_init(header->versions, header->versions_len);
+    while (reader_left(&reader) >= 4) {
+        if (read_u32(&reader) == version)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9000 section 15: versions 0x?a?a?a?a exist to provoke Version Negotiation. */
+static bool version_is_reserved(uint32_t version)
+{
+    return (version & UINT32_C(0x0f0f0f0f)) == UINT32_C(0x0a0a0a0a);
+}
+
+void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header)
+{
+    struct handshake *handshake = conn->handshake;
+    const struct remote_cid *current = remote_cid_of_path(&conn->remote_cids, conn->paths.active_id);
+    //= rfc9000#6.2 Ignore it once any other packet was processed, or where it lists our version.
+    if (conn->is_server || handshake == NULL || handshake->any_packet || handshake->has_retry ||
+        conn->state != ROAM_CONN_HANDSHAKE || version_listed(header, conn->version) ||
+        header->scid_len != current->cid.len || memcmp(header->scid_bytes, current->cid.bytes, header->scid_len) != 0) {
+        conn_count_drop(conn, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
+        return;
+    }
+    if (version_is_reserved(conn->version) && version_listed(header, QUIC_VERSION_1)) {
+        /* We asked for it, so that nothing was downgraded: begin with the version that we speak. */
+        conn->version = QUIC_VERSION_1;
+        send_first_flight_again(conn);
+        return;
+    }
+    //= rfc9000#6.2 A single-version client abandons the attempt.
+    conn_end(conn, ROAM_CLOSE_VERSION_NEGOTIATION);
+}

@@ -1,0 +1,173 @@
+/*
+ * Frames in: one table from type to handler. A handler decodes, checks, applies and schedules; it never sends.
+ */
+#include "conn/conn.h"
+
+typedef uint64_t frame_handler(roam_conn *conn, struct packet_context *context, const struct frame *frame);
+
+static uint64_t on_nothing(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)conn, (void)context, (void)frame;
+    return ROAM_NO_ERROR;
+}
+
+static uint64_t on_ack(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    return conn_on_ack(conn, context, &frame->ack);
+}
+
+static uint64_t on_crypto(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    return conn_on_crypto(conn, context->space, frame->crypto.offset, frame->crypto.data, frame->crypto.len);
+}
+
+static uint64_t on_new_token(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    roam_event event = {.type = ROAM_EVENT_NEW_TOKEN, .time = conn->now, .conn = conn, .token = frame->new_token.token,
+                        .token_bytes = frame->new_token.len};
+    conn->owner.event(conn->owner.context, &event);
+    return ROAM_NO_ERROR;
+}
+
+static uint64_t on_stream(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    context->has_stream = true;
+    return stream_on_stream(&conn->streams, frame);
+}
+
+static uint64_t on_reset_stream(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_reset_stream(&conn->streams, frame);
+}
+
+static uint64_t on_stop_sending(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_stop_sending(&conn->streams, frame);
+}
+
+static uint64_t on_max_data(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_max_data(&conn->streams, frame);
+}
+
+static uint64_t on_max_stream_data(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_max_stream_data(&conn->streams, frame);
+}
+
+static uint64_t on_max_streams(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_max_streams(&conn->streams, frame);
+}
+
+static uint64_t on_blocked(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return stream_on_blocked(&conn->streams, frame);
+}
+
+static uint64_t on_new_connection_id(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return conn_on_new_connection_id(conn, frame);
+}
+
+static uint64_t on_retire_connection_id(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    return conn_on_retire_connection_id(conn, context, frame);
+}
+
+static uint64_t on_path_challenge(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    return conn_on_path_challenge(conn, context, frame->path_data);
+}
+
+static uint64_t on_path_response(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    return conn_on_path_response(conn, context, frame->path_data);
+}
+
+static uint64_t on_close(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    conn_on_close_frame(conn, frame);
+    return ROAM_NO_ERROR;
+}
+
+static uint64_t on_handshake_done(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context, (void)frame;
+    conn_on_confirmed(conn);
+    return ROAM_NO_ERROR;
+}
+
+static frame_handler *const handlers[FRAME_TYPES] = {
+    [FRAME_PADDING] = on_nothing,
+    [FRAME_PING] = on_nothing,
+    [FRAME_ACK] = on_ack,
+    [FRAME_ACK_ECN] = on_ack,
+    [FRAME_RESET_STREAM] = on_reset_stream,
+    [FRAME_STOP_SENDING] = on_stop_sending,
+    [FRAME_CRYPTO] = on_crypto,
+    [FRAME_NEW_TOKEN] = on_new_token,
+    [FRAME_STREAM ... FRAME_STREAM_LAST] = on_stream,
+    [FRAME_MAX_DATA] = on_max_data,
+    [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
+    [FRAME_MAX_STREAMS_BIDI] = on_max_streams,
+    [FRAME_MAX_STREAMS_UNI] = on_max_streams,
+    [FRAME_DATA_BLOCKED] = on_blocked,
+    [FRAME_STREAM_DATA_BLOCKED] = on_blocked,
+    [FRAME_STREAMS_BLOCKED_BIDI] = on_blocked,
+    [FRAME_STREAMS_BLOCKED_UNI] = on_blocked,
+    [FRAME_NEW_CONNECTION_ID] = on_new_connection_id,
+    [FRAME_RETIRE_CONNECTION_ID] = on_retire_connection_id,
+    [FRAME_PATH_CHALLENGE] = on_path_challenge,
+    [FRAME_PATH_RESPONSE] = on_path_response,
+    [FRAME_CONNECTION_CLOSE] = on_close,
+    [FRAME_CONNECTION_CLOSE_APPLICATION] = on_close,
+    [FRAME_HANDSHAKE_DONE] = on_handshake_done,
+};
+
+static uint64_t frame_bit(uint64_t type)
+{
+    bool stream = type >= FRAME_STREAM && type <= FRAME_STREAM_LAST;
+    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : type);
+}
+
+static uint64_t process_frame(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    const struct frame_rule *rule = frame_rule_of(frame->type);
+    //= rfc9000#12.4 A frame in a forbidden packet type is PROTOCOL_VIOLATION.
+    if ((rule->packets & IN_PACKET(context->type)) == 0 || (rule->server_only && conn->is_server))
+        return ROAM_PROTOCOL_VIOLATION;
+    context->ack_eliciting |= rule->ack_eliciting;
+    context->non_probing |= !rule->probing;
+    context->frames |= frame_bit(frame->type);
+    return handlers[frame->type](conn, context, frame);
+}
+
+uint64_t conn_process_payload(roam_conn *conn, struct packet_context *context, const uint8_t *data, size_t len,
+                              uint64_t *ret_frame_type)
+{
+    struct reader reader = reader_init(data, len);
+    //= rfc9000#12.4 No frames is PROTOCOL_VIOLATION.
+    if (len == 0)
+        return ROAM_PROTOCOL_VIOLATION;
+    while (reader_left(&reader) > 0 && conn_is_alive(conn)) {
+        struct frame frame;
+        frame.type = 0;
+        uint64_t error = frame_parse(&frame, &reader);
+        *ret_frame_type = frame.type;
+        if (error == ROAM_NO_ERROR)
+            error = process_frame(conn, context, &frame);
+        if (error != ROAM_NO_ERROR)
+            return error;
+    }
+    return ROAM_NO_ERROR;
+}

@@ -1,0 +1,51 @@
+/* Limits of a connection, each with its reason. */
+#ifndef CONN_LIMITS_H
+#define CONN_LIMITS_H
+
+#include "base/minmax.h"
+#include "path/path_set.h"
+#include "recovery/loss.h"
+
+/* RFC 9000 section 7.5 wants at least 4,096 octets of CRYPTO data taken ahead of order; certificates chains are larger. */
+#define CRYPTO_BUFFER_BYTES_MAX (64 * 1024)
+_Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
+
+/* Packets that came before their keys and are kept until these come: a flight's worth. */
+#define EARLY_PACKETS_MAX 8
+
+/* The length field of a long header is written as two octets. */
+#define LONG_PACKET_BYTES_MAX 16383
+
+/* Closing and draining last this many PTOs, RFC 9000 section 10.2. */
+#define CLOSE_PTOS 3
+
+/* An idle timeout is at least this many PTOs, RFC 9000 section 10.1. */
+#define IDLE_PTOS_MIN 3
+
+/* Backoff of the PTO stops doubling here: 2^10 * 1 s is beyond any idle timeout. */
+#define PTO_BACKOFF_MAX 10
+
+/* A path that is neither active nor fallback is forgotten after so long without a packet: long enough for a client that
+ * comes back, short enough that its CID is soon retired. */
+#define PATH_LINGER ROAM_SECONDS(10)
+
+/* Stream packets in a row after which a receiver counts as busy: when such a stream of packets falls silent, it speaks up. */
+#define BUSY_PACKETS 4
+
+/* Octets that no 1-RTT packet of ours falls below: 21 octets of a Stateless Reset hide among the packets that the peer's CIDs
+ * can be on (RFC 9000 section 10.3: 22 more than the shortest CID asked for). */
+#define SHORT_PACKET_BYTES_MIN(cid_len) (22 + (size_t)(cid_len))
+
+/* Spans of one packet's plaintext: each STREAM frame takes two. */
+#define PACKET_SPANS_MAX 16
+
+/* ACK-only packets in a row before one carries a PING, so that the peer acknowledges acknowledgements (section 13.2.7). */
+#define ACK_ONLY_PACKETS_MAX 32
+
+/* ACK ranges written into one frame. */
+#define ACK_RANGES_SENT_MAX 32
+
+/* Datagrams that may leave beyond the congestion window on each PTO, RFC 9002 section 6.2.4. */
+#define PTO_PROBES 2
+
+#endif

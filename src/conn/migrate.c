@@ -1,0 +1,433 @@
+/*
+ * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, assigning its DCID,
+ * retiring the old one and giving up what the old path had happen in move_to; whether to do so is migration's to say.
+ *
+ *   a new place      conn_path_for_packet: an authentic packet from an unknown address makes a path
+ *   the row moves    conn_after_payload -> move_to
+ *   proof            conn_on_path_response: path_on_proven
+ *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
+ */
+#include <assert.h>
+
+#include "conn/conn.h"
+
+void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
+{
+    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    roam_event event = {.type = type, .time = conn->now, .conn = conn, .path_id = path->id, .local = path->local,
+                        .remote = path->remote};
+    if (previous != NULL)
+        event.previous = *previous;
+    if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW)
+        event.cid = conn->row_cid;
+    else if (cid != NULL)
+        event.cid = cid->cid;
+    conn->owner.event(conn->owner.context, &event);
+}
+
+/* ---- Facts */
+
+static bool peer_has_zero_length_cid(const roam_conn *conn)
+{
+    return conn->remote_cids.count > 0 && conn->remote_cids.entries[0].cid.len == 0;
+}
+
+/* Section 8.2 has succeeded there, or it is the handshake's own path, which section 8.1 proves. */
+static bool is_validated(const struct path *path)
+{
+    return path_validation_has_succeeded(&path->validation) ||
+           (path->validation.state == VALIDATION_IDLE && path->address_validated);
+}
+
+/* The same CID may go on only where nothing but the peer's address changed (section 9.5). */
+static bool must_change_cid(const struct packet_context *context, const struct path *active)
+{
+    return context->local_cid_sequence != active->local_cid_sequence ||
+           (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
+}
+
+static struct migration_facts gather_facts(const roam_conn *conn, const struct packet_context *context)
+{
+    const struct path *active = path_set_active(&conn->paths);
+    const struct path *path = context->path_id != PATH_ID_NONE
+                                  ? path_set_find(&conn->paths, context->path_id)
+                                  : path_set_find_address(&conn->paths, &context->local, &context->remote);
+    struct migration_facts facts = {
+        .is_server = conn->is_server,
+        .confirmed = conn->confirmed,
+        .known_path = path != NULL,
+        .known_remote = path_set_find_remote(&conn->paths, &context->remote) != NULL,
+        .active_path = path != NULL && path->id == conn->paths.active_id,
+        .path_validated = path != NULL && is_validated(path),
+        .validation_running = path != NULL && path->validation.state == VALIDATION_RUNNING,
+        .non_probing = context->non_probing,
+        .highest_numbered = context->space == SPACE_APPLICATION &&
+                            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing),
+        .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote),
+        .cid_changed = must_change_cid(context, active),
+        .spare_cid = peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0,
+        .blocked_port = migration_port_is_blocked(context->remote.port),
+        .room = conn->paths.count < conn->paths.max || path_set_evictable(&conn->paths) != NULL,
+    };
+    return facts;
+}
+
+/* ---- Making and forgetting paths */
+
+static void forget_path(roam_conn *conn, struct path *path)
+{
+    if (path->id == conn->paths.fallback_id)
+        conn->paths.fallback_id = PATH_ID_NONE;
+    conn_path_event(conn, ROAM_EVENT_PATH_CLOSED, path, NULL);
+    //= rfc9000#5.1.2 Retire CIDs bound to an address pair that is no longer in use.
+    remote_cid_release(&conn->remote_cids, path->id);
+    conn_sync_reset_tokens(conn);
+    path_set_remove(&conn->paths, path->id);
+}
+
+static struct path *add_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
+{
+    if (conn->paths.count == conn->paths.max) {
+        struct path *victim = path_set_evictable(&conn->paths);
+        if (victim == NULL)
+            return NULL;
+        forget_path(conn, victim);
+    }
+    return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
+}
+
+void conn_validate_path(roam_conn *conn, struct path *path)
+{
+    roam_time pto = rtt_pto(&path->recovery.rtt, ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms));
+    path_validation_start(&path->validation, conn->now, pto, conn_pto(conn));
+}
+
+/* Carries over what is known of the network where only the port is new: RFC 9000 section 9.4. */
+static void inherit_recovery(struct path *path, const struct path *from)
+{
+    uint64_t in_flight = path->recovery.congestion.in_flight;
+    path->recovery.rtt = from->recovery.rtt;
+    path->recovery.congestion = from->recovery.congestion;
+    path->recovery.congestion.in_flight = in_flight;
+    path->recovery.pacer = from->recovery.pacer;
+    path->recovery.first_sample_at = from->recovery.first_sample_at;
+    path->datagram_bytes = from->datagram_bytes;
+    path->ecn = from->ecn;
+}
+
+static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
+{
+    const uint64_t active_id = conn->paths.active_id;
+    if (!verdict->share_cid && !peer_has_zero_length_cid(conn) && remote_cid_spare(&conn->remote_cids) == 0)
+        return ROAM_DROP_NO_CID_FOR_PATH;
+    struct path *path = add_path(conn, &context->local, &context->remote);
+    if (path == NULL)
+        return ROAM_DROP_OUT_OF_MEMORY;
+    if (verdict->share_cid)
+        remote_cid_share(&conn->remote_cids, path->id, active_id);
+    else if (!remote_cid_assign(&conn->remote_cids, path->id)) {
+        path_set_remove(&conn->paths, path->id);
+        return ROAM_DROP_NO_CID_FOR_PATH;
+    }
+    path->nat_rebinding = verdict->share_cid;
+    if (verdict->keep_congestion)
+        inherit_recovery(path, path_set_find(&conn->paths, active_id));
+    path_on_received(path, context->datagram_bytes, conn->now);
+    context->path_id = path->id;
+    conn_path_event(conn, ROAM_EVENT_PATH_NEW, path, NULL);
+    if (verdict->validate)
+        conn_validate_path(conn, path);
+    return ROAM_DROP_NONE;
+}
+
+roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
+{
+    struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
+    context->path_id = path != NULL ? path->id : PATH_ID_NONE;
+    if (path != NULL)
+        return ROAM_DROP_NONE;
+    struct migration_facts facts = gather_facts(conn, context);
+    struct migration_verdict verdict = migration_on_packet(&facts);
+    if (verdict.drop == ROAM_DROP_NONE && verdict.create_path)
+        return create_path(conn, context, &verdict);
+    return verdict.drop;
+}
+
+/* ---- The move */
+
+static void count_move(roam_conn *conn)
+{
+    conn->moves++;
+    conn->last_move = conn->now;
+    conn->totals->moves++;
+}
+
+/* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall back to if it
+ * was validated, and keeps its own CID, RTT and window. */
+static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
+{
+    struct path *old = path_set_active(&conn->paths);
+    roam_address previous = old->remote;
+    if (is_validated(old))
+        conn->paths.fallback_id = old->id;
+    conn->paths.active_id = path->id;
+    path->was_active = true;
+    path->migrate_when_valid = false;
+    if (conn->paths.fallback_id == path->id)
+        conn->paths.fallback_id = PATH_ID_NONE;
+    conn->pto_count = 0;
+    conn->pacing_until = 0;
+    count_move(conn);
+    conn_path_event(conn, type, path, &previous);
+}
+
+/* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section 9.3.3). */
+static void challenge_previous(roam_conn *conn, uint64_t previous_id)
+{
+    struct path *previous = path_set_find(&conn->paths, previous_id);
+    if (previous != NULL && previous->id != conn->paths.active_id && remote_cid_of_path(&conn->remote_cids, previous_id) != NULL)
+        conn_validate_path(conn, previous);
+}
+
+void conn_after_payload(roam_conn *conn, const struct packet_context *context)
+{
+    struct path *path = path_set_find(&conn->paths, context->path_id);
+    if (path == NULL || !conn_is_alive(conn))
+        return;
+    struct migration_facts facts = gather_facts(conn, context);
+    struct migration_verdict verdict = migration_after_payload(&facts);
+    if (context->non_probing && facts.highest_numbered)
+        conn->largest_non_probing = context->number;
+    path->local_cid_sequence = context->local_cid_sequence;
+    if (!verdict.move)
+        return;
+    uint64_t previous_id = conn->paths.active_id;
+    if (verdict.keep_congestion && !path->was_active)
+        inherit_recovery(path, path_set_active(&conn->paths));
+    move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+    if (verdict.validate)
+        conn_validate_path(conn, path);
+    if (verdict.validate_previous)
+        challenge_previous(conn, previous_id);
+}
+
+/* ---- Challenges and responses */
+
+uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data)
+{
+    //= rfc9000#8.2.2 Send PATH_RESPONSE on the path the challenge came in on.
+    struct path *path = path_set_find(&conn->paths, context->path_id);
+    conn->counters.challenges_received++;
+    if (path != NULL)
+        path_owe_response(path, data);
+    return ROAM_NO_ERROR;
+}
+
+/* A path that came from another one by a rebinding is proven: nothing that went to the dead mapping will be acknowledged. */
+static void give_up_dead_mapping(roam_conn *conn, const struct path *proven)
+{
+    if (!proven->nat_rebinding || proven->id != conn->paths.active_id)
+        return;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *other = conn->paths.paths[i];
+        if (other->id != proven->id && roam_address_same_ip(&other->remote, &proven->remote))
+            conn_give_up_path(conn, other->id);
+    }
+}
+
+static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, bool complete)
+{
+    bool was_validated = path->address_validated;
+    path->address_validated = true;
+    if (!path->recovery.rtt.has_sample && delay > 0)
+        rtt_init(&path->recovery.rtt, delay); //= rfc9002#6.2.2 The delay may seed the initial RTT.
+    if (!complete)
+        return;
+    conn->totals->paths_validated++;
+    conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
+    if (path->id == conn->paths.active_id && conn->is_server && !was_validated) {
+        //= rfc9000#9.3 Send new NEW_TOKEN tokens after verifying a new client address.
+        conn->new_token_pending = true;
+    }
+    give_up_dead_mapping(conn, path);
+    if (path->migrate_when_valid) {
+        move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        /* The server hears of it by a non-probing packet. */
+        conn->ping_pending = true;
+    }
+}
+
+uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data)
+{
+    (void)context; //= rfc9000#8.2.2 A PATH_RESPONSE is not rejected merely because it came in on another path.
+    conn->counters.responses_received++;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        roam_time delay = 0;
+        enum validation_answer answer = path_validation_on_response(&path->validation, data, conn->now, &delay);
+        if (answer == VALIDATION_NO_MATCH)
+            continue;
+        if (answer == VALIDATION_REPEAT)
+            return ROAM_NO_ERROR;
+        conn_path_event(conn, ROAM_EVENT_PATH_ANSWERED, path, NULL);
+        path_on_proven(conn, path, delay, answer == VALIDATION_COMPLETE);
+        return ROAM_NO_ERROR;
+    }
+    return ROAM_NO_ERROR;
+}
+
+/* ---- Time */
+
+/* Nobody answered on the active path. */
+static void fall_back(roam_conn *conn)
+{
+    struct path *failed = path_set_active(&conn->paths);
+    struct path *fallback = path_set_find(&conn->paths, conn->paths.fallback_id);
+    if (fallback == NULL) {
+        //= rfc9000#9.3.2 With no last validated address known, drop the connection silently with all state.
+        conn_end(conn, ROAM_CLOSE_NO_VIABLE_PATH);
+        return;
+    }
+    //= rfc9000#9.3.2 Fall back to the last validated address when validation of the new one fails.
+    move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
+    /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it, and its CID. */
+    conn_give_up_path(conn, failed->id);
+}
+
+/* The last validated address is kept, whatever became of a new challenge there, until the active one is proven. */
+static bool is_last_resort(const roam_conn *conn, const struct path *path)
+{
+    return path->id == conn->paths.fallback_id && !path_set_active(&conn->paths)->address_validated;
+}
+
+static void on_validation_failed(roam_conn *conn, struct path *path)
+{
+    conn->totals->paths_failed++;
+    conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
+    if (path->id == conn->paths.active_id) {
+        /* A path whose address was proven but not its size goes on if it is all there is: a run of small datagrams. */
+        if (conn->is_server && !path->address_validated)
+            fall_back(conn);
+        return;
+    }
+    if (!is_last_resort(conn, path))
+        forget_path(conn, path);
+}
+
+/* When a path that nobody uses is forgotten. */
+static roam_time linger_deadline(const roam_conn *conn, const struct path *path)
+{
+    bool needed = path->id == conn->paths.active_id || path->validation.state == VALIDATION_RUNNING || is_last_resort(conn, path);
+    return needed ? ROAM_TIME_NEVER : saturating_add(path->last_used, PATH_LINGER);
+}
+
+static struct path *next_expired(roam_conn *conn, bool *ret_failed)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        *ret_failed = path_validation_deadline(&path->validation) <= conn->now &&
+                      path_validation_expire(&path->validation, conn->now);
+        if (*ret_failed || linger_deadline(conn, path) <= conn->now)
+            return path;
+    }
+    return NULL;
+}
+
+void conn_expire_paths(roam_conn *conn)
+{
+    struct path *path;
+    bool failed;
+    while (conn_is_alive(conn) && (path = next_expired(conn, &failed)) != NULL) {
+        if (failed)
+            on_validation_failed(conn, path);
+        else
+            forget_path(conn, path);
+    }
+}
+
+roam_time conn_paths_deadline(const roam_conn *conn)
+{
+    roam_time ret = ROAM_TIME_NEVER;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *path = conn->paths.paths[i];
+        ret = min_u64(ret, path_validation_deadline(&path->validation));
+        ret = min_u64(ret, linger_deadline(conn, path));
+    }
+    return ret;
+}
+
+/* ---- What the application asks for */
+
+static roam_result may_move(const roam_conn *conn)
+{
+    if (!conn_is_alive(conn))
+        return ROAM_ERR_CLOSED;
+    //= rfc9000#9 Do not start migration before the handshake is confirmed.
+    if (conn->is_server || !conn->confirmed)
+        return ROAM_ERR_STATE;
+    return ROAM_OK;
+}
+
+roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    roam_result result = may_move(conn);
+    if (result != ROAM_OK)
+        return result;
+    struct path *active = path_set_active(&conn->paths);
+    if (!roam_address_is_set(new_local) || (new_local->family != active->remote.family))
+        return ROAM_ERR_ADDRESS;
+    conn->now = now;
+    struct path *other = path_set_find_address(&conn->paths, new_local, &active->remote);
+    if (other != NULL && other != active)
+        forget_path(conn, other);
+    active->local = *new_local;
+    conn->owner.wake(conn->owner.context, conn);
+    return ROAM_OK;
+}
+
+static roam_result start_probe(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
+{
+    roam_result result = may_move(conn);
+    if (result != ROAM_OK)
+        return result;
+    const struct path *active = path_set_active(&conn->paths);
+    if (!roam_address_is_set(new_local) || new_local->family != active->remote.family)
+        return ROAM_ERR_ADDRESS;
+    //= rfc9000#9 If the peer sent disable_active_migration, send nothing from another local address.
+    if (conn->peer.disable_active_migration)
+        return ROAM_ERR_DISABLED;
+    conn->now = now;
+    const roam_address remote = active->remote;
+    struct path *path = path_set_find_address(&conn->paths, new_local, &remote);
+    if (path != NULL && path->id == conn->paths.active_id)
+        return ROAM_OK;
+    if (path == NULL) {
+        //= rfc9000#9.5 Never use one destination CID from more than one local address.
+        if (peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) == 0)
+            return ROAM_ERR_NO_CID;
+        path = add_path(conn, new_local, &remote);
+        if (path == NULL)
+            return ROAM_ERR_LIMIT;
+        remote_cid_assign(&conn->remote_cids, path->id);
+        path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
+    }
+    if (migrate && path_validation_has_succeeded(&path->validation)) {
+        move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        conn->ping_pending = true;
+    } else {
+        path->migrate_when_valid = migrate;
+        conn_validate_path(conn, path);
+    }
+    conn->owner.wake(conn->owner.context, conn);
+    return ROAM_OK;
+}
+
+roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    return start_probe(conn, now, new_local, true);
+}
+
+roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    return start_probe(conn, now, new_local, false);
+}

@@ -1,0 +1,106 @@
+/* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really happened in the
+ * handshake (RFC 9000 section 7.3) and put to work. */
+#include "conn/conn.h"
+
+size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
+{
+    const roam_config *config = conn->config;
+    const roam_cid *ours = &conn->local_cids.entries[0].cid;
+    struct transport_params params;
+    transport_params_init(&params);
+    //= rfc9000#7.3 CID transport parameters equal the CIDs really used in the handshake.
+    params.has_initial_source_cid = true;
+    params.initial_source_cid = *ours;
+    if (conn->is_server) {
+        params.has_original_destination_cid = true;
+        params.original_destination_cid = conn->handshake->original_dcid;
+        params.has_retry_source_cid = create->retried;
+        params.retry_source_cid = conn->handshake->retry_scid;
+        //= rfc9000#18.2 Client does not send stateless_reset_token.
+        if (ours->len > 0) {
+            params.has_stateless_reset_token = true;
+            conn->owner.cid_reset_token(conn->owner.context, ours, params.stateless_reset_token);
+        }
+    }
+    params.max_idle_timeout_ms = config->max_idle_timeout / ROAM_MILLISECONDS(1);
+    params.max_udp_payload = config->max_udp_payload;
+    params.initial_max_data = config->initial_max_data;
+    params.initial_max_stream_data_bidi_local = params.initial_max_stream_data_bidi_remote =
+        params.initial_max_stream_data_uni = config->initial_max_stream_data;
+    params.initial_max_streams_bidi = config->initial_max_streams_bidi;
+    params.initial_max_streams_uni = config->initial_max_streams_uni;
+    params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
+    params.disable_active_migration = config->disable_active_migration;
+    params.active_connection_id_limit = config->active_connection_id_limit;
+    struct writer writer = writer_init(ret, capacity);
+    transport_params_write(&writer, &params);
+    return writer.failed ? 0 : writer_len(&writer);
+}
+
+void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len)
+{
+    struct handshake *handshake = conn->handshake;
+    handshake->params_error = transport_params_parse(&conn->peer, data, len, !conn->is_server, &handshake->params_reason);
+    handshake->params_received = true;
+}
+
+//= rfc9000#7.3 Endpoints check that equality.
+static const char *cid_mismatch(const roam_conn *conn)
+{
+    const struct transport_params *peer = &conn->peer;
+    const struct handshake *handshake = conn->handshake;
+    if (!peer->has_initial_source_cid || !roam_cid_equal(&peer->initial_source_cid, &handshake->initial_scid))
+        return "initial_source_connection_id does not match";
+    if (conn->is_server)
+        return NULL;
+    if (!peer->has_original_destination_cid ||
+        !roam_cid_equal(&peer->original_destination_cid, &handshake->original_dcid))
+        return "original_destination_connection_id does not match";
+    if (peer->has_retry_source_cid != handshake->has_retry)
+        return "retry_source_connection_id without Retry, or Retry without it";
+    if (handshake->has_retry && !roam_cid_equal(&peer->retry_source_cid, &handshake->retry_scid))
+        return "retry_source_connection_id does not match";
+    return NULL;
+}
+
+static uint64_t take_server_cids(roam_conn *conn)
+{
+    const struct transport_params *peer = &conn->peer;
+    if (peer->has_stateless_reset_token)
+        remote_cid_set_initial_token(&conn->remote_cids, peer->stateless_reset_token);
+    if (!peer->has_preferred_address)
+        return ROAM_NO_ERROR;
+    /* The preferred address brings the CID with sequence 1, RFC 9000 section 5.1.1; it may be used on any path. */
+    struct frame frame = {.type = FRAME_NEW_CONNECTION_ID};
+    frame.new_connection_id.sequence = 1;
+    frame.new_connection_id.retire_prior_to = 0;
+    frame.new_connection_id.cid = peer->preferred_address.cid;
+    memcpy(frame.new_connection_id.reset_token, peer->preferred_address.reset_token, RESET_TOKEN_BYTES);
+    return conn_on_new_connection_id(conn, &frame);
+}
+
+uint64_t conn_params_apply(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    if (!handshake->params_received) {
+        conn_fail(conn, ROAM_CRYPTO_ERROR + 109, 0, "no transport parameters");
+        return ROAM_CRYPTO_ERROR + 109;
+    }
+    if (handshake->params_error != ROAM_NO_ERROR) {
+        conn_fail(conn, handshake->params_error, 0, handshake->params_reason);
+        return handshake->params_error;
+    }
+    const char *mismatch = cid_mismatch(conn);
+    if (mismatch != NULL) {
+        conn_fail(conn, ROAM_TRANSPORT_PARAMETER_ERROR, 0, mismatch);
+        return ROAM_TRANSPORT_PARAMETER_ERROR;
+    }
+    if (!conn->is_server && take_server_cids(conn) != ROAM_NO_ERROR) {
+        conn_fail(conn, ROAM_TRANSPORT_PARAMETER_ERROR, 0, "preferred_address");
+        return ROAM_TRANSPORT_PARAMETER_ERROR;
+    }
+    local_cid_set_peer_limit(&conn->local_cids, conn->peer.active_connection_id_limit);
+    stream_set_peer_params(&conn->streams, &conn->peer);
+    conn_sync_reset_tokens(conn);
+    return ROAM_NO_ERROR;
+}

@@ -1,0 +1,380 @@
+/*
+ * Datagrams in: coalesced packets one by one, header protection, packet number, AEAD, duplicate, path, payload, ACK, move - in
+ * this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named drop; what is wrong
+ * with an authentic one is a connection error.
+ */
+#include <assert.h>
+
+#include "conn/conn.h"
+
+#define RESERVED_BITS_LONG 0x0c
+#define RESERVED_BITS_SHORT 0x18
+#define KEY_PHASE_BIT 0x04
+
+/* A packet whose protection is removed. */
+struct opened {
+    const uint8_t *payload;
+    size_t len;
+    uint8_t first_octet;
+};
+
+void conn_count_drop(roam_conn *conn, roam_drop reason)
+{
+    conn->totals->drops[reason]++;
+}
+
+/* ---- Packets before their keys */
+
+static void keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len)
+{
+    struct handshake *handshake = conn->handshake;
+    if (handshake == NULL || handshake->early_count >= EARLY_PACKETS_MAX) {
+        conn_count_drop(conn, handshake == NULL ? ROAM_DROP_KEYS_UNAVAILABLE : ROAM_DROP_BUFFER_FULL);
+        return;
+    }
+    struct early_packet *packet = mem_alloc(conn->allocator, sizeof(*packet) + len);
+    if (packet == NULL) {
+        conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
+        return;
+    }
+    *packet = (struct early_packet){.local = context->local, .remote = context->remote, .len = len,
+                                    .datagram_bytes = context->datagram_bytes, .ecn = context->ecn};
+    memcpy(packet->data, data, len);
+    struct early_packet **end = &handshake->early;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = packet;
+    handshake->early_count++;
+}
+
+/* ---- Protection */
+
+static bool keys_may_come(const roam_conn *conn, enum packet_type type)
+{
+    if (conn->handshake == NULL || !conn_is_alive(conn))
+        return false;
+    if (type == PACKET_ONE_RTT)
+        return !conn->handshake_complete;
+    return type == PACKET_HANDSHAKE && !conn->handshake->discarded[SPACE_HANDSHAKE];
+}
+
+static struct packet_keys *receive_keys(roam_conn *conn, enum packet_type type)
+{
+    if (type == PACKET_ONE_RTT)
+        return conn->keys.receive.available ? &conn->keys.receive : NULL;
+    struct handshake *handshake = conn->handshake;
+    if (handshake == NULL || type == PACKET_ZERO_RTT)
+        return NULL;
+    struct packet_keys *keys = &handshake->receive[packet_space_of(type)];
+    return keys->available ? keys : NULL;
+}
+
+static void drop_without_keys(roam_conn *conn, const struct packet_header *header, const struct packet_context *context,
+                              const uint8_t *data)
+{
+    if (header->type == PACKET_ZERO_RTT)
+        conn_count_drop(conn, ROAM_DROP_ZERO_RTT_REJECTED);
+    else if (keys_may_come(conn, header->type))
+        keep_early(conn, context, data, header->packet_len);
+    else
+        conn_count_drop(conn, ROAM_DROP_KEYS_DISCARDED);
+}
+
+void conn_on_stateless_reset(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    //= rfc9000#10.3.1 On match, go to draining and send nothing more.
+    conn_drain(conn, ROAM_CLOSE_STATELESS_RESET, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
+}
+
+static ptrdiff_t open_one_rtt(roam_conn *conn, struct packet_context *context, uint8_t first_octet, uint8_t *data,
+                              size_t header_len, size_t len)
+{
+    roam_drop drop = ROAM_DROP_NONE;
+    uint64_t error = ROAM_NO_ERROR;
+    bool updated = false;
+    ptrdiff_t payload = key_update_open(&conn->keys, (first_octet & KEY_PHASE_BIT) != 0, context->number, data, header_len, len,
+                                        conn->now, conn_pto(conn), &drop, &error, &updated);
+    if (error != ROAM_NO_ERROR)
+        conn_fail(conn, error, 0, "");
+    if (payload < 0)
+        conn_count_drop(conn, drop != ROAM_DROP_NONE ? drop : ROAM_DROP_AUTHENTICATION_FAILED);
+    if (updated)
+        conn_event(conn, ROAM_EVENT_KEY_UPDATED);
+    return payload;
+}
+
+/* Removes the protection of data[0..header->packet_len). False where the packet is dropped. */
+static bool open_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
+                        struct packet_keys *keys, uint8_t *data, struct opened *ret)
+{
+    const struct pn_space *space = conn_space(conn, context->space);
+    size_t number_len;
+    uint64_t truncated;
+    if (!packet_keys_expand(keys)) {
+        conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
+        return false;
+    }
+    packet_protection_unmask(keys, data, header->number_offset, &ret->first_octet, &number_len, &truncated);
+    context->number = packet_number_decode(truncated, number_len, space->received.largest);
+    size_t header_len = header->number_offset + number_len;
+    size_t len = header->packet_len;
+    ptrdiff_t payload;
+    if (header->type == PACKET_ONE_RTT) {
+        payload = open_one_rtt(conn, context, ret->first_octet, data, header_len, len);
+    } else {
+        payload = packet_protection_open(keys, context->number, data, header_len, len);
+        if (payload < 0)
+            conn_count_drop(conn, ROAM_DROP_AUTHENTICATION_FAILED);
+    }
+    if (payload < 0)
+        return false;
+    ret->payload = data + header_len;
+    ret->len = (size_t)payload;
+    return true;
+}
+
+/* ---- One packet */
+
+static bool reserved_bits_are_zero(const struct packet_header *header, uint8_t first_octet)
+{
+    return (first_octet & (header->type == PACKET_ONE_RTT ? RESERVED_BITS_SHORT : RESERVED_BITS_LONG)) == 0;
+}
+
+static void observe(roam_conn *conn, const struct packet_header *header, const struct packet_context *context)
+{
+    if (conn->owner.observe == NULL)
+        return;
+    struct observed_packet packet = {.conn = conn, .sent = false, .type = header->type, .number = context->number,
+                                     .path_id = context->path_id, .local = context->local, .remote = context->remote,
+                                     .dcid = header->dcid, .bytes = header->packet_len, .frames = context->frames};
+    conn->owner.observe(conn->owner.context, &packet);
+}
+
+/* The handshake learns from an authentic packet: the peer's CID, that its address is proven, that old keys can go. */
+static void learn_from_handshake_packet(roam_conn *conn, const struct packet_header *header, struct path *path)
+{
+    struct handshake *handshake = conn->handshake;
+    if (handshake == NULL)
+        return;
+    if (!conn->is_server && !handshake->any_packet && header->type != PACKET_ONE_RTT) {
+        //= rfc9000#7.2 Client changes destination CID only for the first Initial or Retry.
+        remote_cid_replace_initial(&conn->remote_cids, &header->scid);
+        handshake->initial_scid = header->scid;
+    }
+    handshake->any_packet = true;
+    if (header->type == PACKET_HANDSHAKE && conn->is_server) {
+        //= rfc9000#8.1 A Handshake packet that is authentic proves the client's address.
+        if (path != NULL)
+            path->address_validated = true;
+        //= rfc9001#4.9.1 Server drops Initial keys at the first Handshake packet processed.
+        conn_discard_space(conn, SPACE_INITIAL);
+    }
+}
+
+static bool long_header_fits(roam_conn *conn, const struct packet_header *header)
+{
+    const struct handshake *handshake = conn->handshake;
+    if (header->type == PACKET_ONE_RTT || handshake == NULL)
+        return true;
+    //= rfc9000#5.2.1 Client discards packets of a version other than the one it chose.
+    if (header->version != conn->version) {
+        conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
+        return false;
+    }
+    //= rfc9000#7.2 After a valid server Initial, drop packets with another source CID.
+    bool known = conn->is_server || handshake->any_packet;
+    if (known && !roam_cid_equal(&header->scid, &handshake->initial_scid)) {
+        conn_count_drop(conn, ROAM_DROP_CID_MISMATCH);
+        return false;
+    }
+    //= rfc9000#17.2.2 Server Initials have Token Length 0; a client drops others.
+    if (!conn->is_server && header->type == PACKET_INITIAL && header->token_len > 0) {
+        conn_count_drop(conn, ROAM_DROP_TOKEN_UNEXPECTED);
+        return false;
+    }
+    return true;
+}
+
+static void process_authentic(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
+                              const struct opened *opened)
+{
+    uint64_t frame_type = 0;
+    learn_from_handshake_packet(conn, header, path_set_find(&conn->paths, context->path_id));
+    uint64_t error = conn_process_payload(conn, context, opened->payload, opened->len, &frame_type);
+    observe(conn, header, context);
+    if (error != ROAM_NO_ERROR) {
+        conn_fail(conn, error, frame_type, "");
+        return;
+    }
+    struct pn_space *space = conn_space(conn, context->space);
+    roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
+    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
+    if (space != NULL && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
+                                                  conn->now, delay)) {
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
+        return;
+    }
+    conn_on_packet_received_timers(conn, context);
+    conn_after_payload(conn, context);
+}
+
+/* Judges an authentic packet before its payload is read: duplicate, reserved bits, path. */
+static bool admit(roam_conn *conn, const struct packet_header *header, struct packet_context *context, const struct opened *opened)
+{
+    //= rfc9000#12.3 Check duplicates only after removing protection.
+    if (ack_tracker_is_duplicate(&conn_space(conn, context->space)->received, context->number)) {
+        conn_count_drop(conn, ROAM_DROP_DUPLICATE);
+        return false;
+    }
+    //= rfc9000#17.2 Non-zero reserved bits after unprotecting are PROTOCOL_VIOLATION.
+    if (!reserved_bits_are_zero(header, opened->first_octet)) {
+        conn_fail(conn, ROAM_PROTOCOL_VIOLATION, 0, "reserved bits");
+        return false;
+    }
+    roam_drop drop = conn_path_for_packet(conn, context);
+    if (drop != ROAM_DROP_NONE) {
+        conn_count_drop(conn, drop);
+        return false;
+    }
+    return true;
+}
+
+/* Returns true where the packet was authentic. */
+static bool receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context, uint8_t *data)
+{
+    context->type = header->type;
+    context->space = packet_space_of(header->type);
+    context->ack_eliciting = context->non_probing = context->has_stream = false;
+    context->frames = 0;
+    if (!long_header_fits(conn, header))
+        return false;
+    struct packet_keys *keys = receive_keys(conn, header->type);
+    if (keys == NULL) {
+        drop_without_keys(conn, header, context, data);
+        return false;
+    }
+    struct opened opened;
+    if (!open_packet(conn, header, context, keys, data, &opened))
+        return false;
+    conn->counters.packets_received++;
+    conn->totals->packets_received++;
+    const struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
+    context->local_cid_sequence = local != NULL ? local->sequence : 0;
+    if (admit(conn, header, context, &opened)) {
+        conn->row_cid = local != NULL ? local->cid : conn->row_cid;
+        process_authentic(conn, header, context, &opened);
+    }
+    return true;
+}
+
+/* ---- One datagram */
+
+static bool receive_special(roam_conn *conn, const struct packet_header *header, const uint8_t *data)
+{
+    if (header->type == PACKET_VERSION_NEGOTIATION)
+        conn_on_version_negotiation(conn, header);
+    else if (header->type == PACKET_RETRY)
+        conn_on_retry(conn, header, data);
+    else if (header->type == PACKET_OTHER_VERSION)
+        conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
+    else
+        return false;
+    return true;
+}
+
+static void receive_packets(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len)
+{
+    size_t cid_len = conn->local_cids.cid_bytes;
+    uint8_t *pos = data;
+    size_t left = len;
+    bool any_authentic = false;
+    roam_cid first_dcid = {0};
+    uint8_t tail[RESET_TOKEN_BYTES];
+    bool has_tail = len >= 21;
+    if (has_tail)
+        memcpy(tail, data + len - RESET_TOKEN_BYTES, sizeof(tail));
+    while (left > 0 && conn_is_alive(conn)) {
+        struct packet_header header;
+        roam_drop drop = packet_header_parse(&header, pos, left, cid_len);
+        if (drop == ROAM_DROP_NONE && pos != data && !roam_cid_equal(&header.dcid, &first_dcid))
+            drop = ROAM_DROP_CID_MISMATCH; //= rfc9000#12.2 Ignore later packets with another destination CID.
+        if (drop != ROAM_DROP_NONE) {
+            conn_count_drop(conn, drop);
+            break;
+        }
+        first_dcid = header.dcid;
+        if (receive_special(conn, &header, pos))
+            break;
+        //= rfc9000#12.2 When one fails to decrypt, still try the rest.
+        any_authentic |= receive_packet(conn, &header, context, pos);
+        pos += header.packet_len;
+        left -= header.packet_len;
+    }
+    /* The last octets of a datagram that cannot be opened may be a reset token, RFC 9000 section 10.3.1. */
+    if (!any_authentic && has_tail && conn_is_alive(conn) && remote_cid_is_reset(&conn->remote_cids, tail))
+        conn_on_stateless_reset(conn, conn->now);
+}
+
+/* Counts what came from an address that we know, also when it cannot be read: RFC 9000 section 8.1. */
+static void credit_path(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t len)
+{
+    struct path *path = path_set_find_address(&conn->paths, local, remote);
+    if (path != NULL)
+        path_on_received(path, len, conn->now);
+}
+
+void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len)
+{
+    conn->now = now;
+    conn->counters.bytes_received += len;
+    struct packet_context context = {.local = roam_address_unmap(&datagram->local),
+                                     .remote = roam_address_unmap(&datagram->remote),
+                                     .datagram_bytes = len, .ecn = datagram->ecn, .path_id = PATH_ID_NONE};
+    credit_path(conn, &context.local, &context.remote, len);
+    if (conn->state == ROAM_CONN_CLOSING) {
+        /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */
+        conn_count_drop(conn, ROAM_DROP_CLOSING);
+        conn_on_datagram_while_closing(conn, len);
+        conn->owner.wake(conn->owner.context, conn);
+        return;
+    }
+    if (!conn_is_alive(conn)) {
+        conn_count_drop(conn, ROAM_DROP_DRAINING);
+        return;
+    }
+    receive_packets(conn, &context, data, len);
+    conn_settle_handshake(conn);
+    conn_replay_early(conn);
+    conn->owner.wake(conn->owner.context, conn);
+}
+
+static bool early_has_keys(const roam_conn *conn, const struct early_packet *packet)
+{
+    if ((packet->data[0] & 0x80) == 0)
+        return conn->keys.receive.available;
+    return conn->handshake->receive[SPACE_HANDSHAKE].available;
+}
+
+void conn_replay_early(roam_conn *conn)
+{
+    /* Each replay may bring keys for another packet, or end the handshake: start again from the front every time. */
+    for (bool again = true; again && conn->handshake != NULL;) {
+        again = false;
+        for (struct early_packet **at = &conn->handshake->early; *at != NULL; at = &(*at)->next) {
+            struct early_packet *packet = *at;
+            if (!early_has_keys(conn, packet))
+                continue;
+            *at = packet->next;
+            conn->handshake->early_count--;
+            struct packet_context context = {.local = packet->local, .remote = packet->remote, .ecn = packet->ecn,
+                                             .datagram_bytes = packet->datagram_bytes, .path_id = PATH_ID_NONE};
+            if (conn_is_alive(conn))
+                receive_packets(conn, &context, packet->data, packet->len);
+            mem_free(conn->allocator, packet, sizeof(*packet) + packet->len);
+            conn_settle_handshake(conn);
+            again = true;
+            break;
+        }
+    }
+}

@@ -1,0 +1,262 @@
+/*
+ * Datagrams out: which path, how large, which packets - then padded, sealed, counted. Nothing leaves beyond the 3x limit of a path
+ * that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002 section 7.5).
+ */
+#include <assert.h>
+
+#include "conn/conn.h"
+
+/* ---- Sealing */
+
+/* Padding goes into the last packet, RFC 9000 section 14.1. */
+static void expand(struct assembly *assembly)
+{
+    size_t target = min_size(DATAGRAM_BYTES_MIN, assembly->limit);
+    if (!assembly->expand || assembly->len >= target)
+        return;
+    struct pending_packet *last = &assembly->packets[assembly->count - 1];
+    size_t padding = target - assembly->len;
+    uint8_t *at = last->start + last->header_len + last->payload_len;
+    memset(at, 0, padding);
+    struct span *span = &last->spans[last->span_count - 1];
+    if (span->data + span->len == at)
+        span->len += padding;
+    else
+        last->spans[last->span_count++] = (struct span){.data = at, .len = padding};
+    last->payload_len += padding;
+    last->padded = true;
+    last->frames |= UINT64_C(1) << FRAME_PADDING;
+    assembly->len = target;
+}
+
+static size_t packet_bytes(const struct pending_packet *packet)
+{
+    return packet->header_len + packet->payload_len + AEAD_TAG_BYTES;
+}
+
+static void seal(roam_conn *conn, const struct pending_packet *packet)
+{
+    struct packet_seal job = {
+        .packet = packet->start,
+        .header_len = packet->header_len,
+        .number_offset = packet->number_offset,
+        .number = packet->number,
+        .spans = packet->spans,
+        .span_count = packet->span_count,
+    };
+    if (packet->length_at != NULL)
+        packet_length_write(packet->length_at, packet_bytes(packet) - packet->number_offset);
+    packet_protection_seal(conn_send_keys(conn, packet->space), &job, 1);
+    if (packet->space == SPACE_APPLICATION)
+        key_update_on_sent(&conn->keys, packet->number);
+}
+
+/* RFC 9002 section 7.8: less to send than the window allows. */
+static bool is_app_limited(roam_conn *conn, const struct path *path)
+{
+    return congestion_allowance(&path->recovery.congestion) >= 2 * path->datagram_bytes &&
+           !conn_space_wants(conn, SPACE_APPLICATION);
+}
+
+static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet, bool app_limited,
+                              bool ect)
+{
+    struct pn_space *space = conn_space(conn, packet->space);
+    struct path *path = assembly->path;
+    struct sent_packet *sent = packet->sent;
+    sent->sent_at = conn->now;
+    sent->path_id = path->id;
+    sent->bytes = (uint32_t)packet_bytes(packet);
+    sent->ack_eliciting = packet->eliciting;
+    sent->in_flight = packet->eliciting || packet->padded;
+    sent->app_limited = app_limited;
+    sent->ect = ect;
+    sent_map_commit(&space->sent, sent);
+    if (sent->in_flight) {
+        congestion_on_sent(&path->recovery.congestion, sent->bytes);
+        pacer_on_sent(&path->recovery.pacer, sent->bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
+    }
+    if (packet->eliciting)
+        space->last_eliciting_sent_at = conn->now;
+    ecn_on_sent(&path->ecn, ect);
+    conn_on_packet_sent_timers(conn, packet->eliciting);
+}
+
+static void observe(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
+{
+    conn->counters.packets_sent++;
+    conn->totals->packets_sent++;
+    if (conn->owner.observe == NULL)
+        return;
+    struct observed_packet observed = {.conn = conn, .sent = true, .type = packet->type, .number = packet->number,
+                                       .path_id = assembly->path->id, .local = assembly->path->local,
+                                       .remote = assembly->path->remote, .dcid = *assembly->dcid,
+                                       .bytes = packet_bytes(packet), .frames = packet->frames};
+    conn->owner.observe(conn->owner.context, &observed);
+}
+
+static bool datagram_is_eliciting(const struct assembly *assembly)
+{
+    for (size_t i = 0; i < assembly->count; i++) {
+        if (assembly->packets[i].eliciting)
+            return true;
+    }
+    return false;
+}
+
+/* Client: Initial keys have done their work when the first Handshake packet goes out (RFC 9001 section 4.9.1). */
+static void discard_initial_if_due(roam_conn *conn, const struct assembly *assembly)
+{
+    for (size_t i = 0; i < assembly->count && !conn->is_server; i++) {
+        if (assembly->packets[i].space == SPACE_HANDSHAKE)
+            conn_discard_space(conn, SPACE_INITIAL);
+    }
+}
+
+static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *ret)
+{
+    struct path *path = assembly->path;
+    if (assembly->out_of_memory) {
+        /* Frames that are on no record could never be repaired. */
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory");
+    }
+    if (assembly->count == 0)
+        return false;
+    expand(assembly);
+    ret->ecn = datagram_is_eliciting(assembly) ? ecn_mark(&path->ecn) : (uint8_t)ROAM_ECN_NOT_ECT;
+    bool app_limited = is_app_limited(conn, path);
+    for (size_t i = 0; i < assembly->count; i++) {
+        enter_sent_packet(conn, assembly, &assembly->packets[i], app_limited, ret->ecn == ROAM_ECN_ECT0);
+        seal(conn, &assembly->packets[i]);
+        observe(conn, assembly, &assembly->packets[i]);
+    }
+    discard_initial_if_due(conn, assembly);
+    path_on_sent(path, assembly->len, conn->now);
+    conn->counters.bytes_sent += assembly->len;
+    ret->len = assembly->len;
+    ret->segment_bytes = 0;
+    ret->local = path->local;
+    ret->remote = path->remote;
+    return true;
+}
+
+/* ---- Starting */
+
+static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct assembly *assembly)
+{
+    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    if (cid == NULL || !roam_address_is_set(&path->remote))
+        return false;
+    uint64_t limit = min_u64(min_u64(path->datagram_bytes, conn->peer.max_udp_payload), ret->capacity);
+    *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data};
+    //= rfc9000#8.1 Before validation never send more than three times the bytes received.
+    assembly->limit = (size_t)min_u64(limit, path_allowance(path));
+    if (!cid->used) {
+        cid->used = true;
+        conn_sync_reset_tokens(conn);
+    }
+    return assembly->limit >= SHORT_PACKET_BYTES_MIN(0);
+}
+
+/* ---- Closing */
+
+static bool transmit_close(roam_conn *conn, roam_datagram *ret)
+{
+    struct assembly assembly;
+    conn->close_pending = false;
+    if (!start(conn, path_set_active(&conn->paths), ret, &assembly))
+        return false;
+    //= rfc9000#10.2.3 Before confirmation, close at every level that the peer may have keys for.
+    for (enum packet_space space = SPACE_INITIAL; space < PACKET_SPACES; space++) {
+        if (!conn->confirmed || space == SPACE_APPLICATION)
+            assemble_packet(conn, &assembly, space, ASSEMBLE_CLOSE);
+        assembly.expand |= assembly.count > 0 && assembly.packets[0].space == SPACE_INITIAL && !conn->is_server;
+    }
+    return finish(conn, &assembly, ret);
+}
+
+/* ---- Paths that are not active: probing packets only */
+
+static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        struct assembly assembly;
+        bool due = path->response_count > 0 || path->validation.challenge_due;
+        if (path->id == conn->paths.active_id || !due || !start(conn, path, ret, &assembly))
+            continue;
+        assemble_packet(conn, &assembly, SPACE_APPLICATION, ASSEMBLE_PROBING);
+        if (finish(conn, &assembly, ret))
+            return true;
+    }
+    return false;
+}
+
+/* ---- The active path */
+
+static bool window_is_full(const struct path *path)
+{
+    const struct congestion *congestion = &path->recovery.congestion;
+    return congestion->in_flight > 0 && congestion_allowance(congestion) < path->datagram_bytes;
+}
+
+/* The pacer says when; the deadline remembers. */
+static bool is_paced(roam_conn *conn, const struct path *path)
+{
+    roam_time next = pacer_next(&path->recovery.pacer, conn->now, &path->recovery.congestion, &path->recovery.rtt);
+    conn->pacing_until = next > conn->now ? next : 0;
+    return next > conn->now;
+}
+
+static enum assemble_mode mode_of_space(roam_conn *conn, enum packet_space number, const struct path *path)
+{
+    const struct pn_space *space = conn_space(conn, number);
+    if (space == NULL || space->probes > 0)
+        return ASSEMBLE_NORMAL; //= rfc9002#7.5 PTO probes are not blocked by the window.
+    if (!conn_space_wants(conn, number))
+        return ASSEMBLE_ACK_ONLY;
+    return window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;
+}
+
+static bool must_expand(const roam_conn *conn, const struct assembly *assembly)
+{
+    const struct pending_packet *first = &assembly->packets[0];
+    if (assembly->count == 0 || first->space != SPACE_INITIAL)
+        return false;
+    //= rfc9000#14.1 Client expands every Initial-bearing datagram to 1200, a server those with ack-eliciting Initials.
+    return !conn->is_server || first->eliciting;
+}
+
+static void update_keys_if_due(roam_conn *conn)
+{
+    if (conn->confirmed && key_update_needed(&conn->keys) && key_update_allowed(&conn->keys, conn->now) &&
+        key_update_begin(&conn->keys, conn->now, conn_pto(conn)))
+        conn_event(conn, ROAM_EVENT_KEY_UPDATED);
+}
+
+static bool transmit_active(roam_conn *conn, roam_datagram *ret)
+{
+    struct path *path = path_set_active(&conn->paths);
+    struct assembly assembly;
+    if (!start(conn, path, ret, &assembly))
+        return false;
+    update_keys_if_due(conn);
+    for (enum packet_space space = SPACE_INITIAL; space < PACKET_SPACES; space++) {
+        if (conn_send_keys(conn, space) != NULL)
+            assemble_packet(conn, &assembly, space, mode_of_space(conn, space, path));
+        assembly.expand |= must_expand(conn, &assembly);
+    }
+    return finish(conn, &assembly, ret);
+}
+
+bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
+{
+    conn->now = now;
+    if (conn->state == ROAM_CONN_CLOSING)
+        return conn->close_pending && transmit_close(conn, ret);
+    if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
+        return false;
+    if (conn->handshake_complete)
+        conn_issue_cids(conn);
+    return transmit_probe(conn, ret) || transmit_active(conn, ret);
+}

@@ -1,0 +1,257 @@
+/*
+ * The clocks of a connection: idle timeout, PTO and loss (RFC 9002 section 6), owed ACKs, pacing, paths, key phases, keep-alive, and
+ * the end. One deadline comes out; conn_expire does whatever has come due.
+ */
+#include "conn/conn.h"
+
+static roam_time peer_max_ack_delay(const roam_conn *conn)
+{
+    return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
+}
+
+roam_time conn_pto(const roam_conn *conn)
+{
+    return rtt_pto(&path_set_active(&conn->paths)->recovery.rtt, conn->confirmed ? peer_max_ack_delay(conn) : 0);
+}
+
+/* ---- Idle */
+
+static roam_time idle_timeout(const roam_conn *conn)
+{
+    roam_time ours = conn->config->max_idle_timeout;
+    roam_time theirs = saturating_mul(conn->peer.max_idle_timeout_ms, ROAM_MILLISECONDS(1));
+    roam_time timeout = ours == 0 ? theirs : theirs == 0 ? ours : min_u64(ours, theirs);
+    if (timeout == 0)
+        return ROAM_TIME_NEVER;
+    //= rfc9000#10.1 Effective idle timeout is at least 3 x PTO.
+    return max_u64(timeout, IDLE_PTOS_MIN * conn_pto(conn));
+}
+
+static roam_time idle_deadline(const roam_conn *conn)
+{
+    roam_time deadline = conn->handshake_complete ? saturating_add(conn->idle_from, idle_timeout(conn)) : ROAM_TIME_NEVER;
+    if (!conn->handshake_complete && conn->config->handshake_timeout > 0)
+        deadline = saturating_add(conn->created, conn->config->handshake_timeout);
+    return deadline;
+}
+
+static roam_time keep_alive_deadline(const roam_conn *conn)
+{
+    if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending)
+        return ROAM_TIME_NEVER;
+    return saturating_add(conn->idle_from, conn->config->keep_alive);
+}
+
+/* ---- A download that falls silent */
+
+static bool is_busy_receiver(const roam_conn *conn)
+{
+    return conn->confirmed && !conn->is_server && conn->busy_packets >= BUSY_PACKETS;
+}
+
+static roam_time quiet_deadline(const roam_conn *conn)
+{
+    return is_busy_receiver(conn) ? saturating_add(conn->last_received_at, conn_pto(conn)) : ROAM_TIME_NEVER;
+}
+
+/* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and hears of the new
+ * one only from us. A full-sized PING, so that it also feeds the peer's 3x allowance; the PTO repeats it. */
+static void break_silence(roam_conn *conn)
+{
+    if (quiet_deadline(conn) > conn->now)
+        return;
+    conn->busy_packets = 0;
+    conn->ping_pending = conn->full_ping_pending = true;
+}
+
+/* ---- PTO */
+
+static bool space_has_keys(roam_conn *conn, enum packet_space space)
+{
+    return conn_send_keys(conn, space) != NULL;
+}
+
+static roam_time backed_off(const roam_conn *conn, roam_time pto)
+{
+    return saturating_mul(pto, UINT64_C(1) << min_u64(conn->pto_count, PTO_BACKOFF_MAX));
+}
+
+static bool amplification_blocked(const roam_conn *conn)
+{
+    const struct path *active = path_set_active(&conn->paths);
+    return path_allowance(active) < SHORT_PACKET_BYTES_MIN(ROAM_CID_MAX);
+}
+
+//= rfc9002#6.2.2.1 Client arms PTO while its Handshake is unacknowledged and unconfirmed even with nothing in flight.
+static bool client_must_probe(const roam_conn *conn)
+{
+    return !conn->is_server && conn->handshake != NULL && !conn->confirmed &&
+           !conn->handshake->peer_completed_address_validation && conn->state == ROAM_CONN_HANDSHAKE;
+}
+
+static roam_time pto_deadline_without_flight(roam_conn *conn, enum packet_space *ret_space)
+{
+    roam_time pto = rtt_pto(&path_set_active(&conn->paths)->recovery.rtt, 0);
+    *ret_space = space_has_keys(conn, SPACE_HANDSHAKE) ? SPACE_HANDSHAKE : SPACE_INITIAL;
+    const struct pn_space *space = conn_space(conn, *ret_space);
+    roam_time from = space != NULL ? space->last_eliciting_sent_at : conn->now;
+    return saturating_add(max_u64(from, conn->last_received_at), backed_off(conn, pto));
+}
+
+static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
+{
+    roam_time deadline = ROAM_TIME_NEVER;
+    const struct rtt *rtt = &path_set_active(&conn->paths)->recovery.rtt;
+    bool any = false;
+    //= rfc9002#6.2.2.1 Server blocked by the 3x budget does not arm PTO until more bytes come.
+    if (amplification_blocked(conn))
+        return ROAM_TIME_NEVER;
+    for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
+        const struct pn_space *space = conn_space(conn, number);
+        if (space == NULL || space->sent.ack_eliciting == 0)
+            continue;
+        //= rfc9002#6.2.1 No application-space PTO before confirmation.
+        if (number == SPACE_APPLICATION && !conn->confirmed)
+            continue;
+        any = true;
+        roam_time pto = rtt_pto(rtt, number == SPACE_APPLICATION ? peer_max_ack_delay(conn) : 0);
+        roam_time at = saturating_add(space->last_eliciting_sent_at, backed_off(conn, pto));
+        if (at < deadline) {
+            deadline = at;
+            *ret_space = number;
+        }
+    }
+    if (!any && client_must_probe(conn))
+        return pto_deadline_without_flight(conn, ret_space);
+    return deadline;
+}
+
+static roam_time loss_deadline(roam_conn *conn, enum packet_space *ret_space)
+{
+    roam_time deadline = ROAM_TIME_NEVER;
+    for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
+        const struct pn_space *space = conn_space(conn, number);
+        if (space != NULL && space->loss_time < deadline) {
+            deadline = space->loss_time;
+            *ret_space = number;
+        }
+    }
+    return deadline;
+}
+
+/* Something to put into the probes: the oldest that is unacknowledged, or a PING. */
+static void prepare_probe(roam_conn *conn, enum packet_space number)
+{
+    struct pn_space *space = conn_space(conn, number);
+    size_t octets = PTO_PROBES * (size_t)path_set_active(&conn->paths)->datagram_bytes;
+    if (space == NULL)
+        return;
+    space->probes = PTO_PROBES;
+    //= rfc9002#6.2.1 PTO expiry alone marks nothing lost: the data is sent again and stays outstanding as well.
+    if (conn->handshake != NULL)
+        send_half_retransmit_oldest(&conn->handshake->crypto_send[number], octets);
+    if (number == SPACE_APPLICATION && !conn_space_wants(conn, number))
+        stream_set_retransmit_oldest(&conn->streams, octets);
+}
+
+static void expire_recovery(roam_conn *conn)
+{
+    enum packet_space space = SPACE_INITIAL;
+    if (loss_deadline(conn, &space) <= conn->now) {
+        conn_detect_loss(conn, space);
+        return;
+    }
+    //= rfc9002#6.2.1 No PTO while the time-threshold loss timer runs.
+    if (loss_deadline(conn, &space) != ROAM_TIME_NEVER || pto_deadline(conn, &space) > conn->now)
+        return;
+    conn->pto_count++;
+    conn->counters.ptos++;
+    prepare_probe(conn, space);
+    //= rfc9002#6.2.4 Probe other spaces with data in flight too.
+    if (space == SPACE_INITIAL && space_has_keys(conn, SPACE_HANDSHAKE))
+        prepare_probe(conn, SPACE_HANDSHAKE);
+}
+
+/* ---- ACKs and all together */
+
+static roam_time ack_deadline(roam_conn *conn)
+{
+    roam_time deadline = ROAM_TIME_NEVER;
+    /* An ACK that must not be sent is nothing to wake up for: what comes next wakes us. */
+    if (amplification_blocked(conn))
+        return ROAM_TIME_NEVER;
+    for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
+        const struct pn_space *space = conn_space(conn, number);
+        if (space != NULL && space_has_keys(conn, number))
+            deadline = min_u64(deadline, space->received.deadline);
+    }
+    return deadline;
+}
+
+roam_time conn_deadline(roam_conn *conn)
+{
+    enum packet_space space;
+    if (conn->state == ROAM_CONN_CLOSED || conn->state == ROAM_CONN_CLOSING || conn->state == ROAM_CONN_DRAINING)
+        return conn->close_at;
+    roam_time deadline = idle_deadline(conn);
+    if (conn->state == ROAM_CONN_RESOLVING)
+        return deadline;
+    roam_time loss = loss_deadline(conn, &space);
+    deadline = min_u64(deadline, loss != ROAM_TIME_NEVER ? loss : pto_deadline(conn, &space));
+    deadline = min_u64(deadline, keep_alive_deadline(conn));
+    deadline = min_u64(deadline, quiet_deadline(conn));
+    deadline = min_u64(deadline, ack_deadline(conn));
+    deadline = min_u64(deadline, conn_paths_deadline(conn));
+    deadline = min_u64(deadline, conn->keys.previous_until);
+    if (conn->pacing_until > 0)
+        deadline = min_u64(deadline, conn->pacing_until);
+    return deadline;
+}
+
+static bool expire_end(roam_conn *conn)
+{
+    if (conn->state == ROAM_CONN_CLOSING || conn->state == ROAM_CONN_DRAINING) {
+        if (conn->close_at <= conn->now)
+            conn_end(conn, conn->error.cause);
+        return true;
+    }
+    if (idle_deadline(conn) <= conn->now) {
+        conn_end(conn, conn->handshake_complete ? ROAM_CLOSE_IDLE_TIMEOUT : ROAM_CLOSE_HANDSHAKE_TIMEOUT);
+        return true;
+    }
+    return conn->state == ROAM_CONN_RESOLVING || conn->state == ROAM_CONN_CLOSED;
+}
+
+void conn_expire(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    if (expire_end(conn))
+        return;
+    expire_recovery(conn);
+    conn_expire_paths(conn);
+    if (!conn_is_alive(conn))
+        return;
+    key_update_expire(&conn->keys, now);
+    if (keep_alive_deadline(conn) <= now)
+        conn->ping_pending = true;
+    break_silence(conn);
+    if (conn->pacing_until <= now)
+        conn->pacing_until = 0;
+}
+
+void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
+{
+    /* RFC 9000 section 10.1: the first ack-eliciting packet after something came restarts the idle timer. */
+    if (eliciting && !conn->eliciting_since_receive) {
+        conn->idle_from = conn->now;
+        conn->eliciting_since_receive = true;
+    }
+}
+
+void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context)
+{
+    if (context->has_stream)
+        conn->busy_packets = conn->now - conn->last_received_at <= conn_pto(conn) ? conn->busy_packets + 1 : 1;
+    conn->idle_from = conn->last_received_at = conn->now;
+    conn->eliciting_since_receive = false;
+}

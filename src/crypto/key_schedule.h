@@ -1,0 +1,27 @@
+/* From secrets to keys: HKDF of RFC 8446 with the labels of RFC 9001 sections 5.1, 5.2 and 6.1, and the integrity of
+ * Retry, section 5.8. */
+#ifndef CRYPTO_KEY_SCHEDULE_H
+#define CRYPTO_KEY_SCHEDULE_H
+
+#include "crypto/aead.h"
+
+#define RETRY_TAG_BYTES 16
+
+/* HKDF-Expand-Label(secret, label, "", len) with the hash of the suite. */
+void hkdf_expand_label(enum aead_suite suite, const uint8_t *secret, const char *label, uint8_t *ret, size_t len);
+
+/* HKDF-Extract-and-Expand with SHA-256 for keys of our own: ret[0..len) from a key and a text. */
+void derive_key(const uint8_t *key, size_t key_len, const char *label, uint8_t *ret, size_t len);
+
+/* RFC 9001 section 5.2, both directions, 32 octets each. */
+void initial_secrets(const roam_cid *client_dcid, uint8_t ret_client[32], uint8_t ret_server[32]);
+
+/* RFC 9001 section 6.1: the secret of the next key phase. */
+void next_secret(enum aead_suite suite, const uint8_t *secret, uint8_t *ret);
+
+/* RFC 9001 section 5.8: the tag over a Retry packet without its tag. */
+void retry_integrity_tag(const roam_cid *original_dcid, const uint8_t *retry, size_t len, uint8_t ret[RETRY_TAG_BYTES]);
+
+void sha256(const void *data, size_t len, uint8_t ret[32]);
+
+#endif

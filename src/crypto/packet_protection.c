@@ -1,0 +1,168 @@
+/*
+ * Sealing and opening packets with the keys of one direction. The octets in struct packet_keys are the truth;
+ * `expanded` can be dropped at any time (packet_keys_shrink) and comes back by packet_keys_expand.
+ *
+ * Transitions: init -> set (or next, from other keys) -> expand <-> shrink -> done.
+ */
+#include "crypto/packet_protection.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "crypto/key_schedule.h"
+
+/* Packets handed to a backend together; a batch of UDP_SEGMENT is seldom longer. */
+#define SEAL_BATCH 16
+
+#define LONG_HEADER_BIT 0x80
+/* RFC 9001 section 5.4.1: bits of the first octet that are masked. */
+#define MASKED_BITS_LONG  0x0f
+#define MASKED_BITS_SHORT 0x1f
+
+void packet_keys_init(struct packet_keys *keys)
+{
+    memset(keys, 0, sizeof(*keys));
+}
+
+/* Packet key and IV from the secret; the header protection key is the caller's matter. */
+static void derive_packet_key(struct packet_keys *keys)
+{
+    size_t key_bytes = aead_suite_info(keys->suite)->key_bytes;
+    hkdf_expand_label(keys->suite, keys->secret, "quic key", keys->key, key_bytes);
+    hkdf_expand_label(keys->suite, keys->secret, "quic iv", keys->iv, sizeof(keys->iv));
+}
+
+void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
+                     const uint8_t *secret, const struct crypto_backend *backend)
+{
+    packet_keys_done(keys);
+    keys->allocator = allocator;
+    keys->suite = suite;
+    keys->backend = backend != NULL ? backend : crypto_backend_for(suite);
+    memcpy(keys->secret, secret, aead_suite_info(suite)->secret_bytes);
+    derive_packet_key(keys);
+    hkdf_expand_label(suite, keys->secret, "quic hp", keys->hp_key, aead_suite_info(suite)->key_bytes);
+    keys->available = true;
+}
+
+//= rfc9001#6.1 The header protection key is not updated.
+void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
+{
+    assert(keys->available && ret != keys);
+    packet_keys_init(ret);
+    ret->allocator = keys->allocator;
+    ret->backend = keys->backend;
+    ret->suite = keys->suite;
+    next_secret(keys->suite, keys->secret, ret->secret);
+    derive_packet_key(ret);
+    memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
+    ret->available = true;
+}
+
+void packet_keys_shrink(struct packet_keys *keys)
+{
+    if (keys->expanded != NULL)
+        keys->backend->key_free(keys->allocator, keys->expanded);
+    keys->expanded = NULL;
+}
+
+void packet_keys_done(struct packet_keys *keys)
+{
+    packet_keys_shrink(keys);
+    wipe(keys, sizeof(*keys));
+}
+
+bool packet_keys_expand(struct packet_keys *keys)
+{
+    assert(keys->available);
+    if (keys->expanded == NULL)
+        keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, keys->key, keys->hp_key);
+    return keys->expanded != NULL;
+}
+
+//= rfc9001#5.3 The nonce is the IV, exclusive-ored with the packet number in network order.
+static void make_nonce(uint8_t ret[AEAD_NONCE_BYTES], const struct packet_keys *keys, uint64_t number)
+{
+    memcpy(ret, keys->iv, AEAD_NONCE_BYTES);
+    for (unsigned i = 0; i < 8; i++)
+        ret[AEAD_NONCE_BYTES - 1 - i] ^= (uint8_t)(number >> (8 * i));
+}
+
+static uint8_t masked_bits(uint8_t first_octet)
+{
+    return (first_octet & LONG_HEADER_BIT) != 0 ? MASKED_BITS_LONG : MASKED_BITS_SHORT;
+}
+
+static void seal_batch(struct packet_keys *keys, const struct packet_seal *jobs, size_t n)
+{
+    struct aead_seal seals[SEAL_BATCH];
+    const uint8_t *samples[SEAL_BATCH];
+    uint8_t masks[SEAL_BATCH][5];
+    assert(n > 0 && n <= SEAL_BATCH);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct packet_seal *job = &jobs[i];
+        assert(job->header_len > job->number_offset && job->header_len - job->number_offset <= PACKET_NUMBER_BYTES_MAX);
+        make_nonce(seals[i].nonce, keys, job->number);
+        //= rfc9001#5.3 The associated data is the header, up to and with the unprotected packet number.
+        seals[i].aad = job->packet;
+        seals[i].aad_len = job->header_len;
+        seals[i].spans = job->spans;
+        seals[i].span_count = job->span_count;
+        seals[i].out = job->packet + job->header_len;
+        //= rfc9001#5.4.2 The sample is taken as if the packet number had four octets.
+        samples[i] = job->packet + job->number_offset + PACKET_NUMBER_BYTES_MAX;
+    }
+    keys->backend->seal(keys->expanded, seals, n);
+    keys->backend->masks(keys->expanded, samples, n, masks);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *packet = jobs[i].packet;
+        packet[0] ^= masks[i][0] & masked_bits(packet[0]);
+        for (size_t at = jobs[i].number_offset, m = 1; at < jobs[i].header_len; at++, m++)
+            packet[at] ^= masks[i][m];
+    }
+}
+
+void packet_protection_seal(struct packet_keys *keys, const struct packet_seal *jobs, size_t n)
+{
+    assert(keys->expanded != NULL);
+    for (size_t first = 0; first < n; first += SEAL_BATCH)
+        seal_batch(keys, jobs + first, n - first < SEAL_BATCH ? n - first : SEAL_BATCH);
+    keys->packets += n;
+}
+
+//= rfc9001#9.5 No branch here depends on what the mask uncovers.
+void packet_protection_unmask(struct packet_keys *keys, uint8_t *packet, size_t number_offset, uint8_t *ret_first_octet,
+                              size_t *ret_number_len, uint64_t *ret_truncated)
+{
+    assert(keys->expanded != NULL);
+    const uint8_t *sample = packet + number_offset + PACKET_NUMBER_BYTES_MAX;
+    uint8_t mask[1][5];
+    keys->backend->masks(keys->expanded, &sample, 1, mask);
+
+    packet[0] ^= mask[0][0] & masked_bits(packet[0]);
+    unsigned number_len = (packet[0] & 0x03u) + 1;
+    uint32_t whole = 0;
+    for (unsigned i = 0; i < PACKET_NUMBER_BYTES_MAX; i++) {
+        uint8_t in_field = (uint8_t)(0u - ((i - number_len) >> 31)); /* 0xff for i < number_len, else 0 */
+        packet[number_offset + i] ^= mask[0][1 + i] & in_field;
+        whole = whole << 8 | packet[number_offset + i];
+    }
+    *ret_first_octet = packet[0];
+    *ret_number_len = number_len;
+    *ret_truncated = whole >> (8 * (PACKET_NUMBER_BYTES_MAX - number_len));
+}
+
+ptrdiff_t packet_protection_open(struct packet_keys *keys, uint64_t number, uint8_t *packet, size_t header_len,
+                                 size_t len)
+{
+    uint8_t nonce[AEAD_NONCE_BYTES];
+    assert(keys->expanded != NULL && len >= header_len + AEAD_TAG_BYTES);
+    make_nonce(nonce, keys, number);
+    if (!keys->backend->open(keys->expanded, nonce, packet, header_len, packet + header_len, len - header_len)) {
+        keys->packets++;
+        return -1;
+    }
+    return (ptrdiff_t)(len - header_len - AEAD_TAG_BYTES);
+}

@@ -1,0 +1,23 @@
+/* Stateless reset tokens: a pure function of key and CID, so that a server that lost everything but its static key
+ * still knows the token of every CID that it ever issued. */
+#include "crypto/reset_token.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "crypto/key_schedule.h"
+#include "crypto/libcrypto.h"
+
+void reset_key_derive(uint8_t ret[RESET_KEY_BYTES], const uint8_t *static_key, size_t len)
+{
+    derive_key(static_key, len, "roam stateless reset", ret, RESET_KEY_BYTES);
+}
+
+//= rfc9000#10.3.2 HMAC of a static key and the connection ID, truncated to 16 octets.
+void reset_token_make(uint8_t ret[16], const uint8_t key[RESET_KEY_BYTES], const roam_cid *cid)
+{
+    uint8_t mac[32];
+    hmac(libcrypto()->sha256, key, RESET_KEY_BYTES, cid->bytes, cid->len, mac);
+    memcpy(ret, mac, 16);
+    wipe(mac, sizeof(mac));
+}

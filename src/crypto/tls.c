@@ -1,0 +1,444 @@
+/*
+ * TLS 1.3 through GnuTLS's interface for QUIC. A `struct tls` is one handshake: it takes whole messages in, at the
+ * level whose secrets it has given out last and at no other, and hands messages, secrets and the peer's transport
+ * parameters to its sink.
+ *
+ * `error` is the state: ROAM_NO_ERROR while all is well, and then the first failure for good. Callbacks that find
+ * something wrong set it themselves, since GnuTLS would carry no more than an alert.
+ */
+#include "crypto/tls.h"
+
+#include <assert.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "crypto/credentials.h"
+#include "crypto/tls_messages.h"
+
+/* RFC 9001 section 8.2. */
+#define EXTENSION_TRANSPORT_PARAMETERS 0x39
+
+/* RFC 8446 section 6. */
+enum {
+    ALERT_UNEXPECTED_MESSAGE = 10,
+    ALERT_INTERNAL_ERROR = 80,
+    ALERT_MISSING_EXTENSION = 109,
+    ALERT_NO_APPLICATION_PROTOCOL = 120
+};
+
+#define TICKET_KEY_BYTES 64
+#define ALPN_MAX         32 /* protocols */
+#define ALPN_NAME_MAX    255
+#define SERVER_NAME_MAX  255
+#define PRIORITY_MAX     256
+#define FAILURE_MAX      VERDICT_TEXT_MAX
+
+struct tls {
+    roam_allocator allocator;
+    bool is_server;
+    bool complete;
+    bool params_received;
+    enum tls_level receive_level; /* of the last receive secret: handshake octets come at this level only */
+    uint64_t error;
+    char failure[FAILURE_MAX];
+    gnutls_session_t session;
+    roam_credentials *credentials;
+    struct tls_sink sink;
+    struct partial_message partial;
+    uint8_t *params;
+    size_t params_len;
+    char server_name[SERVER_NAME_MAX + 1];
+    char alpn[ALPN_NAME_MAX + 1];
+};
+
+static uint64_t fail(struct tls *tls, uint64_t error, const char *text)
+{
+    if (tls->error == ROAM_NO_ERROR) {
+        tls->error = error;
+        snprintf(tls->failure, sizeof(tls->failure), "%s", text);
+    }
+    return tls->error;
+}
+
+/* ---- What GnuTLS calls ---- */
+
+static struct tls *tls_of(gnutls_session_t session)
+{
+    return (struct tls *)gnutls_session_get_ptr(session);
+}
+
+static enum tls_level level_of(gnutls_record_encryption_level_t level)
+{
+    switch (level) {
+    case GNUTLS_ENCRYPTION_LEVEL_INITIAL:
+        return TLS_INITIAL;
+    case GNUTLS_ENCRYPTION_LEVEL_EARLY:
+        return TLS_EARLY;
+    case GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE:
+        return TLS_HANDSHAKE;
+    default:
+        return TLS_APPLICATION;
+    }
+}
+
+static bool suite_of(gnutls_session_t session, enum aead_suite *ret)
+{
+    switch (gnutls_cipher_get(session)) {
+    case GNUTLS_CIPHER_AES_128_GCM:
+        *ret = AEAD_AES_128_GCM;
+        return true;
+    case GNUTLS_CIPHER_AES_256_GCM:
+        *ret = AEAD_AES_256_GCM;
+        return true;
+    case GNUTLS_CIPHER_CHACHA20_POLY1305:
+        *ret = AEAD_CHACHA20_POLY1305;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t gnutls_level, const void *receive,
+                      const void *send, size_t len)
+{
+    struct tls *tls = tls_of(session);
+    enum tls_level level = level_of(gnutls_level);
+    enum aead_suite suite;
+    if (!suite_of(session, &suite) || len != aead_suite_info(suite)->secret_bytes) {
+        fail(tls, ROAM_CRYPTO_ERROR + ALERT_INTERNAL_ERROR, "TLS negotiated a cipher that it was not offered");
+        return GNUTLS_E_INTERNAL_ERROR;
+    }
+    if (receive != NULL && level != TLS_EARLY)
+        tls->receive_level = level;
+    tls->sink.secrets(tls->sink.context, level, suite, (const uint8_t *)receive, (const uint8_t *)send);
+    return 0;
+}
+
+static int on_message(gnutls_session_t session, gnutls_record_encryption_level_t level,
+                      gnutls_handshake_description_t type, const void *data, size_t len)
+{
+    struct tls *tls = tls_of(session);
+    if (type != GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC) /* no handshake message, and unknown to QUIC */
+        tls->sink.send(tls->sink.context, level_of(level), (const uint8_t *)data, len);
+    return 0;
+}
+
+//= rfc9001#4.8 Every alert is fatal here: it becomes a CRYPTO_ERROR.
+static int on_alert(gnutls_session_t session, gnutls_record_encryption_level_t level, gnutls_alert_level_t alert_level,
+                    gnutls_alert_description_t alert)
+{
+    (void)level;
+    (void)alert_level;
+    const char *name = gnutls_alert_get_strname(alert);
+    fail(tls_of(session), ROAM_CRYPTO_ERROR + (unsigned)alert, name != NULL ? name : "TLS alert");
+    return 0;
+}
+
+static int on_params_received(gnutls_session_t session, const unsigned char *data, size_t len)
+{
+    struct tls *tls = tls_of(session);
+    if (tls->params_received)
+        return 0; /* the second ClientHello, after a HelloRetryRequest */
+    tls->params_received = true;
+    tls->sink.params(tls->sink.context, data, len);
+    return 0;
+}
+
+static int on_params_wanted(gnutls_session_t session, gnutls_buffer_t extension)
+{
+    struct tls *tls = tls_of(session);
+    int result = gnutls_buffer_append_data(extension, tls->params, tls->params_len);
+    return result < 0 ? result : (int)tls->params_len;
+}
+
+/* Every extension of the peer's has been seen: what must be among them? */
+static bool check_extensions(struct tls *tls)
+{
+    gnutls_datum_t alpn;
+    //= rfc9001#8.1 Without a common application protocol the connection ends with no_application_protocol, 0x0178.
+    if (gnutls_alpn_get_selected_protocol(tls->session, &alpn) < 0 || alpn.size == 0 || alpn.size > ALPN_NAME_MAX) {
+        fail(tls, ROAM_CRYPTO_ERROR + ALERT_NO_APPLICATION_PROTOCOL, "no application protocol in common");
+        return false;
+    }
+    //= rfc9001#8.2 The absence of quic_transport_parameters is missing_extension, 0x016d.
+    if (!tls->params_received) {
+        fail(tls, ROAM_CRYPTO_ERROR + ALERT_MISSING_EXTENSION, "the peer sent no transport parameters");
+        return false;
+    }
+    memcpy(tls->alpn, alpn.data, alpn.size);
+    tls->alpn[alpn.size] = '\0';
+    return true;
+}
+
+/* A server has made its EncryptedExtensions, in answer to all of the ClientHello; nothing has been sent yet. */
+static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                                   const gnutls_datum_t *message)
+{
+    struct tls *tls = tls_of(session);
+    (void)type, (void)when, (void)incoming, (void)message;
+    return check_extensions(tls) ? 0 : GNUTLS_E_MISSING_EXTENSION;
+}
+
+static int on_certificate(gnutls_session_t session)
+{
+    struct tls *tls = tls_of(session);
+    struct verdict verdict;
+    if (credentials_accept_peer(tls->credentials, session, !tls->is_server, tls->server_name, &verdict))
+        return 0;
+    fail(tls, ROAM_CRYPTO_ERROR + verdict.alert, verdict.text);
+    return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
+/* ---- Setting up ---- */
+
+//= rfc9001#4.2 TLS 1.3 and nothing older.
+//= rfc9001#5.3 Only suites that have header protection.
+static int set_priority(gnutls_session_t session, unsigned ciphers)
+{
+    char text[PRIORITY_MAX];
+    if (ciphers == 0)
+        ciphers = ROAM_AES_128_GCM | ROAM_AES_256_GCM | ROAM_CHACHA20_POLY1305;
+    snprintf(text, sizeof(text),
+             "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL%s%s%s:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1"
+             ":%%DISABLE_TLS13_COMPAT_MODE",
+             (ciphers & ROAM_AES_128_GCM) != 0 ? ":+AES-128-GCM" : "",
+             (ciphers & ROAM_AES_256_GCM) != 0 ? ":+AES-256-GCM" : "",
+             (ciphers & ROAM_CHACHA20_POLY1305) != 0 ? ":+CHACHA20-POLY1305" : "");
+    return gnutls_priority_set_direct(session, text, NULL);
+}
+
+static roam_result set_alpn(gnutls_session_t session, const char *const *names, bool is_server)
+{
+    gnutls_datum_t protocols[ALPN_MAX];
+    unsigned n = 0;
+    for (; names != NULL && names[n] != NULL; n++) {
+        size_t len = strlen(names[n]);
+        if (n == ALPN_MAX || len == 0 || len > ALPN_NAME_MAX)
+            return ROAM_ERR_CONFIG;
+        protocols[n] = (gnutls_datum_t){.data = (unsigned char *)names[n], .size = (unsigned)len};
+    }
+    if (n == 0)
+        return ROAM_ERR_CONFIG;
+    unsigned flags = GNUTLS_ALPN_MANDATORY | (is_server ? GNUTLS_ALPN_SERVER_PRECEDENCE : 0);
+    return gnutls_alpn_set_protocols(session, protocols, n, flags) < 0 ? ROAM_ERR_MEMORY : ROAM_OK;
+}
+
+static roam_result set_up_client(struct tls *tls, const struct tls_config *config)
+{
+    const char *name = config->server_name != NULL ? config->server_name : config->config->server_name;
+    roam_address address;
+    size_t len = name != NULL ? strlen(name) : 0;
+    if (len > 1 && name[len - 1] == '.')
+        len--; /* the root's dot is no part of a server_name, RFC 6066 section 3 */
+    if (len > SERVER_NAME_MAX)
+        return ROAM_ERR_CONFIG;
+    if (len > 0)
+        memcpy(tls->server_name, name, len);
+    if (len > 0 && !roam_address_parse(&address, tls->server_name) &&
+        gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name, len) < 0)
+        return ROAM_ERR_CONFIG;
+    if (config->session != NULL) /* one that cannot be read only means a full handshake */
+        gnutls_session_set_data(tls->session, config->session, config->session_len);
+    return ROAM_OK;
+}
+
+static roam_result set_up_server(struct tls *tls, const struct tls_config *config)
+{
+    if (!tls->credentials->has_certificate)
+        return ROAM_ERR_CREDENTIALS;
+    gnutls_certificate_server_set_request(tls->session,
+                                          tls->credentials->require_client ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_IGNORE);
+    /* Authorities tell a client with a pinned certificate of its own making not to send it. */
+    gnutls_certificate_send_x509_rdn_sequence(tls->session, 1);
+    if (config->ticket_key != NULL) {
+        gnutls_datum_t key = {.data = (unsigned char *)config->ticket_key, .size = TICKET_KEY_BYTES};
+        if (gnutls_session_ticket_enable_server(tls->session, &key) < 0)
+            return ROAM_ERR_MEMORY;
+    }
+    return ROAM_OK;
+}
+
+static bool set_callbacks(struct tls *tls)
+{
+    gnutls_session_t session = tls->session;
+    gnutls_session_set_ptr(session, tls);
+    gnutls_handshake_set_secret_function(session, on_secrets);
+    gnutls_handshake_set_read_function(session, on_message);
+    gnutls_alert_set_read_function(session, on_alert);
+    if (tls->is_server)
+        gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS, GNUTLS_HOOK_POST,
+                                           on_encrypted_extensions);
+    gnutls_session_set_verify_function(session, on_certificate);
+    gnutls_handshake_set_timeout(session, GNUTLS_INDEFINITE_TIMEOUT);
+    return gnutls_session_ext_register(session, "QUIC transport parameters", EXTENSION_TRANSPORT_PARAMETERS,
+                                       GNUTLS_EXT_TLS, on_params_received, on_params_wanted, NULL, NULL, NULL,
+                                       GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE) >= 0;
+}
+
+static roam_result set_up(struct tls *tls, const struct tls_config *config)
+{
+    //= rfc9001#8.3 No EndOfEarlyData message.
+    unsigned flags = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_END_OF_EARLY_DATA;
+    flags |= config->is_server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET
+                               : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT | GNUTLS_KEY_SHARE_TOP;
+
+    tls->params = (uint8_t *)mem_alloc(&tls->allocator, config->params_len + 1);
+    if (tls->params == NULL || gnutls_init(&tls->session, flags) < 0)
+        return ROAM_ERR_MEMORY;
+    if (config->params_len > 0)
+        memcpy(tls->params, config->params, config->params_len);
+    tls->params_len = config->params_len;
+    tls->credentials =
+        config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
+    if (tls->credentials == NULL || !set_callbacks(tls) || set_priority(tls->session, config->config->ciphers) < 0 ||
+        gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, tls->credentials->x509) < 0)
+        return ROAM_ERR_MEMORY;
+    roam_result result = set_alpn(tls->session, config->config->alpn, config->is_server);
+    if (result != ROAM_OK)
+        return result;
+    return config->is_server ? set_up_server(tls, config) : set_up_client(tls, config);
+}
+
+struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *config, roam_result *ret_result)
+{
+    struct tls *tls = (struct tls *)mem_zalloc(allocator, sizeof(*tls));
+    roam_result result = ROAM_ERR_MEMORY;
+    if (tls != NULL) {
+        tls->allocator = *allocator;
+        tls->is_server = config->is_server;
+        tls->sink = config->sink;
+        tls->receive_level = TLS_INITIAL;
+        result = set_up(tls, config);
+        if (result == ROAM_OK)
+            return tls;
+    }
+    tls_free(tls);
+    if (ret_result != NULL)
+        *ret_result = result;
+    return NULL;
+}
+
+void tls_free(struct tls *tls)
+{
+    if (tls == NULL)
+        return;
+    roam_allocator allocator = tls->allocator;
+    if (tls->session != NULL)
+        gnutls_deinit(tls->session);
+    roam_credentials_free(tls->credentials);
+    partial_message_done(&tls->partial, &allocator);
+    mem_free(&allocator, tls->params, tls->params_len + 1);
+    wipe(tls, sizeof(*tls));
+    mem_free(&allocator, tls, sizeof(*tls));
+}
+
+/* ---- Driving it ---- */
+
+/* A fatal answer of GnuTLS's becomes an error, if no callback has made one. */
+static uint64_t settle(struct tls *tls, int result)
+{
+    if (tls->error != ROAM_NO_ERROR)
+        return tls->error;
+    if (result >= 0 || !gnutls_error_is_fatal(result))
+        return ROAM_NO_ERROR;
+    int level;
+    int alert = gnutls_error_to_alert(result, &level);
+    return fail(tls, ROAM_CRYPTO_ERROR + (alert >= 0 ? (unsigned)alert : ALERT_INTERNAL_ERROR),
+                gnutls_strerror(result));
+}
+
+static uint64_t handshake(struct tls *tls)
+{
+    int result = gnutls_handshake(tls->session);
+    uint64_t error = settle(tls, result);
+    if (error == ROAM_NO_ERROR && result == GNUTLS_E_SUCCESS)
+        tls->complete = true;
+    return error;
+}
+
+uint64_t tls_start(struct tls *tls)
+{
+    if (tls->error != ROAM_NO_ERROR || tls->is_server)
+        return tls->error;
+    return handshake(tls);
+}
+
+static uint64_t take_message(struct tls *tls, enum tls_level level, const uint8_t *message, size_t len)
+{
+    static const gnutls_record_encryption_level_t levels[TLS_LEVELS] = {
+        [TLS_INITIAL] = GNUTLS_ENCRYPTION_LEVEL_INITIAL,
+        [TLS_EARLY] = GNUTLS_ENCRYPTION_LEVEL_EARLY,
+        [TLS_HANDSHAKE] = GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE,
+        [TLS_APPLICATION] = GNUTLS_ENCRYPTION_LEVEL_APPLICATION,
+    };
+    const char *why = "";
+    uint64_t error = message_check(tls->is_server, level, message, len, &why);
+    if (error != ROAM_NO_ERROR)
+        return fail(tls, error, why);
+    /* Once the handshake is complete, this also processes the message. */
+    error = settle(tls, gnutls_handshake_write(tls->session, levels[level], message, len));
+    if (error == ROAM_NO_ERROR && !tls->complete)
+        error = handshake(tls);
+    /* A client looks for itself: GnuTLS calls its hook before it has read the extensions. */
+    if (error == ROAM_NO_ERROR && !tls->is_server && message[0] == GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS &&
+        !tls->complete)
+        check_extensions(tls);
+    return tls->error;
+}
+
+uint64_t tls_receive(struct tls *tls, enum tls_level level, const uint8_t *data, size_t len)
+{
+    while (tls->error == ROAM_NO_ERROR && len > 0) {
+        const uint8_t *message;
+        size_t message_len;
+        //= rfc9001#4.1.3 Octets of a level whose keys were replaced, or of a message that the replacement cut in two.
+        //= rfc9001#8.3 CRYPTO frames in 0-RTT packets.
+        if (level != tls->receive_level)
+            return fail(tls, ROAM_PROTOCOL_VIOLATION, "handshake octets at the wrong encryption level");
+        uint64_t error = message_next(&tls->partial, &tls->allocator, &data, &len, &message, &message_len);
+        if (error != ROAM_NO_ERROR)
+            return fail(tls, error, error == ROAM_INTERNAL_ERROR ? "no memory" : "TLS message too long");
+        if (message != NULL)
+            take_message(tls, level, message, message_len);
+    }
+    return tls->error;
+}
+
+const char *tls_failure(const struct tls *tls)
+{
+    return tls->failure;
+}
+
+bool tls_is_complete(const struct tls *tls)
+{
+    return tls->complete;
+}
+
+uint64_t tls_send_ticket(struct tls *tls)
+{
+    assert(tls->is_server && tls->complete);
+    return settle(tls, gnutls_session_ticket_send(tls->session, 1, 0));
+}
+
+size_t tls_session(const struct tls *tls, uint8_t *ret, size_t capacity)
+{
+    gnutls_datum_t session;
+    /* Without a ticket GnuTLS hands out something that only looks like a session. */
+    if ((gnutls_session_get_flags(tls->session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 ||
+        gnutls_session_get_data2(tls->session, &session) < 0)
+        return 0;
+    size_t len = session.size <= capacity ? session.size : 0;
+    if (len > 0)
+        memcpy(ret, session.data, len);
+    gnutls_memset(session.data, 0, session.size);
+    gnutls_free(session.data);
+    return len;
+}
+
+const char *tls_alpn(const struct tls *tls)
+{
+    return tls->alpn;
+}

@@ -1,0 +1,194 @@
+/*
+ * Who gets in: Initials of no connection. In this order: a version that we speak, a datagram large enough, a destination CID long
+ * enough, a token if there is one, Retry if the policy asks for one, room. No state is kept before all that.
+ */
+#include "cid/cid_plan.h"
+#include "crypto/key_schedule.h"
+#include "crypto/packet_protection.h"
+#include "endpoint/endpoint.h"
+
+/* A CONNECTION_CLOSE in an Initial: header, frame and tag. */
+#define REFUSAL_BYTES_MAX 128
+
+/* ---- Version Negotiation, RFC 9000 section 6.1 */
+
+void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len)
+{
+    endpoint_count_drop(endpoint, ROAM_DROP_UNSUPPORTED_VERSION);
+    //= rfc9000#5.2.2 Drop unsupported-version packets in datagrams too small to start a connection.
+    if (endpoint->accept == NULL || len < DATAGRAM_BYTES_MIN)
+        return;
+    if (!token_bucket_take(&endpoint->stateless, endpoint->now)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_RESET_RATE_LIMIT);
+        return;
+    }
+    /* Besides version 1 one of the reserved versions (section 15), so that clients learn to skip what they do not know. */
+    const uint64_t random = rng_u64(&endpoint->rng);
+    const uint32_t versions[] = {QUIC_VERSION_1, ((uint32_t)random & UINT32_C(0xf0f0f0f0)) | UINT32_C(0x0a0a0a0a)};
+    size_t capacity = 7 + (size_t)header->scid_len + header->dcid_len + sizeof(versions);
+    struct reply *reply = reply_new(endpoint, datagram, capacity);
+    if (reply == NULL)
+        return;
+    struct writer writer = writer_init(reply->data, capacity);
+    packet_write_version_negotiation(&writer, (uint8_t)(random >> 32), header->scid_bytes, header->scid_len, header->dcid_bytes,
+                                     header->dcid_len, versions, ARRAY_LENGTH(versions));
+    reply->len = writer.failed ? 0 : writer_len(&writer);
+    endpoint->stats.version_negotiations_sent++;
+}
+
+/* ---- Refusal: CONNECTION_CLOSE in an Initial, without a connection */
+
+static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint64_t error)
+{
+    struct reply *reply = reply_new(endpoint, datagram, REFUSAL_BYTES_MAX);
+    uint8_t client[32], server[32], payload[16];
+    uint8_t *length_at;
+    if (reply == NULL)
+        return;
+    struct writer writer = writer_init(reply->data, REFUSAL_BYTES_MAX);
+    struct writer frames = writer_init(payload, sizeof(payload));
+    frame_write_close(&frames, false, error, 0, "", 0);
+    packet_write_long(&writer, PACKET_INITIAL, QUIC_VERSION_1, &header->scid, &header->dcid, NULL, 0, 1, &length_at);
+    size_t number_offset = writer_len(&writer);
+    write_u8(&writer, 0);
+    packet_length_write(length_at, 1 + writer_len(&frames) + AEAD_TAG_BYTES);
+    struct packet_keys keys;
+    packet_keys_init(&keys);
+    initial_secrets(&header->dcid, client, server);
+    packet_keys_set(&keys, &endpoint->allocator, AEAD_AES_128_GCM, server, NULL);
+    if (packet_keys_expand(&keys)) {
+        struct span span = {.data = payload, .len = writer_len(&frames)};
+        struct packet_seal job = {.packet = reply->data, .header_len = writer_len(&writer), .number_offset = number_offset,
+                                  .number = 0, .spans = &span, .span_count = 1};
+        packet_protection_seal(&keys, &job, 1);
+        reply->len = job.header_len + span.len + AEAD_TAG_BYTES;
+    }
+    packet_keys_done(&keys);
+}
+
+/* ---- Retry, RFC 9000 section 8.1.2 */
+
+static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header)
+{
+    struct token token = {.kind = TOKEN_RETRY, .issued = endpoint->now, .original_dcid = header->dcid};
+    uint8_t sealed[TOKEN_BYTES_MAX];
+    //= rfc9000#7.2 The client will use this as its destination CID: at least 8 unpredictable octets.
+    cid_plan_generate(&token.retry_scid, (uint8_t)max_u64(endpoint->config.cid_bytes, INITIAL_DCID_BYTES_MIN), &endpoint->rng);
+    const roam_address remote = roam_address_unmap(&datagram->remote);
+    size_t len = token_seal(sealed, endpoint->token_key, &endpoint->rng, &token, &remote);
+    struct reply *reply = reply_new(endpoint, datagram, 64 + TOKEN_BYTES_MAX + RETRY_TAG_BYTES);
+    if (reply == NULL)
+        return;
+    struct writer writer = writer_init(reply->data, reply->capacity - RETRY_TAG_BYTES);
+    packet_write_retry(&writer, (uint8_t)rng_u64(&endpoint->rng), QUIC_VERSION_1, &header->scid, &token.retry_scid, sealed, len);
+    if (writer.failed)
+        return;
+    reply->len = writer_len(&writer) + RETRY_TAG_BYTES;
+    retry_integrity_tag(&header->dcid, reply->data, writer_len(&writer), reply->data + writer_len(&writer));
+    endpoint->stats.retries_sent++;
+}
+
+static bool retry_is_wanted(const roam_endpoint *endpoint)
+{
+    return endpoint->config.retry == ROAM_RETRY_ALWAYS ||
+           (endpoint->config.retry == ROAM_RETRY_WHEN_BUSY && endpoint->half_open >= endpoint->config.retry_half_open);
+}
+
+/* ---- Tokens */
+
+struct credit {
+    bool validated, retried;
+    roam_cid original_dcid;
+};
+
+/* False where the Initial has been answered or dropped. */
+static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, struct credit *ret)
+{
+    struct token token;
+    *ret = (struct credit){.original_dcid = header->dcid};
+    if (header->token_len == 0)
+        return true;
+    const roam_address remote = roam_address_unmap(&datagram->remote);
+    enum token_verdict verdict = token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint->now,
+                                            endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
+    bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
+    if (verdict == TOKEN_VALID && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
+        ret->validated = true;
+        ret->retried = is_retry;
+        if (is_retry)
+            ret->original_dcid = token.original_dcid;
+        return true;
+    }
+    endpoint_count_drop(endpoint, ROAM_DROP_TOKEN_INVALID);
+    if (is_retry) {
+        //= rfc9000#8.1.2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
+        refuse(endpoint, datagram, header, ROAM_INVALID_TOKEN);
+        return false;
+    }
+    //= rfc9000#8.1.3 An invalid NEW_TOKEN token means: carry on as unvalidated.
+    return true;
+}
+
+/* ---- A new connection */
+
+static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                                    const struct credit *credit)
+{
+    roam_result result;
+    struct conn_create create = {
+        .owner = endpoint_owner(endpoint),
+        .allocator = &endpoint->allocator,
+        .rng = &endpoint->rng,
+        .config = endpoint->accept,
+        .totals = &endpoint->stats,
+        .is_server = true,
+        .version = header->version,
+        .now = endpoint->now,
+        .local = roam_address_unmap(&datagram->local),
+        .remote = roam_address_unmap(&datagram->remote),
+        .client_dcid = header->dcid,
+        .client_scid = header->scid,
+        .retried = credit->retried,
+        .original_dcid = credit->original_dcid,
+        .address_validated = credit->validated,
+        .ticket_key = endpoint->ticket_key,
+    };
+    roam_conn *conn = conn_new(&create, &result);
+    if (conn == NULL || !endpoint_adopt(endpoint, conn)) {
+        conn_delete(conn);
+        endpoint_count_drop(endpoint, ROAM_DROP_OUT_OF_MEMORY);
+        return NULL;
+    }
+    conn->initial_dcid_routed = conn_table_add_initial(&endpoint->table, &create.remote, &header->dcid, conn);
+    conn->half_open = true;
+    endpoint->half_open++;
+    endpoint->stats.connections_accepted++;
+    conn_event(conn, ROAM_EVENT_ACCEPTED);
+    return conn;
+}
+
+roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len)
+{
+    struct credit credit;
+    roam_drop drop = endpoint->accept == NULL                          ? ROAM_DROP_NOT_ACCEPTING
+                     : len < DATAGRAM_BYTES_MIN                        ? ROAM_DROP_INITIAL_TOO_SMALL //= rfc9000#14.1
+                     : header->dcid.len < INITIAL_DCID_BYTES_MIN       ? ROAM_DROP_INITIAL_DCID_TOO_SHORT
+                     : migration_port_is_blocked(datagram->remote.port) ? ROAM_DROP_BLOCKED_PORT
+                                                                       : ROAM_DROP_NONE;
+    if (drop != ROAM_DROP_NONE) {
+        endpoint_count_drop(endpoint, drop);
+        return NULL;
+    }
+    if (!judge_token(endpoint, datagram, header, &credit))
+        return NULL;
+    if (!credit.validated && retry_is_wanted(endpoint)) {
+        send_retry(endpoint, datagram, header);
+        return NULL;
+    }
+    if (endpoint->conn_count >= endpoint->config.max_connections) {
+        endpoint_count_drop(endpoint, ROAM_DROP_CONNECTION_LIMIT);
+        refuse(endpoint, datagram, header, ROAM_CONNECTION_REFUSED);
+        return NULL;
+    }
+    return accept_connection(endpoint, datagram, header, &credit);
+}

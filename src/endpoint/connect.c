@@ -1,0 +1,61 @@
+/* roam_connect: a client's connection is made, and started as soon as its address is known. */
+#include "conn/config_copy.h"
+#include "endpoint/endpoint.h"
+
+static bool choose_addresses(const char *host, const roam_config *config, struct conn_create *create)
+{
+    roam_address remote;
+    if (config->local != NULL)
+        create->local = *config->local;
+    if (config->remote != NULL)
+        remote = *config->remote;
+    else if (!roam_address_parse(&remote, host))
+        return false;
+    create->remote = roam_address_unmap(&remote);
+    if (config->remote == NULL || remote.port == 0)
+        create->remote.port = create->port;
+    return true;
+}
+
+static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config,
+                             roam_result *ret_result)
+{
+    struct conn_create create = {
+        .owner = endpoint_owner(endpoint),
+        .allocator = &endpoint->allocator,
+        .rng = &endpoint->rng,
+        .config = config,
+        .totals = &endpoint->stats,
+        .version = endpoint->config.force_version != 0 ? endpoint->config.force_version : QUIC_VERSION_1,
+        .now = endpoint->now,
+        .host = host,
+        .port = port,
+    };
+    bool known = choose_addresses(host, config, &create);
+    roam_conn *conn = conn_new(&create, ret_result);
+    if (conn == NULL || !endpoint_adopt(endpoint, conn)) {
+        conn_delete(conn);
+        return NULL;
+    }
+    endpoint->stats.connections_opened++;
+    if (known) {
+        const roam_address remote = create.remote;
+        conn_start(conn, &remote);
+    } else {
+        conn_event(conn, ROAM_EVENT_RESOLVE);
+    }
+    return conn;
+}
+
+roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config, roam_time now,
+                        roam_result *ret_result)
+{
+    roam_result ignored;
+    roam_result *result = ret_result != NULL ? ret_result : &ignored;
+    endpoint->now = now;
+    *result = config_check(config);
+    if (*result != ROAM_OK)
+        return NULL;
+    *result = ROAM_ERR_MEMORY;
+    return connect_to(endpoint, host, port, config, result);
+}

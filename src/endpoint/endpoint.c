@@ -1,0 +1,353 @@
+/* The five verbs, and what connections ask of their endpoint: see endpoint.h. */
+#include "endpoint/endpoint.h"
+
+#include <assert.h>
+
+#include "cid/cid_plan.h"
+#include "conn/config_copy.h"
+#include "crypto/key_schedule.h"
+#include "endpoint/observe_packet.h"
+
+/* ---- What connections ask for */
+
+static void owner_event(void *context, const roam_event *event)
+{
+    roam_endpoint *endpoint = context;
+    event_queue_push(&endpoint->events, event);
+}
+
+static bool owner_cid_new(void *context, roam_conn *conn, roam_cid *ret)
+{
+    roam_endpoint *endpoint = context;
+    if (endpoint->config.cid_bytes == 0) {
+        ret->len = 0;
+        return true;
+    }
+    do
+        cid_plan_generate(ret, endpoint->config.cid_bytes, &endpoint->rng);
+    while (conn_table_has(&endpoint->table, ret));
+    return conn_table_add(&endpoint->table, ret, conn);
+}
+
+static void owner_cid_reset_token(void *context, const roam_cid *cid, uint8_t ret[RESET_TOKEN_BYTES])
+{
+    const roam_endpoint *endpoint = context;
+    reset_token_make(ret, endpoint->reset_key, cid);
+}
+
+static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *cid)
+{
+    roam_endpoint *endpoint = context;
+    (void)conn;
+    conn_table_quarantine(&endpoint->table, cid, endpoint->now);
+}
+
+static void owner_cid_gone(void *context, roam_conn *conn, const roam_cid *cid)
+{
+    roam_endpoint *endpoint = context;
+    (void)conn;
+    conn_table_remove(&endpoint->table, cid);
+}
+
+static void owner_reset_token_add(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES])
+{
+    roam_endpoint *endpoint = context;
+    conn_table_add_reset_token(&endpoint->table, token, conn);
+}
+
+static void owner_reset_token_remove(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES])
+{
+    roam_endpoint *endpoint = context;
+    conn_table_remove_reset_token(&endpoint->table, token, conn);
+}
+
+static void owner_wake(void *context, roam_conn *conn)
+{
+    roam_endpoint *endpoint = context;
+    if (list_is_linked(&conn->endpoint_node) && !list_is_linked(&conn->ready_node))
+        list_append(&endpoint->ready, &conn->ready_node);
+}
+
+static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
+{
+    roam_endpoint *endpoint = context;
+    (void)completed;
+    if (conn->half_open)
+        endpoint->half_open--;
+    conn->half_open = false;
+    if (conn->initial_dcid_routed)
+        conn_table_remove_initial(&endpoint->table, roam_conn_remote_address(conn), &conn->initial_dcid);
+    conn->initial_dcid_routed = false;
+}
+
+static size_t owner_new_token(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
+{
+    roam_endpoint *endpoint = context;
+    struct token token = {.kind = TOKEN_NEW, .issued = endpoint->now};
+    return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
+}
+
+static void owner_observe(void *context, const struct observed_packet *packet)
+{
+    const roam_endpoint *endpoint = context;
+    if (endpoint->observe != NULL)
+        endpoint->observe(endpoint->observe_context, packet);
+}
+
+struct conn_owner endpoint_owner(roam_endpoint *endpoint)
+{
+    return (struct conn_owner){
+        .context = endpoint,
+        .event = owner_event,
+        .cid_new = owner_cid_new,
+        .cid_reset_token = owner_cid_reset_token,
+        .cid_retired = owner_cid_retired,
+        .cid_gone = owner_cid_gone,
+        .reset_token_add = owner_reset_token_add,
+        .reset_token_remove = owner_reset_token_remove,
+        .wake = owner_wake,
+        .handshake_over = owner_handshake_over,
+        .new_token = owner_new_token,
+        .observe = endpoint->observe != NULL ? owner_observe : NULL,
+    };
+}
+
+/* ---- Connections come and go */
+
+bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn)
+{
+    if (!timer_heap_reserve(&endpoint->timers, endpoint->conn_count + 1))
+        return false;
+    endpoint->conn_count++;
+    list_append(&endpoint->conns, &conn->endpoint_node);
+    list_append(&endpoint->ready, &conn->ready_node);
+    return true;
+}
+
+static void release(roam_endpoint *endpoint, roam_conn *conn)
+{
+    owner_handshake_over(endpoint, conn, false);
+    event_queue_forget(&endpoint->events, conn);
+    timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
+    list_unlink(&conn->endpoint_node);
+    list_unlink(&conn->ready_node);
+    endpoint->conn_count--;
+    conn_delete(conn);
+}
+
+static roam_endpoint *endpoint_of(const roam_conn *conn)
+{
+    return conn->owner.context;
+}
+
+void roam_conn_free(roam_conn *conn, roam_time now)
+{
+    if (conn == NULL)
+        return;
+    roam_endpoint *endpoint = endpoint_of(conn);
+    endpoint->now = now;
+    if (conn_is_alive(conn))
+        roam_conn_close(conn, now, 0, NULL);
+    conn->app_holds = false;
+    if (conn_is_over(conn))
+        release(endpoint, conn);
+}
+
+/* ---- The endpoint itself */
+
+static bool config_is_valid(const roam_endpoint_config *config)
+{
+    return config->size >= offsetof(roam_endpoint_config, force_version) && cid_plan_length_is_valid(config->cid_bytes) &&
+           config->max_connections > 0 && config->max_events > 0 &&
+           (config->accept == NULL || config_check(config->accept) == ROAM_OK);
+}
+
+static void derive_keys(roam_endpoint *endpoint)
+{
+    uint8_t *key = endpoint->config.static_key;
+    if (!endpoint->config.static_key_set)
+        rng_fill(&endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
+    reset_key_derive(endpoint->reset_key, key, ROAM_STATIC_KEY_BYTES);
+    token_key_derive(endpoint->token_key, key, ROAM_STATIC_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
+    wipe(key, ROAM_STATIC_KEY_BYTES);
+}
+
+static roam_endpoint *new_endpoint(const roam_endpoint_config *config, roam_result *ret_result)
+{
+    roam_endpoint_config own;
+    roam_endpoint_config_init(&own);
+    memcpy(&own, config, min_size(config->size, sizeof(own)));
+    own.size = sizeof(own);
+    if (!config_is_valid(&own)) {
+        *ret_result = ROAM_ERR_CONFIG;
+        return NULL;
+    }
+    roam_allocator allocator = own.allocator.reallocate != NULL ? own.allocator : roam_allocator_default();
+    roam_endpoint *endpoint = mem_zalloc(&allocator, sizeof(*endpoint));
+    if (endpoint == NULL)
+        return NULL;
+    endpoint->allocator = allocator;
+    endpoint->rng = own.rng.fill != NULL ? own.rng : roam_rng_default();
+    endpoint->config = own;
+    endpoint->accept = own.accept != NULL ? config_copy(&endpoint->allocator, own.accept) : NULL;
+    endpoint->config.accept = NULL;
+    if (own.accept != NULL && endpoint->accept == NULL) {
+        mem_free(&allocator, endpoint, sizeof(*endpoint));
+        return NULL;
+    }
+    return endpoint;
+}
+
+roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time now, roam_result *ret_result)
+{
+    roam_result ignored;
+    roam_result *result = ret_result != NULL ? ret_result : &ignored;
+    *result = ROAM_ERR_MEMORY;
+    roam_endpoint *endpoint = new_endpoint(config, result);
+    if (endpoint == NULL)
+        return NULL;
+    endpoint->now = now;
+    conn_table_init(&endpoint->table, &endpoint->allocator, &endpoint->rng);
+    timer_heap_init(&endpoint->timers, &endpoint->allocator);
+    event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
+    list_init(&endpoint->conns);
+    list_init(&endpoint->ready);
+    endpoint->replies_end = &endpoint->replies;
+    token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
+    derive_keys(endpoint);
+    *result = ROAM_OK;
+    return endpoint;
+}
+
+void roam_endpoint_free(roam_endpoint *endpoint)
+{
+    if (endpoint == NULL)
+        return;
+    LIST_FOR_EACH_SAFE(node, &endpoint->conns)
+        release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
+    roam_allocator allocator = endpoint->allocator;
+    conn_table_done(&endpoint->table);
+    timer_heap_done(&endpoint->timers);
+    event_queue_done(&endpoint->events);
+    replies_free(endpoint);
+    config_copy_free(&allocator, endpoint->accept);
+    wipe(endpoint->reset_key, sizeof(endpoint->reset_key));
+    wipe(endpoint->token_key, sizeof(endpoint->token_key));
+    wipe(endpoint->ticket_key, sizeof(endpoint->ticket_key));
+    mem_free(&allocator, endpoint, sizeof(*endpoint));
+}
+
+/* ---- The verbs */
+
+void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n)
+{
+    endpoint->now = now;
+    for (size_t i = 0; i < n; i++) {
+        size_t segment = in[i].segment_bytes > 0 ? in[i].segment_bytes : in[i].len;
+        size_t at = 0;
+        do {
+            size_t len = min_size(segment, in[i].len - at);
+            route_datagram(endpoint, &in[i], in[i].data + at, len);
+            at += len;
+        } while (at < in[i].len);
+    }
+}
+
+/* Fills *ret from the first connection that has something; those that have nothing leave the list, with their timers set. */
+static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
+{
+    while (!list_is_empty(&endpoint->ready)) {
+        roam_conn *conn = CONTAINER_OF(endpoint->ready.next, roam_conn, ready_node);
+        if (conn_transmit(conn, endpoint->now, ret)) {
+            /* The others' turn. */
+            list_unlink(&conn->ready_node);
+            list_append(&endpoint->ready, &conn->ready_node);
+            return true;
+        }
+        list_unlink(&conn->ready_node);
+        if (conn_is_over(conn))
+            release(endpoint, conn);
+        else
+            timer_heap_set(&endpoint->timers, &conn->timer, conn_deadline(conn));
+    }
+    return false;
+}
+
+size_t roam_endpoint_transmit(roam_endpoint *endpoint, roam_time now, roam_datagram *ret, size_t n)
+{
+    size_t filled = 0;
+    endpoint->now = now;
+    while (filled < n && (reply_take(endpoint, &ret[filled]) || transmit_ready(endpoint, &ret[filled]))) {
+        endpoint->stats.datagrams_sent++;
+        endpoint->stats.bytes_sent += ret[filled].len;
+        filled++;
+    }
+    return filled;
+}
+
+roam_time roam_endpoint_deadline(const roam_endpoint *endpoint)
+{
+    const struct timer_node *first = timer_heap_first(&endpoint->timers);
+    if (!list_is_empty(&endpoint->ready) || endpoint->replies != NULL)
+        return endpoint->now;
+    return first != NULL ? first->deadline : ROAM_TIME_NEVER;
+}
+
+void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now)
+{
+    struct timer_node *first;
+    endpoint->now = now;
+    conn_table_expire(&endpoint->table, now);
+    while ((first = timer_heap_first(&endpoint->timers)) != NULL && first->deadline <= now) {
+        roam_conn *conn = CONTAINER_OF(first, roam_conn, timer);
+        timer_heap_set(&endpoint->timers, first, ROAM_TIME_NEVER);
+        conn_expire(conn, now);
+        owner_wake(endpoint, conn);
+    }
+}
+
+bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret)
+{
+    return event_queue_pop(&endpoint->events, ret);
+}
+
+/* ---- Questions */
+
+void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret)
+{
+    *ret = endpoint->stats;
+}
+
+size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *ret, size_t n)
+{
+    size_t count = 0;
+    LIST_FOR_EACH(node, &endpoint->conns) {
+        const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        if (conn->state == ROAM_CONN_CLOSED)
+            continue;
+        if (count < n)
+            roam_conn_get_info(conn, &ret[count]);
+        count++;
+    }
+    return count;
+}
+
+void endpoint_set_packet_observer(roam_endpoint *endpoint, void (*observe)(void *context, const struct observed_packet *packet),
+                                  void *context)
+{
+    endpoint->observe = observe;
+    endpoint->observe_context = context;
+}
+
+void endpoint_check(const roam_endpoint *endpoint)
+{
+    size_t count = 0;
+    timer_heap_check(&endpoint->timers);
+    LIST_FOR_EACH(node, &endpoint->conns) {
+        const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        conn_check(conn);
+        count++;
+    }
+    assert(count == endpoint->conn_count);
+}

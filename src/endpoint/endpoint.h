@@ -1,0 +1,99 @@
+/*
+ * The endpoint: the table of connections, their timers, and those that have something to send; what is answered to packets that
+ * belong to none of them.
+ *
+ * Invariants: a living connection is on `conns` and in the timer heap; one that was woken is on `ready` until a transmit finds it
+ * has nothing more to send, which also sets its timer.
+ */
+#ifndef ENDPOINT_ENDPOINT_H
+#define ENDPOINT_ENDPOINT_H
+
+#include "base/token_bucket.h"
+#include "crypto/reset_token.h"
+#include "endpoint/conn_table.h"
+#include "endpoint/event_queue.h"
+
+/* Answers without a connection that wait to be sent. */
+#define REPLIES_MAX 256
+
+/* Session ticket keys, as TLS wants them. */
+#define TICKET_KEY_BYTES 64
+
+/* A datagram in answer to a packet without a connection. */
+struct reply {
+    struct reply *next;
+    roam_address local, remote;
+    size_t len, capacity;
+    uint8_t data[];
+};
+
+struct roam_endpoint {
+    roam_allocator allocator;
+    roam_rng rng;
+    roam_endpoint_config config;
+    roam_config *accept; /* our copy, NULL: no incoming connections */
+    roam_time now;
+
+    struct conn_table table;
+    struct timer_heap timers;
+    struct list_node conns, ready;
+    size_t conn_count, half_open;
+    struct event_queue events;
+
+    struct reply *replies, **replies_end;
+    size_t reply_count;
+    struct token_bucket stateless; /* resets and version negotiations */
+
+    uint8_t reset_key[RESET_KEY_BYTES];
+    uint8_t token_key[TOKEN_KEY_BYTES];
+    uint8_t ticket_key[TICKET_KEY_BYTES];
+
+    roam_endpoint_stats stats;
+    void (*observe)(void *context, const struct observed_packet *packet); /* tests */
+    void *observe_context;
+};
+
+static inline void endpoint_count_drop(roam_endpoint *endpoint, roam_drop reason)
+{
+    endpoint->stats.drops[reason]++;
+}
+
+/* ---- endpoint.c */
+
+/* The callbacks of this endpoint's connections. */
+struct conn_owner endpoint_owner(roam_endpoint *endpoint);
+
+/* Puts a new connection in the heap and on the lists; false without memory (nothing is done then). */
+bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
+
+/* ---- route.c */
+
+/* One UDP datagram: to its connection, to admission, or dropped. */
+void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len);
+
+/* ---- admission.c */
+
+/* An Initial that belongs to no connection: Version Negotiation, Retry, refusal, or a new connection (then returned). */
+roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
+void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
+
+/* ---- stateless_reset.c */
+
+/* A short header packet with a CID that nobody has. */
+void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
+
+/* ---- replies.c */
+
+/* Room for a reply of at most `capacity` octets to the sender of `datagram`, or NULL; the caller fills data and len. */
+struct reply *reply_new(roam_endpoint *endpoint, const roam_datagram *datagram, size_t capacity);
+bool reply_take(roam_endpoint *endpoint, roam_datagram *ret);
+void replies_free(roam_endpoint *endpoint);
+
+/* Tests: calls `observe` for each packet sent and each authentic packet received. */
+void endpoint_set_packet_observer(roam_endpoint *endpoint, void (*observe)(void *context, const struct observed_packet *packet),
+                                  void *context);
+
+/* Asserts the invariants of the endpoint and of its connections. */
+void endpoint_check(const roam_endpoint *endpoint);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * Which connection does a datagram belong to? The CID says; nothing here looks at the address first. Routing finds, it never
+ * creates, promotes or challenges.
+ */
+#include "endpoint/endpoint.h"
+
+/* Octets below which nothing can be a QUIC packet or a Stateless Reset, RFC 9000 section 10.3. */
+#define SHORT_PACKET_MIN 21
+
+/* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked through: first for
+ * the pair, then, as its own address may just have changed, for the server's address alone. */
+static roam_conn *find_by_addresses(const roam_endpoint *endpoint, const roam_datagram *datagram)
+{
+    roam_conn *by_remote = NULL;
+    const roam_address local = roam_address_unmap(&datagram->local), remote = roam_address_unmap(&datagram->remote);
+    LIST_FOR_EACH(node, &endpoint->conns) {
+        roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        if (conn->local_cids.cid_bytes != 0)
+            continue;
+        if (path_set_find_address(&conn->paths, &local, &remote) != NULL)
+            return conn;
+        if (path_set_find_remote(&conn->paths, &remote) != NULL)
+            by_remote = conn;
+    }
+    return by_remote;
+}
+
+static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                       bool *ret_retired)
+{
+    *ret_retired = false;
+    if (header->dcid_len > ROAM_CID_MAX)
+        return NULL;
+    if (header->dcid.len == 0)
+        return find_by_addresses(endpoint, datagram);
+    roam_conn *conn = conn_table_find(&endpoint->table, &header->dcid, ret_retired);
+    if (conn != NULL || *ret_retired || header->type == PACKET_ONE_RTT)
+        return conn;
+    const roam_address remote = roam_address_unmap(&datagram->remote);
+    return conn_table_find_initial(&endpoint->table, &remote, &header->dcid);
+}
+
+//= rfc9000#10.3 Treat any packet that ends in a known token as a reset, long header or not.
+static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len)
+{
+    if (len < SHORT_PACKET_MIN)
+        return false;
+    roam_conn *conn = conn_table_find_reset_token(&endpoint->table, data + len - RESET_TOKEN_BYTES);
+    if (conn != NULL)
+        conn_on_stateless_reset(conn, endpoint->now);
+    return conn != NULL;
+}
+
+static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint8_t *data,
+                          size_t len)
+{
+    if (route_reset(endpoint, data, len))
+        return;
+    if (header->type == PACKET_OTHER_VERSION) {
+        answer_other_version(endpoint, datagram, header, len);
+    } else if (header->type == PACKET_ONE_RTT) {
+        answer_unknown(endpoint, datagram, header, len);
+    } else if (header->type == PACKET_INITIAL) {
+        roam_conn *conn = admit_initial(endpoint, datagram, header, len);
+        if (conn != NULL)
+            conn_receive(conn, endpoint->now, datagram, data, len);
+    } else {
+        //= rfc9000#5.2.2 Server drops every other unattributable packet.
+        endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
+    }
+}
+
+void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len)
+{
+    struct packet_header header;
+    bool retired;
+    endpoint->stats.datagrams_received++;
+    endpoint->stats.bytes_received += len;
+    roam_drop drop = len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
+    if (drop != ROAM_DROP_NONE) {
+        /* What cannot be parsed may still be a reset: its first octets are random. */
+        if (len == 0 || !route_reset(endpoint, data, len))
+            endpoint_count_drop(endpoint, drop);
+        return;
+    }
+    roam_conn *conn = find(endpoint, datagram, &header, &retired);
+    if (conn != NULL)
+        conn_receive(conn, endpoint->now, datagram, data, len);
+    else if (retired)
+        endpoint_count_drop(endpoint, ROAM_DROP_RETIRED_CID);
+    else
+        route_unknown(endpoint, datagram, &header, data, len);
+}

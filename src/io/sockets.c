@@ -1,0 +1,227 @@
+/*
+ * The sockets of an endpoint. Kept: every datagram leaves by the socket of its local address or not at all, a batch that the
+ * kernel has no room for waits in order, and a socket that a rebinding closed is not opened again.
+ */
+#include "io/loop.h"
+
+#include <string.h>
+
+#include "io/sockaddr.h"
+
+/* Batches sent in a row before what has come meanwhile is looked at. */
+#define FLUSH_BATCHES 4
+
+static void receive_from(roam_io *io, struct io_socket *socket)
+{
+    size_t n = udp_socket_receive(&socket->udp, &io->receiving, &io->counters);
+    if (n > 0)
+        roam_endpoint_receive(io->endpoint, roam_io_now(io), io->receiving.datagrams, n);
+}
+
+static void on_socket(uv_poll_t *handle, int status, int events)
+{
+    struct io_socket *socket = handle->data;
+    roam_io *io = socket->io;
+    /* An error that epoll tells of shows itself when the socket is read. */
+    if (status < 0 || (events & UV_READABLE))
+        receive_from(io, socket);
+    if ((events & UV_WRITABLE) && io->blocked == socket) {
+        io->blocked = NULL;
+        uv_poll_start(&socket->poll, UV_READABLE, on_socket);
+    }
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct io_socket *socket = handle->data;
+    roam_io *io = socket->io;
+    mem_free(&io->allocator, socket, sizeof(*socket));
+    io_release_handle(io);
+}
+
+roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_socket **ret)
+{
+    struct io_socket *socket = mem_zalloc(&io->allocator, sizeof(*socket));
+    if (socket == NULL)
+        return ROAM_ERR_MEMORY;
+    roam_result result = udp_socket_open(&socket->udp, local);
+    if (result == ROAM_OK && uv_poll_init(io->loop, &socket->poll, socket->udp.fd) != 0) {
+        udp_socket_close(&socket->udp);
+        result = ROAM_ERR_SYSTEM;
+    }
+    if (result != ROAM_OK) {
+        mem_free(&io->allocator, socket, sizeof(*socket));
+        return result;
+    }
+    socket->io = io;
+    socket->poll.data = socket;
+    io->handles++;
+    uv_poll_start(&socket->poll, UV_READABLE, on_socket);
+    /* Behind the others: the first is the one that the application bound first. */
+    struct io_socket **link = &io->sockets;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = socket;
+    *ret = socket;
+    return ROAM_OK;
+}
+
+void io_socket_close(roam_io *io, struct io_socket *socket)
+{
+    struct io_socket **link = &io->sockets;
+    while (*link != socket)
+        link = &(*link)->next;
+    *link = socket->next;
+    if (io->blocked == socket)
+        io->blocked = NULL;
+    uv_poll_stop(&socket->poll);
+    udp_socket_close(&socket->udp);
+    uv_close((uv_handle_t *)&socket->poll, on_socket_closed);
+}
+
+roam_result roam_io_bind(roam_io *io, const roam_address *local, roam_address *ret_bound)
+{
+    struct io_socket *socket;
+    roam_result result = io_socket_open(io, local, &socket);
+    if (result == ROAM_OK && ret_bound != NULL)
+        *ret_bound = socket->udp.local;
+    return result;
+}
+
+/* ---- Which socket */
+
+static bool socket_fits(const struct io_socket *socket, const roam_address *local)
+{
+    const roam_address *bound = &socket->udp.local;
+    if (local->family != ROAM_FAMILY_NONE && local->family != bound->family)
+        return false;
+    if (local->port != 0 && local->port != bound->port)
+        return false;
+    return address_is_wildcard(local) || address_is_wildcard(bound) || roam_address_same_ip(local, bound);
+}
+
+struct io_socket *io_socket_find(const roam_io *io, const roam_address *local)
+{
+    struct io_socket *found = NULL;
+    for (struct io_socket *socket = io->sockets; socket != NULL; socket = socket->next) {
+        if (roam_address_equal(local, &socket->udp.local))
+            return socket;
+        if (found == NULL && socket_fits(socket, local))
+            found = socket;
+    }
+    return found;
+}
+
+struct io_socket *io_socket_of_family(const roam_io *io, uint8_t family)
+{
+    for (struct io_socket *socket = io->sockets; socket != NULL; socket = socket->next)
+        if (family == ROAM_FAMILY_NONE || socket->udp.local.family == family)
+            return socket;
+    return NULL;
+}
+
+bool io_socket_is_shared(const roam_io *io, const struct io_socket *socket, const roam_conn *besides)
+{
+    roam_conn_info *rows;
+    bool shared = false;
+    size_t n = io_rows(io, &rows);
+    for (size_t i = 0; i < n && !shared; i++)
+        shared = rows[i].conn != besides && io_socket_find(io, &rows[i].local) == socket;
+    io_rows_free(io, rows, n);
+    return shared;
+}
+
+/* roam_conn_rebind named an address on which there is no socket yet: now there is. Only where a connection really lives there,
+ * for what is still on its way from a socket that was closed must not bring it back. */
+static struct io_socket *open_on_demand(roam_io *io, const roam_address *local)
+{
+    roam_conn_info *rows;
+    struct io_socket *socket = NULL;
+    bool wanted = false;
+    size_t n = io_rows(io, &rows);
+    for (size_t i = 0; i < n && !wanted; i++)
+        wanted = !rows[i].is_server && roam_address_equal(&rows[i].local, local);
+    io_rows_free(io, rows, n);
+    if (wanted && io_socket_open(io, local, &socket) == ROAM_OK)
+        socket->moving = true;
+    return socket;
+}
+
+/* ---- Sockets of past moves */
+
+static bool is_used(const roam_io *io, const struct io_socket *socket, const roam_conn_info *rows, size_t n)
+{
+    roam_path_info paths[16];
+    for (size_t i = 0; i < n; i++) {
+        size_t count = roam_conn_paths(rows[i].conn, paths, sizeof(paths) / sizeof(paths[0]));
+        for (size_t p = 0; p < count && p < sizeof(paths) / sizeof(paths[0]); p++)
+            if (io_socket_find(io, &paths[p].local) == socket)
+                return true;
+    }
+    return false;
+}
+
+void io_sweep_sockets(roam_io *io)
+{
+    roam_conn_info *rows;
+    struct io_socket *next;
+    io->sweep_at = ROAM_TIME_NEVER;
+    size_t n = io_rows(io, &rows);
+    for (struct io_socket *socket = io->sockets; socket != NULL; socket = next) {
+        next = socket->next;
+        if (socket->moving && !is_used(io, socket, rows, n))
+            io_socket_close(io, socket);
+    }
+    io_rows_free(io, rows, n);
+}
+
+/* ---- Sending */
+
+/* Datagrams of the batch from batch->next on that leave from the same address. */
+static size_t run_of_one_source(const struct datagram_batch *batch)
+{
+    size_t end = batch->next + 1;
+    while (end < batch->count && memcmp(&batch->datagrams[end].local, &batch->datagrams[batch->next].local,
+                                        sizeof(batch->datagrams[end].local)) == 0)
+        end++;
+    return end - batch->next;
+}
+
+/* False where the rest has to wait. */
+static bool send_batch(roam_io *io)
+{
+    struct datagram_batch *batch = &io->sending;
+    while (batch->next < batch->count) {
+        const roam_address *local = &batch->datagrams[batch->next].local;
+        size_t n = run_of_one_source(batch);
+        struct io_socket *socket = io_socket_find(io, local);
+        if (socket == NULL)
+            socket = open_on_demand(io, local);
+        if (socket == NULL) {
+            io->counters.send_errors += n;
+            batch->next += n;
+        } else if (!udp_socket_send(&socket->udp, batch, n, &io->counters)) {
+            io->blocked = socket;
+            uv_poll_start(&socket->poll, UV_READABLE | UV_WRITABLE, on_socket);
+            return false;
+        }
+    }
+    return true;
+}
+
+void io_flush(roam_io *io)
+{
+    io->more_to_send = false;
+    if (io->blocked != NULL || !send_batch(io))
+        return;
+    for (int i = 0; i < FLUSH_BATCHES; i++) {
+        io->sending.next = 0;
+        io->sending.count =
+            roam_endpoint_transmit(io->endpoint, roam_io_now(io), io->sending.datagrams, BATCH_DATAGRAMS);
+        if (io->sending.count == 0)
+            return;
+        if (!send_batch(io))
+            return;
+    }
+    io->more_to_send = true;
+}

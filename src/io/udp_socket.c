@@ -1,0 +1,284 @@
+/*
+ * One UDP socket. Kept: it never blocks, never fragments (RFC 9000 section 14), tells and chooses the local address and the
+ * ECN bits of each datagram; whatever the kernel refuses is one lost datagram and no more than that.
+ */
+#include "io/udp_socket.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/sockaddr.h"
+
+/* Asked for; the kernel gives at most net.core.rmem_max and wmem_max. */
+#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
+
+/* ECN is the low two bits of the octet that IPv4 calls TOS and IPv6 traffic class. */
+#define ECN_MASK 3
+
+roam_result datagram_batch_init(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity)
+{
+    size_t stride = capacity + BUFFER_STAGGER;
+    memset(batch, 0, sizeof(*batch));
+    batch->memory = mem_alloc(allocator, stride * BATCH_DATAGRAMS);
+    if (batch->memory == NULL)
+        return ROAM_ERR_MEMORY;
+    batch->capacity = capacity;
+    for (size_t i = 0; i < BATCH_DATAGRAMS; i++) {
+        batch->datagrams[i].data = batch->memory + i * stride;
+        batch->datagrams[i].capacity = capacity;
+        batch->iovecs[i].iov_base = batch->datagrams[i].data;
+    }
+    return ROAM_OK;
+}
+
+void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *allocator)
+{
+    mem_free(allocator, batch->memory, (batch->capacity + BUFFER_STAGGER) * BATCH_DATAGRAMS);
+    memset(batch, 0, sizeof(*batch));
+}
+
+/* ---- Opening */
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+static bool set_options(int fd, uint8_t family)
+{
+    /* As large as they may be: privileged first, then as far as the administrator allows. */
+    if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES))
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
+    if (!set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES))
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+    //= rfc9000#14 UDP datagrams MUST NOT be fragmented at the IP layer.
+    if (family == ROAM_FAMILY_IPV4)
+        return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
+               set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    return set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+           set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
+           set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+}
+
+static bool bind_and_look(int fd, const roam_address *local, roam_address *ret_bound)
+{
+    struct sockaddr_storage name;
+    socklen_t name_bytes = sockaddr_from_address(&name, local);
+    if (bind(fd, (struct sockaddr *)&name, name_bytes) != 0)
+        return false;
+    name_bytes = sizeof(name);
+    if (getsockname(fd, (struct sockaddr *)&name, &name_bytes) != 0)
+        return false;
+    address_from_sockaddr(ret_bound, (struct sockaddr *)&name);
+    return true;
+}
+
+roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
+{
+    roam_address plain = roam_address_unmap(local), bound;
+    if (!roam_address_is_set(&plain))
+        return ROAM_ERR_ADDRESS;
+    int domain = plain.family == ROAM_FAMILY_IPV4 ? AF_INET : AF_INET6;
+    int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return ROAM_ERR_SYSTEM;
+    if (!set_options(fd, plain.family) || !bind_and_look(fd, &plain, &bound)) {
+        int why = errno;
+        close(fd);
+        errno = why;
+        return ROAM_ERR_SYSTEM;
+    }
+    *ret = (struct udp_socket){.fd = fd, .local = bound};
+    return ROAM_OK;
+}
+
+void udp_socket_close(struct udp_socket *socket)
+{
+    if (socket->fd >= 0)
+        close(socket->fd);
+    socket->fd = -1;
+}
+
+/* ---- Receiving */
+
+static void take_control(roam_datagram *datagram, const struct cmsghdr *control)
+{
+    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+        const struct in_pktinfo *info = (const struct in_pktinfo *)CMSG_DATA(control);
+        memcpy(datagram->local.ip, &info->ipi_addr, sizeof(info->ipi_addr));
+    } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+        const struct in6_pktinfo *info = (const struct in6_pktinfo *)CMSG_DATA(control);
+        memcpy(datagram->local.ip, &info->ipi6_addr, sizeof(info->ipi6_addr));
+        if (IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+            datagram->local.scope_id = info->ipi6_ifindex;
+    } else if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS) {
+        datagram->ecn = *CMSG_DATA(control) & ECN_MASK;
+    } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS) {
+        int class;
+        memcpy(&class, CMSG_DATA(control), sizeof(class));
+        datagram->ecn = (uint8_t)(class & ECN_MASK);
+    }
+}
+
+static void take_message(struct udp_socket *socket, roam_datagram *datagram, struct mmsghdr *message)
+{
+    struct msghdr *header = &message->msg_hdr;
+    datagram->local = socket->local;
+    datagram->len = message->msg_len;
+    datagram->segment_bytes = 0;
+    datagram->ecn = ROAM_ECN_NOT_ECT;
+    address_from_sockaddr(&datagram->remote, header->msg_name);
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control))
+        take_control(datagram, control);
+}
+
+static void prepare_receive(struct datagram_batch *batch)
+{
+    for (size_t i = 0; i < BATCH_DATAGRAMS; i++) {
+        batch->iovecs[i].iov_base = batch->datagrams[i].data;
+        batch->iovecs[i].iov_len = batch->capacity;
+        batch->messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &batch->names[i],
+            .msg_namelen = sizeof(batch->names[i]),
+            .msg_iov = &batch->iovecs[i],
+            .msg_iovlen = 1,
+            .msg_control = &batch->controls[i],
+            .msg_controllen = sizeof(batch->controls[i]),
+        };
+    }
+}
+
+static void swap_buffers(roam_datagram *a, roam_datagram *b)
+{
+    uint8_t *data = a->data;
+    a->data = b->data;
+    b->data = data;
+}
+
+size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters)
+{
+    prepare_receive(batch);
+    batch->count = 0;
+    int n = recvmmsg(socket->fd, batch->messages, BATCH_DATAGRAMS, MSG_DONTWAIT, NULL);
+    if (n < 0) {
+        /* ICMP's "connection refused" and the like end here: anybody could have sent it (RFC 9000 section 21). */
+        if (errno != EAGAIN && errno != EINTR) {
+            counters->receive_errors++;
+            counters->last_error = errno;
+        }
+        return 0;
+    }
+    for (int i = 0; i < n; i++) {
+        if (batch->messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
+            counters->truncated++;
+            continue;
+        }
+        /* Buffers change places so that those in use stand together. */
+        if (batch->count != (size_t)i)
+            swap_buffers(&batch->datagrams[batch->count], &batch->datagrams[i]);
+        take_message(socket, &batch->datagrams[batch->count++], &batch->messages[i]);
+    }
+    return batch->count;
+}
+
+/* ---- Sending */
+
+static void *add_control(struct msghdr *header, int level, int type, size_t bytes)
+{
+    struct cmsghdr *control = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(bytes);
+    header->msg_controllen += CMSG_SPACE(bytes);
+    return CMSG_DATA(control);
+}
+
+static void add_source(struct msghdr *header, const roam_address *local)
+{
+    if (local->family == ROAM_FAMILY_IPV4) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, local->ip, sizeof(info.ipi_spec_dst));
+        memcpy(add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof(info)), &info, sizeof(info));
+    } else {
+        struct in6_pktinfo info = {.ipi6_ifindex = local->scope_id};
+        memcpy(&info.ipi6_addr, local->ip, sizeof(info.ipi6_addr));
+        memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info, sizeof(info));
+    }
+}
+
+static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch, size_t i, bool with_source)
+{
+    const roam_datagram *datagram = &batch->datagrams[i];
+    struct msghdr *header = &batch->messages[i].msg_hdr;
+    int class = datagram->ecn;
+    memset(&batch->controls[i], 0, sizeof(batch->controls[i]));
+    batch->iovecs[i] = (struct iovec){.iov_base = datagram->data, .iov_len = datagram->len};
+    *header = (struct msghdr){
+        .msg_name = &batch->names[i],
+        .msg_namelen = sockaddr_from_address(&batch->names[i], &datagram->remote),
+        .msg_iov = &batch->iovecs[i],
+        .msg_iovlen = 1,
+        .msg_control = &batch->controls[i],
+    };
+    bool ipv4 = socket->local.family == ROAM_FAMILY_IPV4;
+    /* A bound socket needs not be told, and one without an address lets the kernel choose. */
+    if (with_source && address_is_wildcard(&socket->local) && !address_is_wildcard(&datagram->local))
+        add_source(header, &datagram->local);
+    if (class != ROAM_ECN_NOT_ECT)
+        memcpy(add_control(header, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, sizeof(class)), &class,
+               sizeof(class));
+    if (datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len) {
+        uint16_t segment = (uint16_t)datagram->segment_bytes;
+        memcpy(add_control(header, SOL_UDP, UDP_SEGMENT, sizeof(segment)), &segment, sizeof(segment));
+    }
+    if (header->msg_controllen == 0)
+        header->msg_control = NULL;
+}
+
+/* The address that this datagram should come from is gone, as it is after a change of network, but the socket is not bound
+ * to it: it leaves from the address that the kernel has now, and the peer's view of us moves. */
+static bool send_from_anywhere(struct udp_socket *socket, struct datagram_batch *batch)
+{
+    if (!address_is_wildcard(&socket->local) || address_is_wildcard(&batch->datagrams[batch->next].local))
+        return false;
+    prepare_send(socket, batch, batch->next, false);
+    return sendmsg(socket->fd, &batch->messages[batch->next].msg_hdr, MSG_DONTWAIT) >= 0;
+}
+
+/* Sends some; false where the socket's buffer is full. */
+static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters)
+{
+    int sent = sendmmsg(socket->fd, &batch->messages[batch->next], (unsigned)n, MSG_DONTWAIT);
+    if (sent > 0) {
+        batch->next += (size_t)sent;
+        return true;
+    }
+    if (errno == EAGAIN)
+        return false;
+    if (errno == EINTR)
+        return true;
+    if ((errno == EINVAL || errno == ENETUNREACH || errno == EADDRNOTAVAIL) && send_from_anywhere(socket, batch)) {
+        batch->next++;
+        return true;
+    }
+    /* EMSGSIZE, ECONNREFUSED, ENETUNREACH, EPERM, ENOBUFS, ...: this one is lost, which loss recovery knows how to mend. An
+     * ICMP error of an earlier datagram shows up here once, too. */
+    counters->send_errors++;
+    counters->last_error = errno;
+    batch->next++;
+    return true;
+}
+
+bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters)
+{
+    size_t end = batch->next + n;
+    for (size_t i = batch->next; i < end; i++)
+        prepare_send(socket, batch, i, true);
+    while (batch->next < end)
+        if (!send_some(socket, batch, end - batch->next, counters))
+            return false;
+    return true;
+}

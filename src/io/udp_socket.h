@@ -1,0 +1,68 @@
+/* A UDP socket for QUIC, and batches of datagrams through it. */
+#ifndef IO_UDP_SOCKET_H
+#define IO_UDP_SOCKET_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <roam/error.h>
+#include <roam/types.h>
+
+#include "base/alloc.h"
+
+/* Datagrams of one system call. */
+#define BATCH_DATAGRAMS 64
+
+/* What a datagram that we send may take: a jumbo frame's worth. */
+#define SEND_BYTES_MAX 9216
+/* The largest that UDP carries. */
+#define RECEIVE_BYTES_MAX 65536
+/* Buffers do not begin at the same place of their pages, or they would all compete for the same lines of the cache. */
+#define BUFFER_STAGGER 192
+
+/* Room for IP_PKTINFO or IPV6_PKTINFO, the ECN octet and a segment size. */
+#define CONTROL_BYTES 128
+
+struct udp_socket {
+    int fd;
+    roam_address local; /* where it is bound; the IP is zero on a wildcard socket */
+};
+
+/* Up to BATCH_DATAGRAMS datagrams with all that the system calls want to know of them. */
+struct datagram_batch {
+    roam_datagram datagrams[BATCH_DATAGRAMS];
+    size_t count;     /* how many of them there are */
+    size_t next;      /* sending: those before are gone */
+    struct mmsghdr messages[BATCH_DATAGRAMS];
+    struct iovec iovecs[BATCH_DATAGRAMS];
+    struct sockaddr_storage names[BATCH_DATAGRAMS];
+    union {
+        struct cmsghdr align;
+        char bytes[CONTROL_BYTES];
+    } controls[BATCH_DATAGRAMS];
+    uint8_t *memory;
+    size_t capacity; /* of each datagram */
+};
+
+/* What became of datagrams that the kernel did not take or that came damaged: they are lost, as on any network. */
+struct socket_counters {
+    uint64_t send_errors, receive_errors, truncated;
+    int last_error; /* errno of the newest one */
+};
+
+/* ROAM_ERR_MEMORY. */
+roam_result datagram_batch_init(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity);
+void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *allocator);
+
+/* Opens a socket on `local`; ret->local says where it really is. ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */
+roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local);
+void udp_socket_close(struct udp_socket *socket);
+
+/* Fills the batch with what waits, and returns how many that is. */
+size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters);
+
+/* Sends n datagrams of the batch from batch->next on, and moves batch->next past those that are gone: sent, or lost because
+ * the kernel would not take them. Returns false where the socket's buffer is full: try again when it is writable. */
+bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters);
+
+#endif

@@ -1,0 +1,188 @@
+/* The texts of everything that has a name: each function has one table, and answers "unknown" to what is not in it. */
+#include <stdio.h>
+
+#include <roam/roam.h>
+
+#include "base/minmax.h"
+
+#define TLS_ALERTS 256
+
+static const char *name_of(const char *const *names, size_t count, uint64_t index)
+{
+    return index < count && names[index] != NULL ? names[index] : "unknown";
+}
+
+const char *roam_version(void)
+{
+    return "0.1.0";
+}
+
+/* RFC 8446 section 6. */
+static const char *const alert_names[TLS_ALERTS] = {
+    [0] = "close_notify",
+    [10] = "unexpected_message",
+    [20] = "bad_record_mac",
+    [22] = "record_overflow",
+    [40] = "handshake_failure",
+    [42] = "bad_certificate",
+    [43] = "unsupported_certificate",
+    [44] = "certificate_revoked",
+    [45] = "certificate_expired",
+    [46] = "certificate_unknown",
+    [47] = "illegal_parameter",
+    [48] = "unknown_ca",
+    [49] = "access_denied",
+    [50] = "decode_error",
+    [51] = "decrypt_error",
+    [70] = "protocol_version",
+    [71] = "insufficient_security",
+    [80] = "internal_error",
+    [86] = "inappropriate_fallback",
+    [90] = "user_canceled",
+    [109] = "missing_extension",
+    [110] = "unsupported_extension",
+    [112] = "unrecognized_name",
+    [113] = "bad_certificate_status_response",
+    [115] = "unknown_psk_identity",
+    [116] = "certificate_required",
+    [120] = "no_application_protocol",
+};
+
+/* RFC 9000 section 20.1. */
+static const char *const error_names[] = {
+    [ROAM_NO_ERROR] = "NO_ERROR",
+    [ROAM_INTERNAL_ERROR] = "INTERNAL_ERROR",
+    [ROAM_CONNECTION_REFUSED] = "CONNECTION_REFUSED",
+    [ROAM_FLOW_CONTROL_ERROR] = "FLOW_CONTROL_ERROR",
+    [ROAM_STREAM_LIMIT_ERROR] = "STREAM_LIMIT_ERROR",
+    [ROAM_STREAM_STATE_ERROR] = "STREAM_STATE_ERROR",
+    [ROAM_FINAL_SIZE_ERROR] = "FINAL_SIZE_ERROR",
+    [ROAM_FRAME_ENCODING_ERROR] = "FRAME_ENCODING_ERROR",
+    [ROAM_TRANSPORT_PARAMETER_ERROR] = "TRANSPORT_PARAMETER_ERROR",
+    [ROAM_CONNECTION_ID_LIMIT_ERROR] = "CONNECTION_ID_LIMIT_ERROR",
+    [ROAM_PROTOCOL_VIOLATION] = "PROTOCOL_VIOLATION",
+    [ROAM_INVALID_TOKEN] = "INVALID_TOKEN",
+    [ROAM_APPLICATION_ERROR] = "APPLICATION_ERROR",
+    [ROAM_CRYPTO_BUFFER_EXCEEDED] = "CRYPTO_BUFFER_EXCEEDED",
+    [ROAM_KEY_UPDATE_ERROR] = "KEY_UPDATE_ERROR",
+    [ROAM_AEAD_LIMIT_REACHED] = "AEAD_LIMIT_REACHED",
+    [ROAM_NO_VIABLE_PATH] = "NO_VIABLE_PATH",
+};
+
+const char *roam_error_name(uint64_t transport_error_code)
+{
+    static _Thread_local char text[64];
+    if (transport_error_code < ARRAY_LENGTH(error_names))
+        return error_names[transport_error_code];
+    if (transport_error_code >= ROAM_CRYPTO_ERROR && transport_error_code <= ROAM_CRYPTO_ERROR_LAST) {
+        unsigned alert = (unsigned)(transport_error_code - ROAM_CRYPTO_ERROR);
+        if (alert_names[alert] != NULL)
+            snprintf(text, sizeof(text), "CRYPTO_ERROR (%s)", alert_names[alert]);
+        else
+            snprintf(text, sizeof(text), "CRYPTO_ERROR (alert %u)", alert);
+    } else {
+        snprintf(text, sizeof(text), "0x%llx", (unsigned long long)transport_error_code);
+    }
+    return text;
+}
+
+const char *roam_close_cause_name(enum roam_close_cause cause)
+{
+    static const char *const names[ROAM_CLOSE_CAUSES] = {
+        [ROAM_CLOSE_NONE] = "none",
+        [ROAM_CLOSE_LOCAL_TRANSPORT] = "transport error",
+        [ROAM_CLOSE_LOCAL_APPLICATION] = "closed",
+        [ROAM_CLOSE_PEER_TRANSPORT] = "transport error found by the peer",
+        [ROAM_CLOSE_PEER_APPLICATION] = "closed by the peer",
+        [ROAM_CLOSE_IDLE_TIMEOUT] = "idle timeout",
+        [ROAM_CLOSE_HANDSHAKE_TIMEOUT] = "handshake timeout",
+        [ROAM_CLOSE_STATELESS_RESET] = "stateless reset",
+        [ROAM_CLOSE_VERSION_NEGOTIATION] = "no version in common",
+        [ROAM_CLOSE_NO_VIABLE_PATH] = "no viable path",
+        [ROAM_CLOSE_RESOLUTION] = "host name not resolved",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)cause);
+}
+
+const char *roam_drop_name(roam_drop reason)
+{
+    static const char *const names[ROAM_DROPS] = {
+#define ROAM_DROP_ENTRY(id, text) [ROAM_DROP_##id] = text,
+#include <roam/drops.def>
+#undef ROAM_DROP_ENTRY
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)reason);
+}
+
+const char *roam_result_name(roam_result result)
+{
+    static const char *const names[] = {
+        [-ROAM_OK] = "ok",
+        [-ROAM_ERR_MEMORY] = "out of memory",
+        [-ROAM_ERR_STATE] = "not possible in this state",
+        [-ROAM_ERR_LIMIT] = "limit reached",
+        [-ROAM_ERR_ADDRESS] = "not a usable address",
+        [-ROAM_ERR_NO_CID] = "no spare connection ID",
+        [-ROAM_ERR_DISABLED] = "migration disabled by the peer",
+        [-ROAM_ERR_CREDENTIALS] = "certificate, key or trust file missing or wrong",
+        [-ROAM_ERR_SYSTEM] = "system call failed",
+        [-ROAM_ERR_CONFIG] = "configuration makes no sense",
+        [-ROAM_ERR_CLOSED] = "connection or stream has ended",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)(-(int64_t)result));
+}
+
+const char *roam_event_name(roam_event_type type)
+{
+    static const char *const names[ROAM_EVENT_TYPES] = {
+        [ROAM_EVENT_NONE] = "none",
+        [ROAM_EVENT_RESOLVE] = "resolve",
+        [ROAM_EVENT_ACCEPTED] = "accepted",
+        [ROAM_EVENT_CONNECTED] = "connected",
+        [ROAM_EVENT_CONFIRMED] = "confirmed",
+        [ROAM_EVENT_CLOSED] = "closed",
+        [ROAM_EVENT_NEW_TOKEN] = "new_token",
+        [ROAM_EVENT_KEY_UPDATED] = "key_updated",
+        [ROAM_EVENT_STREAM_OPENED] = "stream_opened",
+        [ROAM_EVENT_STREAM_READABLE] = "stream_readable",
+        [ROAM_EVENT_STREAM_WRITABLE] = "stream_writable",
+        [ROAM_EVENT_STREAM_RESET] = "stream_reset",
+        [ROAM_EVENT_STREAM_STOPPED] = "stream_stopped",
+        [ROAM_EVENT_STREAM_FINISHED] = "stream_finished",
+        [ROAM_EVENT_STREAMS_AVAILABLE] = "streams_available",
+        [ROAM_EVENT_PATH_NEW] = "path_new",
+        [ROAM_EVENT_PATH_MOVED] = "path_moved",
+        [ROAM_EVENT_PATH_CHALLENGED] = "path_challenged",
+        [ROAM_EVENT_PATH_ANSWERED] = "path_answered",
+        [ROAM_EVENT_PATH_VALIDATED] = "path_validated",
+        [ROAM_EVENT_PATH_FAILED] = "path_failed",
+        [ROAM_EVENT_PATH_REVERTED] = "path_reverted",
+        [ROAM_EVENT_PATH_CLOSED] = "path_closed",
+        [ROAM_EVENT_CID_ISSUED] = "cid_issued",
+        [ROAM_EVENT_CID_RETIRED] = "cid_retired",
+        [ROAM_EVENT_CID_RECEIVED] = "cid_received",
+        [ROAM_EVENT_CID_CHANGED] = "cid_changed",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)type);
+}
+
+const char *roam_conn_state_name(enum roam_conn_state state)
+{
+    static const char *const names[] = {
+        [ROAM_CONN_RESOLVING] = "resolving",     [ROAM_CONN_HANDSHAKE] = "handshake",
+        [ROAM_CONN_ESTABLISHED] = "established", [ROAM_CONN_CLOSING] = "closing",
+        [ROAM_CONN_DRAINING] = "draining",       [ROAM_CONN_CLOSED] = "closed",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
+}
+
+const char *roam_path_state_name(enum roam_path_state state)
+{
+    static const char *const names[] = {
+        [ROAM_PATH_UNVALIDATED] = "unvalidated",
+        [ROAM_PATH_VALIDATING] = "validating",
+        [ROAM_PATH_VALIDATED] = "validated",
+        [ROAM_PATH_FAILED] = "failed",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
+}

@@ -1,0 +1,182 @@
+/*
+ * The policy of migration, RFC 9000 section 9, as named rules tried in order. Pure: what is not among the facts has no
+ * say.
+ *
+ * Two questions are asked of each authentic packet. Before its payload is read: may it be processed, and does it open a
+ * path? After: does the connection move? Between them stands section 9.1: only the payload tells a probe from a
+ * migration.
+ */
+#include "path/migration.h"
+
+#include "base/minmax.h"
+
+typedef bool migration_rule(const struct migration_facts *facts);
+
+/* ---- Before the payload ------------------------------------------------------------------------------------------ */
+
+//= rfc9000#9 A client drops packets from unknown server addresses.
+static bool server_moved(const struct migration_facts *facts)
+{
+    return !facts->is_server && !facts->known_remote;
+}
+
+//= rfc9000#9 Nobody migrates before the handshake is confirmed.
+static bool moved_in_handshake(const struct migration_facts *facts)
+{
+    return facts->is_server && !facts->confirmed;
+}
+
+//= rfc9000#21.5.6 Where another service speaks from that port, a client does not: somebody wants our packets to go
+// there.
+static bool port_is_forged(const struct migration_facts *facts)
+{
+    return facts->is_server && facts->blocked_port;
+}
+
+//= rfc9000#9.5 Under a changed CID the packet may be of a deliberate move: it is not answered with a CID seen
+// elsewhere.
+static bool lacks_cid(const struct migration_facts *facts)
+{
+    return facts->is_server && facts->cid_changed && !facts->spare_cid;
+}
+
+static bool lacks_room(const struct migration_facts *facts)
+{
+    return facts->is_server && !facts->room;
+}
+
+/* Reasons to drop a packet that came on none of our paths, the first that holds. */
+static const struct {
+    migration_rule *holds;
+    roam_drop drop;
+} drop_rules[] = {
+    {server_moved, ROAM_DROP_UNKNOWN_SERVER_ADDRESS},
+    {moved_in_handshake, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE},
+    {port_is_forged, ROAM_DROP_BLOCKED_PORT},
+    {lacks_cid, ROAM_DROP_NO_CID_FOR_PATH},
+    {lacks_room, ROAM_DROP_PATH_LIMIT},
+};
+
+struct migration_verdict migration_on_packet(const struct migration_facts *facts)
+{
+    struct migration_verdict verdict = {.drop = ROAM_DROP_NONE};
+    if (facts->known_path)
+        return verdict;
+    for (size_t i = 0; i < ARRAY_LENGTH(drop_rules); i++) {
+        if (drop_rules[i].holds(facts)) {
+            verdict.drop = drop_rules[i].drop;
+            return verdict;
+        }
+    }
+    /* The server's answer found one of our other addresses. It is authentic, and says nothing about where to send: a
+     * client's paths are its own choice. */
+    if (!facts->is_server)
+        return verdict;
+
+    verdict.create_path = true;
+    //= rfc9000#9.1 A probe is answered on the path that it came on, so that probes make paths too.
+    //= rfc9000#9.2 Validation could wait for the first non-probing packet. It does not: then the first packet that goes
+    // out on any new path carries PATH_CHALLENGE, and a client that probes finds the path validated when it moves.
+    verdict.validate = true;
+    //= rfc9000#9.5 The peer's address changed and its CID did not (a NAT rebinding): ours may stay.
+    verdict.share_cid = !facts->cid_changed;
+    verdict.keep_congestion = facts->same_ip_as_active;
+    return verdict;
+}
+
+/* ---- After the payload ------------------------------------------------------------------------------------------- */
+
+//= rfc9000#9 Only clients migrate, and only after the handshake is confirmed.
+static bool peer_may_move(const struct migration_facts *facts)
+{
+    return facts->is_server && facts->confirmed;
+}
+
+static bool came_from_elsewhere(const struct migration_facts *facts)
+{
+    return facts->known_path && !facts->active_path;
+}
+
+//= rfc9000#9.1 A packet of probing frames alone moves nothing.
+static bool is_migration(const struct migration_facts *facts)
+{
+    return facts->non_probing;
+}
+
+//= rfc9000#9.3 Only the highest-numbered non-probing packet moves the peer: reordered old ones must not take it back.
+static bool is_newest(const struct migration_facts *facts)
+{
+    return facts->highest_numbered;
+}
+
+/* The connection moves where all of them hold. */
+static migration_rule *const move_rules[] = {peer_may_move, came_from_elsewhere, is_migration, is_newest};
+
+//= rfc9000#9 An address that was validated before need not be again; 9.3: nor while its validation is under way.
+static bool needs_validation(const struct migration_facts *facts)
+{
+    return !facts->path_validated && !facts->validation_running;
+}
+
+struct migration_verdict migration_after_payload(const struct migration_facts *facts)
+{
+    struct migration_verdict verdict = {.drop = ROAM_DROP_NONE};
+    if (!peer_may_move(facts) || !came_from_elsewhere(facts))
+        return verdict;
+    if (!is_migration(facts)) {
+        /* A probe on a path whose validation failed or was abandoned: the peer tries again, and so do we. */
+        verdict.validate = needs_validation(facts);
+        return verdict;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(move_rules); i++)
+        if (!move_rules[i](facts))
+            return verdict;
+
+    //= rfc9000#9.3 Subsequent packets go to the new address.
+    verdict.move = true;
+    verdict.validate = needs_validation(facts);
+    //= rfc9000#9.3.3 Any apparent migration challenges the path that was active, also a move to a validated one. An
+    // off-path forwarder can get a path of its own validated by relaying the challenge too, and then needs only to win
+    // one race to be moved to again; what brings the connection back is that the true peer answers on the path that it
+    // never left.
+    verdict.validate_previous = true;
+    //= rfc9000#9.4 Only the port changed: congestion control and RTT may be kept.
+    verdict.keep_congestion = facts->same_ip_as_active;
+    return verdict;
+}
+
+/* ---- Ports ------------------------------------------------------------------------------------------------------- */
+
+//= rfc9000#21.5.6 Ports of services that answer a datagram of chance content, amplify it, or act on it. Each has been
+// used in reflection attacks, or is known to loop; all others are taken as they come.
+static const uint16_t blocked_ports[] = {
+    0,     /* none */
+    7,     /* echo */
+    13,    /* daytime */
+    17,    /* quote of the day */
+    19,    /* character generator */
+    53,    /* DNS */
+    69,    /* TFTP */
+    111,   /* portmap */
+    123,   /* NTP */
+    137,   /* NetBIOS names */
+    138,   /* NetBIOS datagrams */
+    161,   /* SNMP */
+    389,   /* CLDAP */
+    427,   /* SLP */
+    500,   /* IKE */
+    520,   /* RIP */
+    1900,  /* SSDP */
+    3702,  /* WS-Discovery */
+    5353,  /* mDNS */
+    5355,  /* LLMNR */
+    11211, /* memcached */
+};
+
+bool migration_port_is_blocked(uint16_t port)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(blocked_ports); i++)
+        if (blocked_ports[i] == port)
+            return true;
+    return false;
+}

@@ -1,0 +1,96 @@
+/* A path: see the header. Octets are counted here as whole UDP payloads, and the 3x limit is asserted where they
+ * leave. */
+#include "path/path.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/minmax.h"
+
+_Static_assert(PATH_RESPONSES_MAX <= UINT8_MAX, "response_count counts them");
+
+void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
+               const roam_config *config, roam_time now)
+{
+    memset(path, 0, sizeof(*path));
+    path->id = id;
+    path->local = *local;
+    path->remote = *remote;
+    path->last_used = now;
+    //= rfc9000#14 No path below 1200 octets.
+    path->datagram_bytes = max_u64(config->datagram_bytes, DATAGRAM_BYTES_MIN);
+    path_validation_init(&path->validation);
+    path_recovery_init(&path->recovery, config);
+    ecn_init(&path->ecn, config->ecn);
+}
+
+uint64_t path_allowance(const struct path *path)
+{
+    if (path->address_validated)
+        return UINT64_MAX;
+    //= rfc9000#8 At most three times what came from an address that is not validated.
+    return saturating_sub(saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received), path->bytes_sent);
+}
+
+void path_on_received(struct path *path, size_t bytes, roam_time now)
+{
+    path->bytes_received = saturating_add(path->bytes_received, bytes);
+    path->last_used = max_u64(path->last_used, now);
+}
+
+void path_on_sent(struct path *path, size_t bytes, roam_time now)
+{
+    assert(bytes <= path_allowance(path));
+    path->bytes_sent = saturating_add(path->bytes_sent, bytes);
+    path->last_used = max_u64(path->last_used, now);
+}
+
+void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES])
+{
+    if (path->response_count == PATH_RESPONSES_MAX) {
+        memmove(path->responses[0], path->responses[1], (PATH_RESPONSES_MAX - 1) * PATH_DATA_BYTES);
+        path->response_count--;
+    }
+    memcpy(path->responses[path->response_count++], data, PATH_DATA_BYTES);
+}
+
+bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES])
+{
+    if (path->response_count == 0)
+        return false;
+    //= rfc9000#8.2.2 One response for a challenge, and never again: taken is gone.
+    memcpy(ret, path->responses[0], PATH_DATA_BYTES);
+    path->response_count--;
+    memmove(path->responses[0], path->responses[1], path->response_count * sizeof(path->responses[0]));
+    return true;
+}
+
+enum roam_path_state path_state(const struct path *path)
+{
+    switch (path->validation.state) {
+    case VALIDATION_IDLE:
+        break;
+    case VALIDATION_RUNNING:
+        return ROAM_PATH_VALIDATING;
+    case VALIDATION_SUCCEEDED:
+        return ROAM_PATH_VALIDATED;
+    case VALIDATION_FAILED:
+        return ROAM_PATH_FAILED;
+    }
+    /* The handshake proves the address that it ran on without a challenge, section 8.1. */
+    return path->address_validated ? ROAM_PATH_VALIDATED : ROAM_PATH_UNVALIDATED;
+}
+
+void path_check(const struct path *path)
+{
+    const struct path_validation *validation = &path->validation;
+    bool running = validation->state == VALIDATION_RUNNING;
+    assert(path->address_validated || path->bytes_sent <= saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received));
+    assert(path->response_count <= PATH_RESPONSES_MAX);
+    assert(path->datagram_bytes >= DATAGRAM_BYTES_MIN);
+    assert(validation->kept <= CHALLENGES_KEPT);
+    assert(running || !validation->challenge_due);
+    assert(running == (validation->deadline != ROAM_TIME_NEVER));
+    assert(!running || validation->challenge_due || validation->resend_at != ROAM_TIME_NEVER);
+    assert(validation->state != VALIDATION_SUCCEEDED || (validation->address_proven && !validation->needs_full_size));
+}

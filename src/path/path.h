@@ -1,0 +1,62 @@
+/*
+ * A path: where packets go, a pair of addresses, and what is known of the way between them: octets in and out, RTT,
+ * congestion, ECN, and whether the peer has been proven to be there. Not which CID is written on its packets: that is
+ * remote_cid's.
+ *
+ * Two different facts: address_validated (RFC 9000 section 8.1) lifts the 3x limit; validation.state SUCCEEDED (section
+ * 8.2) is the 1200-octet round trip.
+ * Invariant: while the address is not validated, bytes_sent <= 3 * bytes_received.
+ */
+#ifndef PATH_PATH_H
+#define PATH_PATH_H
+
+#include <roam/roam.h>
+
+#include "path/ecn.h"
+#include "path/path_validation.h"
+#include "recovery/path_recovery.h"
+
+/* RFC 9000 section 8.1. */
+#define AMPLIFICATION_FACTOR 3
+
+/* PATH_RESPONSEs owed at once on one path; a newer challenge takes the place of the oldest. */
+#define PATH_RESPONSES_MAX 3
+
+struct path {
+    uint64_t id;
+    roam_address local, remote;
+    uint64_t bytes_received, bytes_sent; /* UDP payload */
+    bool address_validated;
+    bool was_active;            /* it has been the active path */
+    bool nat_rebinding;         /* it came from the active path by a change of the peer's address under the same CID */
+    bool migrate_when_valid;    /* client: move here as soon as validation has succeeded */
+    roam_time last_used;        /* last packet in or out */
+    uint64_t local_cid_sequence;/* of the CID on the newest packet that came here */
+    uint64_t datagram_bytes;    /* largest datagram that we send here */
+    uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
+    uint8_t response_count;
+    struct path_validation validation;
+    struct path_recovery recovery;
+    struct ecn ecn;
+};
+
+void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
+               const roam_config *config, roam_time now);
+
+/* Octets that may be sent there before anything else comes from there; UINT64_MAX once the address is validated. */
+uint64_t path_allowance(const struct path *path);
+
+void path_on_received(struct path *path, size_t bytes, roam_time now);
+void path_on_sent(struct path *path, size_t bytes, roam_time now);
+
+/* A PATH_CHALLENGE came in on this path: one response is owed (the newest PATH_RESPONSES_MAX are kept). */
+void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES]);
+
+/* Takes the oldest response owed; false where there is none. */
+bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES]);
+
+enum roam_path_state path_state(const struct path *path);
+
+void path_check(const struct path *path);
+
+#endif

@@ -1,0 +1,148 @@
+/* The paths of a connection: see the header for the invariants. Looked up by walking them: there are at most
+ * PATHS_MAX. */
+#include "path/path_set.h"
+
+#include <assert.h>
+#include <string.h>
+
+void path_set_init(struct path_set *set, const roam_allocator *allocator, size_t max)
+{
+    assert(max >= 1 && max <= PATHS_MAX);
+    memset(set, 0, sizeof(*set));
+    set->allocator = allocator;
+    set->max = max;
+    set->active_id = PATH_ID_NONE;
+    set->fallback_id = PATH_ID_NONE;
+}
+
+void path_set_done(struct path_set *set)
+{
+    while (set->count > 0)
+        mem_free(set->allocator, set->paths[--set->count], sizeof(struct path));
+    set->active_id = PATH_ID_NONE;
+    set->fallback_id = PATH_ID_NONE;
+}
+
+struct path *path_set_add(struct path_set *set, const roam_address *local, const roam_address *remote,
+                          const roam_config *config, roam_time now)
+{
+    if (set->count == set->max)
+        return NULL;
+    struct path *path = mem_alloc(set->allocator, sizeof(*path));
+    if (path == NULL)
+        return NULL;
+    path_init(path, set->next_id++, local, remote, config, now);
+    if (set->count == 0) {
+        set->active_id = path->id;
+        path->was_active = true;
+    }
+    set->paths[set->count++] = path;
+    return path;
+}
+
+struct path *path_set_find(const struct path_set *set, uint64_t id)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->paths[i]->id == id)
+            return set->paths[i];
+    return NULL;
+}
+
+/* The socket did not tell to which of our addresses it came. */
+static bool has_no_ip(const roam_address *address)
+{
+    static const uint8_t zero[sizeof(address->ip)];
+    return !roam_address_is_set(address) || memcmp(address->ip, zero, sizeof(zero)) == 0;
+}
+
+static bool local_matches(const roam_address *a, const roam_address *b)
+{
+    if (has_no_ip(a) || has_no_ip(b))
+        return a->port == b->port;
+    return roam_address_equal(a, b);
+}
+
+struct path *path_set_find_address(const struct path_set *set, const roam_address *local, const roam_address *remote)
+{
+    struct path *found = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        struct path *path = set->paths[i];
+        if (!roam_address_equal(&path->remote, remote) || !local_matches(&path->local, local))
+            continue;
+        if (!has_no_ip(local) && !has_no_ip(&path->local))
+            return path;
+        /* Several may fit where an IP is missing: the active one is the likeliest. */
+        if (found == NULL || path->id == set->active_id)
+            found = path;
+    }
+    return found;
+}
+
+struct path *path_set_find_remote(const struct path_set *set, const roam_address *remote)
+{
+    struct path *found = NULL;
+    for (size_t i = 0; i < set->count; i++)
+        if (roam_address_equal(&set->paths[i]->remote, remote) &&
+            (found == NULL || set->paths[i]->id == set->active_id))
+            found = set->paths[i];
+    return found;
+}
+
+enum eviction_class { EVICT_FAILED, EVICT_NEVER_ACTIVE, EVICT_SUPERSEDED };
+
+static enum eviction_class eviction_class_of(const struct path *path)
+{
+    if (path->validation.state == VALIDATION_FAILED)
+        return EVICT_FAILED;
+    return path->was_active ? EVICT_SUPERSEDED : EVICT_NEVER_ACTIVE;
+}
+
+static bool goes_before(const struct path *a, const struct path *b)
+{
+    enum eviction_class class_a = eviction_class_of(a), class_b = eviction_class_of(b);
+    if (class_a != class_b)
+        return class_a < class_b;
+    return a->last_used != b->last_used ? a->last_used < b->last_used : a->id < b->id;
+}
+
+struct path *path_set_evictable(const struct path_set *set)
+{
+    struct path *victim = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        struct path *path = set->paths[i];
+        if (path->id == set->active_id || path->id == set->fallback_id)
+            continue;
+        if (victim == NULL || goes_before(path, victim))
+            victim = path;
+    }
+    return victim;
+}
+
+void path_set_remove(struct path_set *set, uint64_t id)
+{
+    assert(id != set->active_id && id != set->fallback_id);
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->paths[i]->id != id)
+            continue;
+        mem_free(set->allocator, set->paths[i], sizeof(struct path));
+        set->paths[i] = set->paths[--set->count];
+        set->paths[set->count] = NULL;
+        return;
+    }
+}
+
+void path_set_check(const struct path_set *set)
+{
+    assert(set->count <= set->max && set->max <= PATHS_MAX);
+    assert(set->count == 0 || path_set_active(set) != NULL);
+    assert(set->fallback_id == PATH_ID_NONE || path_set_find(set, set->fallback_id) != NULL);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct path *path = set->paths[i];
+        path_check(path);
+        assert(path->id < set->next_id);
+        assert(path->id != set->fallback_id || path->address_validated);
+        assert(path->id != set->active_id || path->was_active);
+        for (size_t j = 0; j < i; j++)
+            assert(set->paths[j]->id != path->id);
+    }
+}

@@ -1,0 +1,133 @@
+/*
+ * What all congestion controllers share: bytes in flight, recovery periods, when a window may grow at all. RFC 9002
+ * section 7 and appendix B.
+ *
+ * Invariants: in_flight never underflows: what leaves was counted; minimum window <= window <= WINDOW_BYTES_MAX.
+ *
+ * States: slow start (window < slow_start_threshold) and congestion avoidance; beside them recovery.
+ *   any -> recovery                     on_new_event, by congestion_on_lost and congestion_on_ce
+ *   recovery -> congestion avoidance    congestion_on_acked, of a packet sent after recovery began
+ *   any -> slow start, minimum window   congestion_on_persistent
+ *   any -> slow start, initial window   congestion_reset
+ */
+#include "recovery/congestion.h"
+
+#include <assert.h>
+
+#include "recovery/window.h"
+
+static const struct congestion_ops *ops_of(enum roam_congestion algorithm)
+{
+    switch (algorithm) {
+    case ROAM_CONGESTION_NEWRENO:
+        return &congestion_newreno;
+    case ROAM_CONGESTION_CUBIC:
+        break;
+    }
+    return &congestion_cubic;
+}
+
+void congestion_init(struct congestion *congestion, enum roam_congestion algorithm, uint64_t datagram_bytes,
+                     uint64_t initial_packets)
+{
+    assert(datagram_bytes > 0 && datagram_bytes <= UINT16_MAX);
+    *congestion = (struct congestion){
+        .ops = ops_of(algorithm),
+        .datagram_bytes = datagram_bytes,
+        .initial_packets = initial_packets,
+    };
+    congestion_reset(congestion);
+}
+
+void congestion_reset(struct congestion *congestion)
+{
+    congestion->window = initial_window(congestion->datagram_bytes, congestion->initial_packets);
+    congestion->slow_start_threshold = UINT64_MAX;
+    congestion->recovery_start = 0;
+    congestion->in_recovery = false;
+    congestion->ops->reset(congestion);
+}
+
+/* No event since the last reset: the threshold is still where no window reaches it. */
+static bool is_untouched(const struct congestion *congestion)
+{
+    return congestion->slow_start_threshold == UINT64_MAX;
+}
+
+void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datagram_bytes)
+{
+    assert(datagram_bytes > 0 && datagram_bytes <= UINT16_MAX);
+    bool is_initial = is_untouched(congestion) &&
+                      congestion->window == initial_window(congestion->datagram_bytes, congestion->initial_packets);
+    congestion->datagram_bytes = datagram_bytes;
+    //= rfc9002#7.2 A change of the maximum datagram size recalculates the initial window.
+    if (is_initial)
+        congestion->window = initial_window(datagram_bytes, congestion->initial_packets);
+    congestion->window = max_u64(congestion->window, congestion_minimum_window(congestion));
+}
+
+void congestion_on_sent(struct congestion *congestion, uint64_t bytes)
+{
+    congestion->in_flight += bytes;
+}
+
+void congestion_forget(struct congestion *congestion, uint64_t bytes)
+{
+    assert(congestion->in_flight >= bytes);
+    congestion->in_flight -= bytes;
+}
+
+/* Sent before the newest recovery period began: neither its loss nor its acknowledgement says anything new. A clock may
+ * start at zero, so that recovery_start alone cannot tell "never". */
+static bool is_of_the_past(const struct congestion *congestion, roam_time sent_at)
+{
+    return !is_untouched(congestion) && sent_at <= congestion->recovery_start;
+}
+
+void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
+                         const struct rtt *rtt, bool app_limited)
+{
+    congestion_forget(congestion, bytes);
+    if (is_of_the_past(congestion, sent_at))
+        return;
+    //= rfc9002#7.3.2 Recovery ends when a packet sent during it is acknowledged.
+    congestion->in_recovery = false;
+    congestion->ops->on_acked(congestion, bytes, sent_at, now, rtt, app_limited);
+    congestion->window = min_u64(congestion->window, WINDOW_BYTES_MAX);
+}
+
+static void on_new_event(struct congestion *congestion, roam_time sent_at, roam_time now)
+{
+    //= rfc9002#7.3.2 The window is lowered once a recovery period.
+    if (is_of_the_past(congestion, sent_at))
+        return;
+    congestion->in_recovery = true;
+    congestion->recovery_start = now;
+    congestion->ops->on_event(congestion, now);
+}
+
+void congestion_on_lost(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now)
+{
+    congestion_forget(congestion, bytes);
+    on_new_event(congestion, sent_at, now);
+}
+
+void congestion_on_ce(struct congestion *congestion, roam_time sent_at, roam_time now)
+{
+    //= rfc9002#7.1 More CE marks are answered like a loss of the packet that they were reported with.
+    on_new_event(congestion, sent_at, now);
+}
+
+void congestion_on_persistent(struct congestion *congestion)
+{
+    //= rfc9002#7.6.2 The window falls to the minimum.
+    congestion->window = congestion_minimum_window(congestion);
+    congestion->recovery_start = 0;
+    congestion->in_recovery = false;
+    congestion->ops->reset(congestion);
+}
+
+uint64_t congestion_allowance(const struct congestion *congestion)
+{
+    return saturating_sub(congestion->window, congestion->in_flight);
+}

@@ -1,0 +1,169 @@
+/*
+ * CUBIC, RFC 9438, in integers only: the same acknowledgements give the same windows on every machine. Windows are
+ * octets, the cubic function is computed in microseconds with 128-bit products, and what a division leaves over is
+ * granted with the next acknowledgement, so that small steps are not lost to rounding.
+ *
+ * An epoch is one stretch of congestion avoidance. States: no epoch (epoch_start 0) -> growing (begin_epoch, the
+ * first acknowledgement in congestion avoidance) <-> application-limited (idle_since set; its time is taken out of
+ * the epoch) -> no epoch (cubic_on_event, cubic_reset). Slow start is RFC 9002's.
+ */
+#include "recovery/congestion.h"
+
+#include "base/minmax.h"
+#include "recovery/window.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+/* C = 4/10 segments per second cubed, beta = 7/10, section 5. */
+#define C_NUMERATOR 4
+#define C_DENOMINATOR 10
+#define BETA_NUMERATOR 7
+#define BETA_DENOMINATOR 10
+
+/* alpha = 3 * (1 - beta) / (1 + beta) = 9/17, section 4.3. */
+#define ALPHA_NUMERATOR 9
+#define ALPHA_DENOMINATOR 17
+
+#define MICROSECONDS_CUBED UINT64_C(1000000000000000000) /* of one second */
+
+/* Further from K than 19 hours the cubic function is beyond every window; its product stays below 2^128. */
+#define DISTANCE_MAX_US (UINT64_C(1) << 36)
+
+/* The largest root with root^3 <= value, for values below 2^126. */
+static uint64_t cube_root(wide value)
+{
+    uint64_t root = 0;
+    for (int bit = 41; bit >= 0; bit--) {
+        uint64_t candidate = root | UINT64_C(1) << bit;
+        if ((wide)candidate * candidate * candidate <= value)
+            root = candidate;
+    }
+    return root;
+}
+
+/* W_cubic(t), section 4.2. */
+static uint64_t window_at(const struct congestion *congestion, roam_time t)
+{
+    roam_time k = congestion->cubic.k;
+    uint64_t distance_us = min_u64((t > k ? t - k : k - t) / ROAM_MICROSECONDS(1), DISTANCE_MAX_US);
+    wide cube = (wide)distance_us * distance_us * distance_us;
+    wide change = cube * C_NUMERATOR * congestion->datagram_bytes / C_DENOMINATOR / MICROSECONDS_CUBED;
+    if (t < k)
+        return saturating_sub(congestion->cubic.window_max, (uint64_t)change);
+    return min_u64(saturating_add(congestion->cubic.window_max, (uint64_t)change), WINDOW_BYTES_MAX);
+}
+
+/* K, section 4.2: how long until the function is at W_max again. */
+static roam_time time_to_window_max(const struct congestion *congestion)
+{
+    wide missing = congestion->cubic.window_max - congestion->window;
+    wide us_cubed = missing * C_DENOMINATOR * MICROSECONDS_CUBED / C_NUMERATOR / congestion->datagram_bytes;
+    return ROAM_MICROSECONDS(cube_root(us_cubed));
+}
+
+static void cubic_reset(struct congestion *congestion)
+{
+    __typeof__(congestion->cubic) fresh = {0};
+    congestion->cubic = fresh;
+}
+
+static void begin_epoch(struct congestion *congestion, roam_time now)
+{
+    congestion->cubic.epoch_start = max_u64(now, 1);
+    congestion->cubic.updated = congestion->cubic.epoch_start;
+    congestion->cubic.idle_since = 0;
+    congestion->cubic.origin_window = congestion->window;
+    congestion->cubic.estimate = congestion->window;
+    congestion->cubic.window_rest = 0;
+    congestion->cubic.estimate_rest = 0;
+    /* Sections 4.8 and 4.10: with no W_max above the window the function starts on its plateau. */
+    if (congestion->window >= congestion->cubic.window_max) {
+        congestion->cubic.window_max = congestion->window;
+        congestion->cubic.k = 0;
+    } else {
+        congestion->cubic.k = time_to_window_max(congestion);
+    }
+}
+
+/* Adds numerator / denominator, and keeps what is left over for the next time. */
+static void grow(uint64_t *window, uint64_t *rest, wide numerator, uint64_t denominator)
+{
+    numerator += *rest;
+    *window = min_u64(*window + (uint64_t)(numerator / denominator), WINDOW_BYTES_MAX);
+    *rest = (uint64_t)(numerator % denominator);
+}
+
+/* W_est, section 4.3: what Reno would have by now. */
+static void grow_estimate(struct congestion *congestion, uint64_t bytes)
+{
+    bool recovered = congestion->cubic.estimate >= congestion->cubic.window_prior;
+    uint64_t alpha = recovered ? ALPHA_DENOMINATOR : ALPHA_NUMERATOR;
+    grow(&congestion->cubic.estimate, &congestion->cubic.estimate_rest,
+         (wide)bytes * congestion->datagram_bytes * alpha, congestion->window * ALPHA_DENOMINATOR);
+}
+
+static void avoid_congestion(struct congestion *congestion, uint64_t bytes, roam_time now, const struct rtt *rtt)
+{
+    roam_time t = saturating_sub(now, congestion->cubic.epoch_start);
+    grow_estimate(congestion, bytes);
+    if (window_at(congestion, t) < congestion->cubic.estimate) {
+        /* The Reno-friendly region. An acknowledgement never lowers the window. */
+        congestion->window = max_u64(congestion->window, congestion->cubic.estimate);
+        return;
+    }
+    /* Sections 4.4 and 4.5: towards where the function is one round trip on, by at most half in that time. */
+    uint64_t target = window_at(congestion, saturating_add(t, rtt->smoothed));
+    target = min_u64(max_u64(target, congestion->window), congestion->window + congestion->window / 2);
+    grow(&congestion->window, &congestion->cubic.window_rest, (wide)(target - congestion->window) * bytes,
+         congestion->window);
+}
+
+static void cubic_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
+                           const struct rtt *rtt, bool app_limited)
+{
+    (void)sent_at;
+    bool has_epoch = congestion->cubic.epoch_start != 0;
+    //= rfc9002#7.8 A window that was not in use does not grow.
+    if (app_limited) {
+        if (has_epoch && congestion->cubic.idle_since == 0)
+            congestion->cubic.idle_since = congestion->cubic.updated;
+        return;
+    }
+    if (congestion_in_slow_start(congestion)) {
+        congestion->window += bytes;
+        return;
+    }
+    if (!has_epoch)
+        begin_epoch(congestion, now);
+    /* RFC 9438 section 4.2: time in which the window could not grow is no part of the epoch. */
+    if (congestion->cubic.idle_since != 0) {
+        congestion->cubic.epoch_start += saturating_sub(now, congestion->cubic.idle_since);
+        congestion->cubic.idle_since = 0;
+    }
+    congestion->cubic.updated = max_u64(now, 1);
+    avoid_congestion(congestion, bytes, now, rtt);
+}
+
+static void cubic_on_event(struct congestion *congestion, roam_time now)
+{
+    (void)now;
+    uint64_t window = congestion->window;
+    congestion->cubic.window_prior = window;
+    /* Fast convergence, section 4.7: a flow that lost ground leaves some to the newcomers. */
+    congestion->cubic.window_max = window < congestion->cubic.window_max
+                                       ? window * (BETA_DENOMINATOR + BETA_NUMERATOR) / (2 * BETA_DENOMINATOR)
+                                       : window;
+    /* Section 4.6, with RFC 9002's minimum window. */
+    congestion->slow_start_threshold =
+        max_u64(window * BETA_NUMERATOR / BETA_DENOMINATOR, congestion_minimum_window(congestion));
+    congestion->window = congestion->slow_start_threshold;
+    congestion->cubic.epoch_start = 0;
+    congestion->cubic.idle_since = 0;
+}
+
+const struct congestion_ops congestion_cubic = {
+    .name = "cubic",
+    .reset = cubic_reset,
+    .on_acked = cubic_on_acked,
+    .on_event = cubic_on_event,
+};

@@ -1,0 +1,74 @@
+/*
+ * A bucket of octets that fills at the pacing rate, RFC 9002 section 7.7. Integers only.
+ *
+ * Invariants: the bucket holds at most a burst, and a burst is never less than two datagrams, so that a full datagram
+ * always fits in; at the time that pacer_next names, a full datagram may go out, if nothing was sent in between. The
+ * window is at least two datagrams, so that no wait is longer than half a smoothed RTT. Whatever ignores the pacer
+ * (probes) empties the bucket and leaves no debt.
+ */
+#include "recovery/pacer.h"
+
+#include <assert.h>
+
+#include "recovery/window.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+/* The rate is window * GAIN / 4 / smoothed_rtt: 5/4, or 2 in slow start. */
+#define GAIN_DENOMINATOR 4
+#define GAIN_AVOIDANCE 5
+#define GAIN_SLOW_START 8
+
+void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets)
+{
+    //= rfc9002#7.7 Bursts stay within the initial window.
+    uint64_t burst = initial_window(datagram_bytes, initial_packets);
+    *pacer = (struct pacer){.tokens_bytes = burst, .burst_bytes = burst};
+}
+
+/* Octets in `rate_period` of time are the window times the gain: a rate without a division. */
+static uint64_t rate_bytes(const struct congestion *congestion)
+{
+    uint64_t window = max_u64(congestion->window, congestion_minimum_window(congestion));
+    return window * (congestion_in_slow_start(congestion) ? GAIN_SLOW_START : GAIN_AVOIDANCE);
+}
+
+static uint64_t rate_period(const struct rtt *rtt)
+{
+    return saturating_mul(max_u64(rtt->smoothed, 1), GAIN_DENOMINATOR);
+}
+
+/* The datagram may have grown since the burst was chosen. */
+static uint64_t burst_bytes(const struct pacer *pacer, const struct congestion *congestion)
+{
+    return max_u64(pacer->burst_bytes, congestion_minimum_window(congestion));
+}
+
+static uint64_t tokens_at(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                          const struct rtt *rtt)
+{
+    wide earned = (wide)saturating_sub(now, pacer->updated) * rate_bytes(congestion) / rate_period(rtt);
+    uint64_t burst = burst_bytes(pacer, congestion);
+    if (earned >= burst)
+        return burst;
+    return min_u64(pacer->tokens_bytes + (uint64_t)earned, burst);
+}
+
+void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
+                   const struct rtt *rtt)
+{
+    pacer->tokens_bytes = saturating_sub(tokens_at(pacer, now, congestion, rtt), bytes);
+    pacer->updated = max_u64(pacer->updated, now);
+}
+
+roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                     const struct rtt *rtt)
+{
+    if (tokens_at(pacer, now, congestion, rtt) >= congestion->datagram_bytes)
+        return now;
+    uint64_t missing = congestion->datagram_bytes - pacer->tokens_bytes;
+    uint64_t rate = rate_bytes(congestion);
+    wide wait = ((wide)missing * rate_period(rtt) + rate - 1) / rate;
+    assert(wait <= UINT64_MAX);
+    return saturating_add(pacer->updated, (roam_time)wait);
+}

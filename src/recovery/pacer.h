@@ -1,0 +1,25 @@
+/*
+ * Spreads a window over the round-trip time, RFC 9002 section 7.7: rate = 5/4 * window / smoothed_rtt (2 * in slow start), with
+ * bursts of up to the initial window. Packets that are not in flight (ACK only) are not paced.
+ */
+#ifndef RECOVERY_PACER_H
+#define RECOVERY_PACER_H
+
+#include "recovery/congestion.h"
+
+struct pacer {
+    uint64_t tokens_bytes; /* may be sent at `updated` */
+    roam_time updated;
+    uint64_t burst_bytes;
+};
+
+void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets);
+
+/* A packet of `bytes` goes out now. */
+void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
+                   const struct rtt *rtt);
+
+/* When a full datagram may go out: `now` or earlier where at once. */
+roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion, const struct rtt *rtt);
+
+#endif

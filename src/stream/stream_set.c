@@ -1,0 +1,175 @@
+/*
+ * The streams of a connection: which exist, how many each side may open, and the connection's flow control.
+ *
+ * Invariants: by_id and all hold the same streams, those that are open or that the application still holds; a stream
+ * of a type that was opened (below next_id, or among the first opened_by_peer) and is not in by_id is over and
+ * forgotten. opened_by_peer <= max_streams <= closed_by_peer + streams_window, but for limits of 2^60.
+ */
+#include <assert.h>
+
+#include "base/minmax.h"
+#include "base/varint.h"
+#include "stream/stream_internal.h"
+
+void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
+                     const roam_config *config, const uint8_t hash_secret[SIPHASH_KEY_BYTES], struct stream_sink sink)
+{
+    *set = (struct stream_set){.allocator = allocator, .conn = conn, .sink = sink, .is_server = is_server};
+    hash_map_init(&set->by_id, allocator, hash_secret);
+    list_init(&set->all);
+    list_init(&set->sendable);
+    list_init(&set->fresh);
+    flow_send_init(&set->send_flow, 0);
+    flow_receive_init(&set->receive_flow, config->initial_max_data);
+    transport_params_init(&set->peer);
+    set->window_bidi_local = set->window_bidi_remote = set->window_uni = config->initial_max_stream_data;
+    set->send_capacity = config->stream_buffer_bytes;
+    set->streams_window[0] = min_u64(config->initial_max_streams_bidi, MAX_STREAMS_LIMIT);
+    set->streams_window[1] = min_u64(config->initial_max_streams_uni, MAX_STREAMS_LIMIT);
+    for (unsigned direction = 0; direction < 2; direction++) {
+        set->max_streams[direction] = set->streams_window[direction];
+        set->next_id[direction] =
+            (is_server ? STREAM_INITIATED_BY_SERVER : 0) | (direction != 0 ? STREAM_UNIDIRECTIONAL : 0);
+    }
+}
+
+void stream_set_done(struct stream_set *set)
+{
+    LIST_FOR_EACH_SAFE(node, &set->all)
+    stream_delete(CONTAINER_OF(node, roam_stream, all_node));
+    hash_map_done(&set->by_id);
+}
+
+static void raise_peer_streams(struct stream_set *set, unsigned direction, uint64_t limit)
+{
+    //= rfc9000#4.6 A MAX_STREAMS frame that does not raise the limit is ignored
+    if (limit <= set->peer_max_streams[direction])
+        return;
+    set->peer_max_streams[direction] = limit;
+    set->streams_blocked_pending[direction] = false;
+    if (!set->open_was_refused[direction])
+        return;
+    set->open_was_refused[direction] = false;
+    set->sink.event(set->sink.context, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
+}
+
+void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
+{
+    set->peer = *params;
+    flow_send_raise(&set->send_flow, params->initial_max_data);
+    raise_peer_streams(set, 0, params->initial_max_streams_bidi);
+    raise_peer_streams(set, 1, params->initial_max_streams_uni);
+}
+
+uint64_t stream_on_max_streams(struct stream_set *set, const struct frame *frame)
+{
+    //= rfc9000#19.11 A limit above 2^60 is FRAME_ENCODING_ERROR
+    if (frame->maximum > MAX_STREAMS_LIMIT)
+        return ROAM_FRAME_ENCODING_ERROR;
+    if (!set->closed)
+        raise_peer_streams(set, frame->type == FRAME_MAX_STREAMS_UNI ? 1 : 0, frame->maximum);
+    return ROAM_NO_ERROR;
+}
+
+roam_stream *stream_open(struct stream_set *set, bool unidirectional, roam_result *ret_result)
+{
+    unsigned direction = unidirectional ? 1 : 0;
+    roam_result result = ROAM_OK;
+    roam_stream *stream = NULL;
+    if (set->closed) {
+        result = ROAM_ERR_CLOSED;
+    } else if (set->next_id[direction] / 4 >= set->peer_max_streams[direction]) {
+        //= rfc9000#4.6 No stream is opened beyond the peer's limit; STREAMS_BLOCKED says that one was wanted
+        set->streams_blocked_pending[direction] |= !set->open_was_refused[direction];
+        set->open_was_refused[direction] = true;
+        result = ROAM_ERR_LIMIT;
+    } else {
+        stream = stream_new(set, set->next_id[direction]);
+        if (stream != NULL)
+            set->next_id[direction] += 4;
+        else
+            result = ROAM_ERR_MEMORY;
+    }
+    if (ret_result != NULL)
+        *ret_result = result;
+    return stream;
+}
+
+roam_stream *stream_find(struct stream_set *set, uint64_t id)
+{
+    return hash_map_find(&set->by_id, &id, sizeof(id));
+}
+
+uint64_t stream_set_streams_limit(const struct stream_set *set, unsigned direction)
+{
+    uint64_t limit = min_u64(set->closed_by_peer[direction] + set->streams_window[direction], MAX_STREAMS_LIMIT);
+    return max_u64(limit, set->max_streams[direction]);
+}
+
+void stream_set_renew_streams(struct stream_set *set, unsigned direction)
+{
+    uint64_t credit = stream_set_streams_limit(set, direction) - set->max_streams[direction];
+    uint64_t left = set->max_streams[direction] - set->opened_by_peer[direction];
+    /* An eighth of the window is worth a frame; a peer that has none left gets whatever there is. */
+    if (credit > 0 && (left == 0 || credit >= set->streams_window[direction] / 8))
+        set->max_streams_pending[direction] = true;
+}
+
+bool stream_set_wants(const struct stream_set *set)
+{
+    if (set->closed)
+        return false;
+    return !list_is_empty(&set->sendable) || (!list_is_empty(&set->fresh) && flow_send_left(&set->send_flow) > 0) ||
+           set->receive_flow.update_pending || set->send_flow.blocked_pending || set->max_streams_pending[0] ||
+           set->max_streams_pending[1] || set->streams_blocked_pending[0] || set->streams_blocked_pending[1];
+}
+
+void stream_set_close(struct stream_set *set)
+{
+    set->closed = true;
+    LIST_FOR_EACH_SAFE(node, &set->all)
+    stream_settle(CONTAINER_OF(node, roam_stream, all_node));
+}
+
+static void check_stream(const roam_stream *stream)
+{
+    send_half_check(&stream->send);
+    recv_half_check(&stream->receive);
+    assert(stream->send.sent <= stream->send_flow.limit && stream->send_flow.used == stream->send.sent);
+    assert(stream->receive_flow.received == stream->receive.highest);
+    assert(stream->receive_flow.consumed == stream->receive.read);
+    assert(stream->queue == stream_queue_wanted(stream));
+    assert(list_is_linked(&stream->send_node) == (stream->queue != STREAM_QUEUE_NONE));
+    assert(stream->has_send || (stream->send.written == 0 && !stream->send.finished));
+    assert(stream->has_receive || stream->receive.highest == 0);
+}
+
+void stream_set_check(const struct stream_set *set)
+{
+    size_t count = 0, queued = 0;
+    uint64_t sent = 0, received = 0, waiting = 0;
+    LIST_FOR_EACH(node, &set->all)
+    {
+        const roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
+        check_stream(stream);
+        assert(hash_map_find(&set->by_id, &stream->id, sizeof(stream->id)) == stream);
+        count++;
+        queued += stream->queue != STREAM_QUEUE_NONE;
+        sent += stream->send.sent;
+        received += stream->receive.highest;
+        waiting += stream->receive.highest - stream->receive.read;
+    }
+    LIST_FOR_EACH(node, &set->sendable)
+    queued--;
+    LIST_FOR_EACH(node, &set->fresh)
+    queued--;
+    assert(queued == 0 && count == set->by_id.count);
+    assert(sent <= set->send_flow.used && set->send_flow.used <= set->send_flow.limit);
+    assert(received <= set->receive_flow.received && set->receive_flow.received <= set->receive_flow.limit);
+    assert(set->receive_flow.received - set->receive_flow.consumed == waiting);
+    for (unsigned direction = 0; direction < 2; direction++) {
+        assert(set->opened_by_peer[direction] <= set->max_streams[direction]);
+        assert(set->closed_by_peer[direction] <= set->opened_by_peer[direction]);
+        assert(set->next_id[direction] / 4 <= set->peer_max_streams[direction]);
+    }
+}

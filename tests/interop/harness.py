@@ -1,0 +1,173 @@
+"""What every interop case stands on: processes that cannot outlive it, certificates, ports, and honest failures."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+BOUND_SECONDS = 60  # no case asserts a time; this only keeps a hung peer from hanging the suite
+
+
+class Failure(Exception):
+    """A case did not show what it had to show."""
+
+
+def check(fact, message):
+    if not fact:
+        raise Failure(message)
+
+
+class Process:
+    """A child in a session of its own, with stdout and stderr in files that may be read while it runs."""
+
+    def __init__(self, name, argv, directory, environment):
+        self.name = name
+        self.paths = {"out": directory / f"{name}.out", "err": directory / f"{name}.err"}
+        with open(self.paths["out"], "wb") as out, open(self.paths["err"], "wb") as err:
+            self.child = subprocess.Popen(
+                [str(word) for word in argv], stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                cwd=directory, env=environment, start_new_session=True)
+
+    def text(self, stream):
+        return self.paths[stream].read_text(errors="replace")
+
+    def wait(self, seconds=BOUND_SECONDS):
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} did not end within {seconds} s") from None
+
+    def expect(self, stream, pattern, seconds=BOUND_SECONDS):
+        """Waits until the stream holds a match of the pattern."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.child.poll() is not None
+            match = re.search(pattern, self.text(stream), re.MULTILINE)
+            if match:
+                return match
+            check(not ended, f"{self.name} ended with code {self.child.returncode} before it said /{pattern}/")
+            check(time.monotonic() < deadline, f"{self.name} never said /{pattern}/")
+            time.sleep(0.02)
+
+    def stop(self, how=signal.SIGTERM):
+        if self.child.poll() is None:
+            self.signal(how)
+            try:
+                self.child.wait(5)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+                self.child.wait()
+        return self.child.returncode
+
+    def signal(self, how):
+        try:
+            os.killpg(self.child.pid, how)
+        except ProcessLookupError:
+            pass
+
+    def events(self, name=None):
+        """The JSON lines of quiche_peer.mjs, all or those of one event."""
+        lines = [json.loads(line) for line in self.text("out").splitlines() if line.startswith("{")]
+        return [line for line in lines if name in (None, line["event"])]
+
+    def event(self, name):
+        found = self.events(name)
+        check(len(found) == 1, f"{self.name}: {len(found)} '{name}' events, not one")
+        return found[0]
+
+
+class World:
+    """One case's own directory and everything that it started."""
+
+    def __init__(self, directory, certificates):
+        self.directory = directory
+        self.certificates = certificates
+        self.processes = []
+
+    def path(self, name):
+        return self.directory / name
+
+    def start(self, name, argv, **environment):
+        clean = {key: value for key, value in os.environ.items() if key != "SSLKEYLOGFILE"}
+        clean.update({key: str(value) for key, value in environment.items()})
+        process = Process(name, argv, self.directory, clean)
+        self.processes.append(process)
+        return process
+
+    def stop_all(self):
+        for process in reversed(self.processes):
+            process.stop()
+
+    def random_file(self, size):
+        (self.directory / "www").mkdir(exist_ok=True)
+        path = self.directory / "www" / "payload"
+        path.write_bytes(os.urandom(size))
+        return path
+
+    def tails(self, lines=12):
+        """The last lines of everything that ran, for a failed case's report."""
+        parts = []
+        for process in self.processes:
+            for stream in ("out", "err"):
+                text = process.text(stream).splitlines()[-lines:]
+                if text:
+                    parts.append(f"--- {process.name} std{stream}, last {len(text)} lines")
+                    parts.extend(line[:300] for line in text)
+        return "\n".join(parts)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") \
+            else hashlib.sha256(file.read()).hexdigest()
+
+
+def free_port(host):
+    """A UDP port that nobody holds now on the host's address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def wait_bound(process, port, seconds=BOUND_SECONDS):
+    """Waits until some process has the UDP port, for servers that do not say when they are ready."""
+    wanted = f":{port:04X} "
+    deadline = time.monotonic() + seconds
+    while not any(wanted in line.split(" rem_")[0][:60]
+                  for table in ("/proc/net/udp", "/proc/net/udp6")
+                  for line in pathlib.Path(table).read_text().splitlines()[1:]):
+        check(process.child.poll() is None, f"{process.name} ended before it was ready")
+        check(time.monotonic() < deadline, f"{process.name} never bound port {port}")
+        time.sleep(0.02)
+
+
+def openssl(*words, **keywords):
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, **keywords)
+
+
+def make_certificates(directory):
+    """A P-256 CA and a leaf for localhost, 127.0.0.1 and ::1, and one more CA that signed nothing."""
+    def key(name):
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", directory / name)
+
+    for name in ("ca", "other-ca"):
+        key(f"{name}.key")
+        openssl("req", "-x509", "-new", "-key", directory / f"{name}.key", "-sha256", "-days", "2",
+                "-subj", f"/CN=roam interop {name}", "-out", directory / f"{name}.pem")
+    key("leaf.key")
+    openssl("req", "-new", "-key", directory / "leaf.key", "-subj", "/CN=localhost", "-out", directory / "leaf.csr")
+    extensions = directory / "leaf.ext"
+    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth\n")
+    openssl("x509", "-req", "-in", directory / "leaf.csr", "-CA", directory / "ca.pem", "-CAkey",
+            directory / "ca.key", "-CAcreateserial", "-days", "2", "-sha256", "-extfile", extensions,
+            "-out", directory / "leaf.pem")
+    chain = directory / "chain.pem"
+    chain.write_text((directory / "leaf.pem").read_text() + (directory / "ca.pem").read_text())
+    return {"ca": directory / "ca.pem", "other_ca": directory / "other-ca.pem", "chain": chain,
+            "key": directory / "leaf.key"}

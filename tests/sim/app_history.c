@@ -1,0 +1,38 @@
+/* Events of paths and CIDs, kept for those who ask afterwards. */
+#include <stdlib.h>
+
+#include "sim/app.h"
+
+void app_history_add(struct app_history *history, const roam_event *event)
+{
+    history->counts[event->type]++;
+    if (event->type < ROAM_EVENT_PATH_NEW || history->count == APP_HISTORY_MAX)
+        return;
+    if (history->events == NULL && (history->events = malloc(APP_HISTORY_MAX * sizeof(*history->events))) == NULL)
+        abort();
+    history->events[history->count++] = (struct app_event){
+        .type = event->type,
+        .time = event->time,
+        .path_id = event->path_id,
+        .local = event->local,
+        .remote = event->remote,
+        .previous = event->previous,
+        .cid = event->cid,
+        .sequence = event->sequence,
+    };
+}
+
+void app_history_done(struct app_history *history)
+{
+    free(history->events);
+    history->events = NULL;
+}
+
+const struct app_event *app_history_find(const struct app_history *history, roam_event_type type, size_t n)
+{
+    for (size_t i = 0; i < history->count; i++) {
+        if (history->events[i].type == type && n-- == 0)
+            return &history->events[i];
+    }
+    return NULL;
+}

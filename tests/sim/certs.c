@@ -1,0 +1,72 @@
+/*
+ * An Ed25519 certificate and its key, made for this simulator, known to everybody and worth nothing anywhere else. Ed25519
+ * because its signatures have one length: handshakes of one seed then have the same lengths in every run.
+ */
+#include "sim/certs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char chain_pem[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBTjCCAQCgAwIBAgIBATAFBgMrZXAwGDEWMBQGA1UEAwwNc2ltLnJvYW0udGVz\n"
+    "dDAgFw0yNjExMjMwMTM1MTZaGA8yMTI2MTAzMDAxMzUxNlowGDEWMBQGA1UEAwwN\n"
+    "c2ltLnJvYW0udGVzdDAqMAUGAytlcAMhAE1q0glurqhKTBidM4/2hnBEm83/nSRg\n"
+    "M33t3NwIw/4zo20wazAdBgNVHQ4EFgQUQXQGv+70jbRMplJNbafdCy1o4OcwHwYD\n"
+    "VR0jBBgwFoAUQXQGv+70jbRMplJNbafdCy1o4OcwDwYDVR0TAQH/BAUwAwEB/zAY\n"
+    "BgNVHREEETAPgg1zaW0ucm9hbS50ZXN0MAUGAytlcANBAM7i5n4F4d7uwOX3jdKW\n"
+    "169XL/OBw7MGK5OQqaNIP+xYgyZZMy++bK6dzLpZVuoCVYSQl+LNsVC2ioSg+uN0\n"
+    "zQ0=\n"
+    "-----END CERTIFICATE-----\n";
+
+static const char key_pem[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIGNvB9W7LM3wO9Wj5CrYtIfu8Nxcqr4LJNv6pRFv4w33\n"
+    "-----END PRIVATE KEY-----\n";
+
+static void write_file(char *path, const char *text)
+{
+    int fd = mkstemp(path);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+        perror(path);
+        exit(2);
+    }
+    close(fd);
+}
+
+static void explain(const char *what, roam_result result)
+{
+    fprintf(stderr, "certificate of the simulator: %s: %s\n", what, roam_result_name(result));
+    exit(2);
+}
+
+struct sim_certs sim_certs_new(void)
+{
+    struct sim_certs certs = {.server = roam_credentials_new(), .client = roam_credentials_new()};
+    char chain[] = "/tmp/roam-sim-chain-XXXXXX", key[] = "/tmp/roam-sim-key-XXXXXX";
+    if (certs.server == NULL || certs.client == NULL)
+        explain("new", ROAM_ERR_MEMORY);
+    write_file(chain, chain_pem);
+    write_file(key, key_pem);
+    roam_result result = roam_credentials_load(certs.server, chain, key);
+    unlink(chain);
+    unlink(key);
+    if (result != ROAM_OK)
+        explain("load", result);
+    uint8_t pin[ROAM_FINGERPRINT_BYTES];
+    result = roam_credentials_fingerprint(certs.server, pin);
+    if (result == ROAM_OK)
+        result = roam_credentials_trust_pin(certs.client, pin);
+    if (result != ROAM_OK)
+        explain("pin", result);
+    return certs;
+}
+
+void sim_certs_free(struct sim_certs *certs)
+{
+    roam_credentials_free(certs->server);
+    roam_credentials_free(certs->client);
+    certs->server = certs->client = NULL;
+}

@@ -1,0 +1,186 @@
+/* What a seed chooses: hosts and their configuration, wires and boxes, what is transferred, and what goes wrong. */
+#include <string.h>
+
+#include "sim/drawn.h"
+
+#define KIB 1024
+
+static uint64_t between(struct drawn *drawn, uint64_t low, uint64_t high)
+{
+    return sim_rng_between(&drawn->rng, low, high);
+}
+
+/* One case in n. */
+static bool one_in(struct drawn *drawn, uint64_t n)
+{
+    return sim_rng_below(&drawn->rng, n) == 0;
+}
+
+/* Sizes of all magnitudes alike. */
+static uint64_t magnitude(struct drawn *drawn, unsigned low_bits, unsigned high_bits)
+{
+    uint64_t top = UINT64_C(1) << between(drawn, low_bits, high_bits);
+    return top / 2 + sim_rng_below(&drawn->rng, top / 2 + 1);
+}
+
+static void draw_limits(struct drawn *drawn, roam_config *config)
+{
+    config->active_connection_id_limit = between(drawn, 2, 8);
+    config->max_paths = (uint32_t)between(drawn, 2, 8);
+    config->initial_max_stream_data = magnitude(drawn, 13, 20);
+    config->initial_max_data = config->initial_max_stream_data + magnitude(drawn, 13, 20);
+    config->initial_max_streams_bidi = one_in(drawn, 4) ? between(drawn, 1, 3) : 100;
+    config->initial_max_streams_uni = one_in(drawn, 4) ? between(drawn, 1, 3) : 100;
+    config->stream_buffer_bytes = (size_t)magnitude(drawn, 12, 20);
+    if (one_in(drawn, 3))
+        config->max_ack_delay = ROAM_MILLISECONDS(between(drawn, 1, 100));
+    config->congestion = one_in(drawn, 2) ? ROAM_CONGESTION_CUBIC : ROAM_CONGESTION_NEWRENO;
+    config->ecn = !one_in(drawn, 4);
+    config->handshake_timeout = ROAM_SECONDS(60);
+    if (one_in(drawn, 6))
+        config->initial_window_packets = between(drawn, 2, 20);
+    if (one_in(drawn, 6))
+        config->initial_rtt = ROAM_MILLISECONDS(between(drawn, 50, 500));
+}
+
+static uint8_t draw_cid_bytes(struct drawn *drawn)
+{
+    if (one_in(drawn, 2))
+        return 8;
+    uint64_t bytes = between(drawn, 3, 20);
+    return bytes == 3 ? 0 : (uint8_t)bytes;
+}
+
+static void draw_config(struct drawn *drawn)
+{
+    struct lab_config *config = &drawn->lab.config;
+    draw_limits(drawn, &config->client);
+    draw_limits(drawn, &config->server);
+    config->client_endpoint.cid_bytes = draw_cid_bytes(drawn);
+    config->server_endpoint.cid_bytes = draw_cid_bytes(drawn);
+    if (one_in(drawn, 8))
+        config->server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    static const unsigned ciphers[] = {0, ROAM_AES_128_GCM, ROAM_AES_256_GCM, ROAM_CHACHA20_POLY1305};
+    config->client.ciphers = ciphers[sim_rng_below(&drawn->rng, 4)];
+    static const uint64_t idle_s[] = {30, 30, 40, 60};
+    config->client.max_idle_timeout = ROAM_SECONDS(idle_s[sim_rng_below(&drawn->rng, 4)]);
+    config->server.max_idle_timeout = ROAM_SECONDS(idle_s[sim_rng_below(&drawn->rng, 4)]);
+    if (one_in(drawn, 6))
+        config->client.keep_alive = ROAM_SECONDS(between(drawn, 2, 10));
+    if (one_in(drawn, 12))
+        config->server.disable_active_migration = true;
+    if (one_in(drawn, 3)) {
+        config->client.datagram_bytes = between(drawn, 1200, 1452);
+        config->server.datagram_bytes = between(drawn, 1200, 1452);
+    }
+    config->batch = (size_t)between(drawn, 1, HOST_BATCH);
+    config->capacity = one_in(drawn, 2) ? 1500 : (size_t)between(drawn, 1500, 16000);
+}
+
+static struct link_config draw_link(struct drawn *drawn)
+{
+    struct link_config link = {.delay = ROAM_MICROSECONDS(magnitude(drawn, 9, 17))};
+    if (one_in(drawn, 2))
+        link.jitter = ROAM_MICROSECONDS(magnitude(drawn, 6, 14));
+    if (one_in(drawn, 3)) {
+        link.rate_bits_per_s = between(drawn, 1, 40) * 1000000;
+        link.queue_bytes = (size_t)between(drawn, 16, 128) * KIB;
+    }
+    if (one_in(drawn, 2))
+        link.loss_ppm = (uint32_t)between(drawn, 100, 40000);
+    if (one_in(drawn, 5)) {
+        link.burst_begin_ppm = (uint32_t)between(drawn, 100, 10000);
+        link.burst_end_ppm = (uint32_t)between(drawn, 100000, 500000);
+    }
+    if (one_in(drawn, 3)) {
+        link.reorder_ppm = (uint32_t)between(drawn, 100, 50000);
+        link.reorder_delay = ROAM_MICROSECONDS(magnitude(drawn, 6, 14));
+    }
+    if (one_in(drawn, 4))
+        link.duplicate_ppm = (uint32_t)between(drawn, 100, 50000);
+    if (one_in(drawn, 6))
+        link.corrupt_ppm = (uint32_t)between(drawn, 100, 20000);
+    if (one_in(drawn, 6))
+        link.ce_ppm = (uint32_t)between(drawn, 1000, 50000);
+    link.ecn_bleach = one_in(drawn, 8);
+    return link;
+}
+
+void draw_world(struct drawn *drawn)
+{
+    struct lab_config *config = &drawn->lab.config;
+    draw_config(drawn);
+    bool immobile = config->server_endpoint.cid_bytes == 0;
+    config->clients = one_in(drawn, 5) ? 2 : 1;
+    config->interfaces = (size_t)between(drawn, 1, 3);
+    bool ipv6 = one_in(drawn, 3);
+    config->double_nat = one_in(drawn, 6);
+    config->one_nat = config->clients > 1 && one_in(drawn, 2);
+    for (size_t i = 0; i < LAB_INTERFACES_MAX; i++) {
+        config->ipv6[i] = ipv6;
+        config->no_nat[i] = one_in(drawn, 4);
+        config->nat[i] = (struct nat_config){.kind = (enum nat_kind)sim_rng_below(&drawn->rng, NAT_PREFIX),
+                                             .port_preserving = one_in(drawn, 3),
+                                             .inbound_refreshes = one_in(drawn, 2)};
+        /* A handshake does not survive another address, so that no mapping may end in it; a server without CIDs does not
+         * know who comes from somewhere else. */
+        if (one_in(drawn, 3) && !immobile)
+            config->nat[i].timeout = ROAM_SECONDS(between(drawn, 20, 60));
+        config->up[i] = draw_link(drawn);
+        config->down[i] = draw_link(drawn);
+        if (one_in(drawn, 4)) {
+            uint64_t most = config->client.datagram_bytes > config->server.datagram_bytes
+                                ? config->client.datagram_bytes
+                                : config->server.datagram_bytes;
+            config->up[i].mtu_bytes = config->down[i].mtu_bytes = (size_t)between(drawn, most, 1500);
+        }
+    }
+    config->server_link = (struct link_config){.delay = ROAM_MICROSECONDS(magnitude(drawn, 9, 15))};
+}
+
+void draw_workload(struct drawn *drawn)
+{
+    struct lab *lab = &drawn->lab;
+    uint64_t budget = 300 * KIB;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        struct client_app *app = &lab->clients[i].app;
+        size_t rounds = (size_t)between(drawn, 1, 4);
+        for (size_t round = 0; round < rounds; round++) {
+            app->gaps[round] = one_in(drawn, 3) ? ROAM_MILLISECONDS(magnitude(drawn, 4, 13)) : ROAM_MILLISECONDS(round);
+            size_t n = (size_t)between(drawn, 1, 4);
+            for (size_t t = 0; t < n; t++) {
+                uint64_t bytes = one_in(drawn, 12) ? 0 : magnitude(drawn, 1, 17);
+                bytes = bytes < budget ? bytes : budget;
+                budget -= bytes;
+                enum transfer_kind kind = (enum transfer_kind)sim_rng_below(&drawn->rng, TRANSFER_KINDS);
+                workload_add(&lab->workload, app, round, kind, bytes);
+            }
+        }
+        app->stay_open = false;
+    }
+}
+
+static bool moves_addresses(enum fault_kind kind)
+{
+    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_KEY_UPDATE && kind != FAULT_PING &&
+           kind != FAULT_PROBE;
+}
+
+void draw_faults(struct drawn *drawn)
+{
+    const struct lab_config *config = &drawn->lab.config;
+    bool immobile = config->server_endpoint.cid_bytes == 0;
+    drawn->fault_span = ROAM_MILLISECONDS(magnitude(drawn, 9, 14));
+    size_t n = one_in(drawn, 8) ? 0 : (size_t)between(drawn, 1, one_in(drawn, 3) ? FAULTS_MAX : 8);
+    for (size_t i = 0; i < n; i++) {
+        struct fault *fault = &drawn->faults[drawn->fault_count];
+        fault->kind = (enum fault_kind)sim_rng_below(&drawn->rng, FAULT_KINDS);
+        fault->client = (size_t)sim_rng_below(&drawn->rng, config->clients);
+        fault->interface = (size_t)sim_rng_below(&drawn->rng, config->interfaces);
+        fault->choice = sim_rng_u64(&drawn->rng);
+        fault->span = ROAM_MILLISECONDS(magnitude(drawn, 4, 11));
+        fault->event.at = sim_rng_below(&drawn->rng, drawn->fault_span);
+        if (!immobile || !moves_addresses(fault->kind))
+            drawn->fault_count++;
+    }
+}

@@ -1,0 +1,135 @@
+/* One drawn world from beginning to end, and what it adds to the totals. */
+#include "sim/drawn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/oracle.h"
+
+/* Within this time after the last fault everything must be done. */
+#define LIVENESS ROAM_SECONDS(300)
+
+static bool all_ended(const struct drawn *drawn)
+{
+    const struct lab *lab = &drawn->lab;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        if (!lab->clients[i].app.closed)
+            return false;
+    }
+    return lab->server_app.closed == lab->server_app.accepted;
+}
+
+static void judge(struct drawn *drawn)
+{
+    struct lab *lab = &drawn->lab;
+    struct world *world = &lab->world;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        const struct client_app *app = &lab->clients[i].app;
+        const roam_error *error = &app->error;
+        if (app->closed && error->cause != ROAM_CLOSE_LOCAL_APPLICATION)
+            world_fail(world, "client%zu ended by %s, %s: %s", i, roam_close_cause_name(error->cause),
+                       roam_error_name(error->code), error->reason);
+    }
+    if (!workload_is_done(&lab->workload)) {
+        size_t open = 0;
+        for (size_t i = 0; i < lab->workload.count; i++)
+            open += !(lab->workload.transfers[i].client_done && lab->workload.transfers[i].server_done);
+        world_fail(world, "%zu of %zu transfers never got done", open, lab->workload.count);
+    }
+    if (!all_ended(drawn))
+        world_fail(world, "connections do not come to an end");
+    if (lab->server_app.causes[ROAM_CLOSE_PEER_APPLICATION] < lab->config.clients)
+        world_fail(world, "the server ended by %s, %s: %s", roam_close_cause_name(lab->server_app.error.cause),
+                   roam_error_name(lab->server_app.error.code), lab->server_app.error.reason);
+}
+
+static void count(struct drawn *drawn)
+{
+    struct lab *lab = &drawn->lab;
+    struct drawn_totals *totals = &drawn->totals;
+    roam_endpoint_stats stats;
+    if (lab->server != NULL && lab->server->endpoint != NULL) {
+        roam_endpoint_get_stats(lab->server->endpoint, &stats);
+        totals->moves += stats.moves;
+        totals->validated += stats.paths_validated;
+        totals->failed_paths += stats.paths_failed;
+    }
+    totals->seeds = 1;
+    totals->clients = lab->config.clients;
+    totals->transfers = lab->workload.count;
+    totals->bytes = lab->workload.bytes_done;
+    totals->packets = oracle_stats(lab->world.oracle)->packets;
+    totals->guarded = oracle_stats(lab->world.oracle)->spared;
+    totals->sent = lab->world.stats.sent;
+    for (size_t i = 0; i < SIM_DROPS; i++)
+        totals->lost += lab->world.stats.dropped[i];
+    totals->duplicated = lab->world.stats.duplicated;
+    totals->corrupted = lab->world.stats.corrupted;
+    totals->reverts = lab->server_app.history.counts[ROAM_EVENT_PATH_REVERTED];
+    totals->virtual_ms = (world_now(&lab->world) - ROAM_SECONDS(1000)) / ROAM_MILLISECONDS(1);
+}
+
+static void live(struct drawn *drawn)
+{
+    struct lab *lab = &drawn->lab;
+    draw_workload(drawn);
+    draw_faults(drawn);
+    roam_time until = world_now(&lab->world) + drawn->fault_span + LIVENESS;
+    faults_start(drawn);
+    for (size_t i = 0; i < lab->config.clients && !lab->world.failed; i++)
+        client_app_start(&lab->clients[i].app);
+    while (!all_ended(drawn) && sim_clock_next(&lab->world.clock) <= until && world_step(&lab->world))
+        continue;
+    if (!lab->world.failed)
+        judge(drawn);
+}
+
+void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, FILE *print)
+{
+    struct drawn *drawn = calloc(1, sizeof(*drawn));
+    if (drawn == NULL)
+        abort();
+    lab_config_init(&drawn->lab.config, seed, certs);
+    drawn->lab.config.print = print;
+    sim_rng_init(&drawn->rng, seed, "drawn");
+    draw_world(drawn);
+    if (lab_open(&drawn->lab))
+        live(drawn);
+    count(drawn);
+    uint64_t hash = drawn->lab.world.trace.hash;
+    lab_close(&drawn->lab);
+    ret->passed = !drawn->lab.world.failed;
+    memcpy(ret->failure, drawn->lab.world.failure, sizeof(ret->failure));
+    ret->trace_hash = hash;
+    ret->totals = drawn->totals;
+    free(drawn);
+}
+
+/* ---- Totals ---------------------------------------------------------------------------------------------------- */
+
+void drawn_totals_add(struct drawn_totals *totals, const struct drawn_totals *more)
+{
+    /* All members are counters of one type. */
+    _Static_assert(sizeof(*totals) % sizeof(uint64_t) == 0, "counters only");
+    uint64_t *to = (uint64_t *)totals;
+    const uint64_t *from = (const uint64_t *)more;
+    for (size_t i = 0; i < sizeof(*totals) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+}
+
+void drawn_totals_print(const struct drawn_totals *totals)
+{
+    const uint64_t *f = totals->faults;
+    unsigned long long nat = f[FAULT_NAT_PORTS] + f[FAULT_NAT_REBOOT] + f[FAULT_NAT_ADDRESS] + f[FAULT_NAT_PORT_STORM];
+    printf("drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu duplicated, "
+           "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
+           "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x limit, %.0f virtual s\n",
+           (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
+           (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
+           (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
+           (unsigned long long)totals->rebound, (unsigned long long)totals->migrated,
+           (unsigned long long)f[FAULT_PROBE], (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
+           (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
+           (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
+           (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (double)totals->virtual_ms / 1000);
+}

@@ -1,0 +1,87 @@
+/*
+ * Drawn worlds: topology, configuration, workload and faults follow from a seed. Faults come to an end; then every transfer
+ * must get done, both sides must close by the application's word, and all memory must come back. Before, during and after,
+ * the oracle looks.
+ */
+#ifndef SIM_DRAWN_H
+#define SIM_DRAWN_H
+
+#include "sim/lab.h"
+
+enum fault_kind {
+    FAULT_NAT_PORTS,       /* other ports, the old mapping dead or alive */
+    FAULT_NAT_REBOOT,
+    FAULT_NAT_ADDRESS,
+    FAULT_NAT_PORT_STORM,  /* a fresh port for every packet, for a while */
+    FAULT_REBIND,          /* the client's socket moves, on any interface */
+    FAULT_MIGRATE,
+    FAULT_PROBE,
+    FAULT_LINK_DOWN,
+    FAULT_LOSS,            /* heavy, for a while */
+    FAULT_SPOOF_MOVE,      /* packets of the client's get a victim's address as their source */
+    FAULT_SPOOF_COPY,      /* ... or copies of them do */
+    FAULT_KEY_UPDATE,
+    FAULT_PING,
+    FAULT_KINDS
+};
+
+struct drawn_totals {
+    uint64_t seeds, clients, transfers, bytes;
+    uint64_t packets, sent, lost, duplicated, corrupted;
+    uint64_t faults[FAULT_KINDS];
+    uint64_t migrated, rebound;      /* calls that were accepted */
+    uint64_t moves, validated, failed_paths, reverts;
+    uint64_t guarded;                /* datagrams to addresses that were not proven yet */
+    uint64_t virtual_ms;
+};
+
+struct drawn_result {
+    bool passed;
+    char failure[512];
+    uint64_t trace_hash;
+    struct drawn_totals totals;
+};
+
+void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, FILE *print);
+void drawn_totals_add(struct drawn_totals *totals, const struct drawn_totals *more);
+void drawn_totals_print(const struct drawn_totals *totals);
+
+/* ---- draw.c: what a seed chooses */
+
+#define FAULTS_MAX 24
+
+struct drawn;
+
+struct fault {
+    struct sim_event event;
+    struct drawn *drawn;
+    enum fault_kind kind;
+    size_t client, interface;
+    uint64_t choice;       /* the rest of what is to be chosen */
+    roam_time span;        /* how long it lasts */
+    bool running;
+};
+
+struct drawn {
+    struct lab lab;
+    struct sim_rng rng;
+    roam_time fault_span;  /* faults happen within this time from the start */
+    struct sim_event end;  /* of all faults */
+    bool over;
+    struct fault faults[FAULTS_MAX];
+    size_t fault_count;
+    uint64_t spoof_left[LAB_CLIENTS_MAX]; /* datagrams still to be given another source */
+    bool spoof_copy[LAB_CLIENTS_MAX];
+    roam_address victim;
+    size_t transfers_per_round[ROUNDS_MAX];
+    struct drawn_totals totals;
+};
+
+void draw_world(struct drawn *drawn);
+void draw_workload(struct drawn *drawn);
+void draw_faults(struct drawn *drawn);
+
+/* ---- faults.c: what happens */
+void faults_start(struct drawn *drawn);
+
+#endif

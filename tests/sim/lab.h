@@ -1,0 +1,111 @@
+/*
+ * The usual world: one server, one or two clients, each interface of a client behind a NAT of its own. A scenario changes
+ * lab->config as it likes, opens the lab, and lets things happen.
+ *
+ *   client 192.168.1.10 -- NAT 198.51.100.1  --\
+ *          10.0.0.20    -- NAT 198.51.100.21 --- internet -- server 203.0.113.5:443
+ *          172.16.0.30  -- NAT 198.51.100.41 --/
+ */
+#ifndef SIM_LAB_H
+#define SIM_LAB_H
+
+#include "sim/app.h"
+#include "sim/certs.h"
+#include "sim/nat.h"
+
+#define LAB_CLIENTS_MAX 3
+#define LAB_INTERFACES_MAX 3
+#define LAB_PORT 443
+
+struct lab_config {
+    uint64_t seed;
+    FILE *print;
+    const struct sim_certs *certs;
+    roam_config client, server;
+    roam_endpoint_config client_endpoint, server_endpoint;
+    size_t clients, interfaces;          /* interfaces of each client */
+    bool ipv6[LAB_INTERFACES_MAX];
+    bool no_nat[LAB_INTERFACES_MAX];
+    bool double_nat;                     /* a second box behind the first */
+    bool one_nat;                        /* all clients behind the first client's boxes */
+    struct nat_config nat[LAB_INTERFACES_MAX];
+    struct link_config up[LAB_INTERFACES_MAX], down[LAB_INTERFACES_MAX]; /* of the clients' access */
+    struct link_config server_link;
+    size_t batch, capacity;              /* of all hosts */
+};
+
+struct lab_client {
+    struct host *host;
+    struct client_app app;
+    struct interface *interfaces[LAB_INTERFACES_MAX];
+    struct nat *nats[LAB_INTERFACES_MAX]; /* the outer one; NULL: none */
+    struct nat *inner[LAB_INTERFACES_MAX];
+    roam_address local, remote;
+};
+
+struct lab {
+    struct lab_config config;
+    struct world world;
+    struct workload workload;
+    struct host *server;
+    struct server_app server_app;
+    roam_address server_address[2];      /* IPv4, IPv6 */
+    struct lab_client clients[LAB_CLIENTS_MAX];
+    bool open;
+};
+
+/* Working defaults: one client with two interfaces, 25 ms each way, no faults, port-restricted NATs. */
+void lab_config_init(struct lab_config *ret, uint64_t seed, const struct sim_certs *certs);
+
+/* Builds the world. False where the library refuses it. */
+bool lab_open(struct lab *lab);
+
+/* Ends all hosts, looks whether all memory came back, and frees the world; what failed stays readable. */
+void lab_close(struct lab *lab);
+
+/* All clients connect, and CIDs have been exchanged. */
+bool lab_connect(struct lab *lab);
+
+/* Time passes. */
+bool lab_run(struct lab *lab, roam_time span);
+
+/* Until all transfers are done, at most for `limit`; fails where they are not. */
+bool lab_run_done(struct lab *lab, roam_time limit);
+
+/* One more transfer of the first client, begun now; lab_transfer waits for it too. */
+void lab_begin(struct lab *lab, enum transfer_kind kind, uint64_t bytes);
+bool lab_transfer(struct lab *lab, enum transfer_kind kind, uint64_t bytes);
+
+/* The clients close, and both sides come to their end by the application's word. */
+bool lab_goodbye(struct lab *lab);
+
+/* The active path of a connection. */
+roam_path_info lab_active(const roam_conn *conn);
+
+/* The first client's side, its outer NAT on the first interface, the server's connection. */
+static inline struct client_app *lab_client(struct lab *lab)
+{
+    return &lab->clients[0].app;
+}
+
+static inline struct nat *lab_nat(struct lab *lab)
+{
+    return lab->clients[0].nats[0];
+}
+
+/* A fresh socket on this interface of the first client. */
+roam_address lab_socket(struct lab *lab, size_t interface);
+
+/* PTO of a path, RFC 9002 section 6.2.1, from what is public. */
+roam_time lab_pto(const roam_path_info *path);
+
+/* Ends the scenario where the condition does not hold. */
+#define EXPECT(lab, condition)                                                                                             \
+    do {                                                                                                                   \
+        if (!(condition)) {                                                                                                \
+            world_fail(&(lab)->world, "%s:%d: not so: %s", __FILE__, __LINE__, #condition);                                \
+            return;                                                                                                        \
+        }                                                                                                                  \
+    } while (0)
+
+#endif

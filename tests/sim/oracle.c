@@ -1,0 +1,346 @@
+/* Books of what was on the wire and of what each connection did, and the comparison of both with the library. */
+#include "sim/oracle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_BIT(type) (UINT64_C(1) << (type))
+
+/* Connections per host that are looked at after each turn; worlds here have a handful. */
+#define CONNS_MAX 16
+
+/* An address that a server has to do with. */
+struct wire_peer {
+    const struct host *host;
+    roam_address remote;
+    uint64_t in, out;      /* UDP payload octets */
+    bool challenge_going;  /* in the datagrams that are being made */
+    bool challenge_seen;   /* a real host has got one of them */
+    bool proven;
+};
+
+struct oracle {
+    struct world *world;
+    struct wire_peer *peers;
+    size_t peer_count, peer_capacity, peer_last;
+    struct conn_view *views;
+    bool recording;
+    struct oracle_record *records;
+    size_t record_count, record_capacity;
+    struct oracle_stats stats;
+};
+
+struct oracle *oracle_new(struct world *world)
+{
+    struct oracle *oracle = calloc(1, sizeof(*oracle));
+    if (oracle == NULL)
+        abort();
+    oracle->world = world;
+    return oracle;
+}
+
+void oracle_free(struct oracle *oracle)
+{
+    while (oracle->views != NULL) {
+        struct conn_view *view = oracle->views;
+        oracle->views = view->next;
+        conn_view_done(view);
+        free(view);
+    }
+    free(oracle->peers);
+    free(oracle->records);
+    free(oracle);
+}
+
+void oracle_record(struct oracle *oracle, bool on)
+{
+    oracle->recording = on;
+}
+
+size_t oracle_records(const struct oracle *oracle, const struct oracle_record **ret)
+{
+    *ret = oracle->records;
+    return oracle->record_count;
+}
+
+const struct oracle_stats *oracle_stats(const struct oracle *oracle)
+{
+    return &oracle->stats;
+}
+
+static const char *text_of(const roam_address *address)
+{
+    static char text[ROAM_ADDRESS_TEXT_MAX];
+    return roam_address_format(address, text);
+}
+
+/* ---- The wire -------------------------------------------------------------------------------------------------- */
+
+static struct wire_peer *find_peer(const struct oracle *oracle, const struct host *host, const roam_address *remote)
+{
+    for (size_t i = oracle->peer_count; i-- > 0;) {
+        struct wire_peer *peer = &oracle->peers[i];
+        if (peer->host == host && roam_address_equal(&peer->remote, remote))
+            return peer;
+    }
+    return NULL;
+}
+
+static struct wire_peer *get_peer(struct oracle *oracle, const struct host *host, const roam_address *remote)
+{
+    struct wire_peer *peer = find_peer(oracle, host, remote);
+    if (peer != NULL)
+        return peer;
+    if (oracle->peer_count == oracle->peer_capacity) {
+        oracle->peer_capacity = oracle->peer_capacity == 0 ? 16 : 2 * oracle->peer_capacity;
+        oracle->peers = realloc(oracle->peers, oracle->peer_capacity * sizeof(*oracle->peers));
+        if (oracle->peers == NULL)
+            abort();
+    }
+    peer = &oracle->peers[oracle->peer_count++];
+    *peer = (struct wire_peer){.host = host, .remote = *remote};
+    return peer;
+}
+
+/* An Initial that brings a token: the server has chosen to believe it, or it would not have made a connection. */
+static bool has_token(const struct sim_packet *packet)
+{
+    struct packet_header header;
+    if (packet->len == 0 || !(packet->data[0] & 0x80))
+        return false;
+    return packet_header_parse(&header, packet->data, packet->len, 0) == ROAM_DROP_NONE &&
+           header.type == PACKET_INITIAL && header.token_len > 0;
+}
+
+void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet)
+{
+    struct oracle *oracle = host->world->oracle;
+    if (host->is_server) {
+        struct wire_peer *peer = get_peer(oracle, host, &packet->src);
+        peer->in += packet->len;
+        peer->proven |= has_token(packet);
+        return;
+    }
+    if (!packet->challenge)
+        return;
+    /* Behind the NATs its destination is another than the server wrote; what was written is what counts. */
+    for (size_t i = 0; i < oracle->peer_count; i++) {
+        struct wire_peer *peer = &oracle->peers[i];
+        if (roam_address_equal(&peer->remote, &packet->sent_to))
+            peer->challenge_seen = true;
+    }
+}
+
+void oracle_on_datagram_out(struct host *host, struct sim_packet *packet)
+{
+    struct world *world = host->world;
+    if (!host->is_server)
+        return;
+    struct wire_peer *peer = get_peer(world->oracle, host, &packet->dst);
+    peer->out += packet->len;
+    packet->challenge = peer->challenge_going;
+    if (peer->proven)
+        return;
+    world->oracle->stats.spared++;
+    if (peer->out > 3 * peer->in)
+        world_fail(world, "%s: %llu octets to %s, which is not proven and has sent %llu", host->name,
+                   (unsigned long long)peer->out, text_of(&packet->dst), (unsigned long long)peer->in);
+}
+
+void oracle_after_transmit(struct host *host)
+{
+    struct oracle *oracle = host->world->oracle;
+    for (size_t i = 0; i < oracle->peer_count; i++)
+        oracle->peers[i].challenge_going = false;
+}
+
+bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *ret_out, uint64_t *ret_in)
+{
+    const struct wire_peer *peer = find_peer(host->world->oracle, host, remote);
+    *ret_out = peer != NULL ? peer->out : 0;
+    *ret_in = peer != NULL ? peer->in : 0;
+    return peer != NULL && peer->proven;
+}
+
+/* ---- Packets --------------------------------------------------------------------------------------------------- */
+
+static struct conn_view *get_view(struct oracle *oracle, const struct host *host, const roam_conn *conn)
+{
+    for (struct conn_view *view = oracle->views; view != NULL; view = view->next) {
+        if (view->conn == conn && view->host == host)
+            return view;
+    }
+    struct conn_view *view = calloc(1, sizeof(*view));
+    if (view == NULL)
+        abort();
+    view->conn = conn;
+    view->host = host;
+    view->next = oracle->views;
+    oracle->views = view;
+    return view;
+}
+
+void oracle_forget(struct host *host, const roam_conn *conn)
+{
+    struct oracle *oracle = host->world->oracle;
+    for (struct conn_view **at = &oracle->views; *at != NULL; at = &(*at)->next) {
+        struct conn_view *view = *at;
+        if (view->conn == conn && view->host == host) {
+            *at = view->next;
+            conn_view_done(view);
+            free(view);
+            return;
+        }
+    }
+}
+
+void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *local)
+{
+    conn_view_rebind(get_view(host->world->oracle, host, conn), local);
+}
+
+static void keep(struct oracle *oracle, const struct host *host, const struct observed_packet *packet)
+{
+    if (oracle->record_count == oracle->record_capacity) {
+        oracle->record_capacity = oracle->record_capacity == 0 ? 1024 : 2 * oracle->record_capacity;
+        oracle->records = realloc(oracle->records, oracle->record_capacity * sizeof(*oracle->records));
+        if (oracle->records == NULL)
+            abort();
+    }
+    oracle->records[oracle->record_count++] =
+        (struct oracle_record){.time = world_now(oracle->world), .host = host, .packet = *packet};
+}
+
+static void trace_packet(struct world *world, const struct host *host, const struct observed_packet *packet)
+{
+    trace_word(&world->trace, (uint64_t)host->id << 32 | (uint64_t)packet->type << 8 | packet->sent);
+    trace_word(&world->trace, packet->number);
+    trace_word(&world->trace, packet->frames);
+    trace_word(&world->trace, (uint64_t)packet->path_id << 32 | packet->bytes);
+    trace_cid(&world->trace, &packet->dcid);
+    if (world->trace.print == NULL)
+        return;
+    char frames[256] = "", cid[ROAM_CID_TEXT_MAX];
+    size_t at = 0;
+    for (uint64_t type = 0; type < FRAME_TYPES && at < sizeof(frames) - 32; type++) {
+        if (packet->frames & FRAME_BIT(type))
+            at += (size_t)snprintf(frames + at, sizeof(frames) - at, " %s", frame_rule_of(type)->name);
+    }
+    trace_line(&world->trace, world_now(world), "    %s %s %s %llu on path %lld to %s cid %s, %zu octets:%s", host->name,
+               packet->sent ? "sent" : "got", packet_type_name(packet->type), (unsigned long long)packet->number,
+               (long long)packet->path_id, text_of(packet->sent ? &packet->remote : &packet->local),
+               roam_cid_format(&packet->dcid, cid), packet->bytes, frames);
+}
+
+static void on_packet_sent(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
+{
+    struct conn_view *view = get_view(oracle, host, packet->conn);
+    enum packet_space space = packet_space_of(packet->type);
+    if (packet->number < view->last_sent[space])
+        world_fail(oracle->world, "%s: %s packet number %llu was used before", host->name, packet_type_name(packet->type),
+                   (unsigned long long)packet->number);
+    view->last_sent[space] = packet->number + 1;
+    if (packet->type == PACKET_ONE_RTT) {
+        const char *wrong = conn_view_sent(view, packet);
+        char cid[ROAM_CID_TEXT_MAX];
+        if (wrong != NULL)
+            world_fail(oracle->world, "%s: %s: %s, now towards %s", host->name, wrong,
+                       roam_cid_format(&packet->dcid, cid), text_of(&packet->remote));
+    }
+    if (packet->frames & FRAME_BIT(FRAME_PATH_CHALLENGE)) {
+        oracle->stats.challenges++;
+        if (host->is_server)
+            get_peer(oracle, host, &packet->remote)->challenge_going = true;
+    }
+}
+
+static void on_packet_received(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
+{
+    if (packet->type == PACKET_ONE_RTT)
+        conn_view_received(get_view(oracle, host, packet->conn), packet);
+    if (!host->is_server)
+        return;
+    if (packet->type == PACKET_HANDSHAKE)
+        get_peer(oracle, host, &packet->remote)->proven = true;
+    if (packet->frames & FRAME_BIT(FRAME_PATH_RESPONSE)) {
+        /* It may come back by another path than the challenge's (RFC 9000 section 8.2.2). */
+        oracle->stats.responses++;
+        for (size_t i = 0; i < oracle->peer_count; i++) {
+            struct wire_peer *peer = &oracle->peers[i];
+            if (peer->host == host && peer->challenge_seen)
+                peer->proven = true;
+        }
+    }
+}
+
+void oracle_on_packet(void *context, const struct observed_packet *packet)
+{
+    struct host *host = context;
+    struct oracle *oracle = host->world->oracle;
+    if (packet->conn == NULL || packet->type == PACKET_RETRY || packet->type >= PACKET_VERSION_NEGOTIATION)
+        return;
+    oracle->stats.packets++;
+    trace_packet(host->world, host, packet);
+    if (oracle->recording)
+        keep(oracle, host, packet);
+    if (packet->sent)
+        on_packet_sent(oracle, host, packet);
+    else
+        on_packet_received(oracle, host, packet);
+}
+
+/* ---- The library's state --------------------------------------------------------------------------------------- */
+
+static bool is_server_address(const struct world *world, const roam_address *address)
+{
+    for (const struct host *host = world->hosts; host != NULL; host = host->next) {
+        if (host->is_server && host_interface_of(host, address) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void check_server_paths(struct host *host, const roam_conn *conn)
+{
+    roam_path_info paths[PATHS_MAX];
+    size_t n = roam_conn_paths(conn, paths, PATHS_MAX);
+    if (n > PATHS_MAX)
+        world_fail(host->world, "%s: %zu paths", host->name, n);
+    for (size_t i = 0; i < n && i < PATHS_MAX; i++) {
+        const struct wire_peer *peer = find_peer(host->world->oracle, host, &paths[i].remote);
+        if (paths[i].state == ROAM_PATH_VALIDATED && (peer == NULL || !peer->proven))
+            world_fail(host->world, "%s: takes %s for validated, where nobody has answered", host->name,
+                       text_of(&paths[i].remote));
+    }
+}
+
+static void check_row(struct host *host, const roam_conn_info *row)
+{
+    struct world *world = host->world;
+    if (row->state != ROAM_CONN_HANDSHAKE && row->state != ROAM_CONN_ESTABLISHED)
+        return;
+    if (row->is_server) {
+        const struct wire_peer *peer = find_peer(world->oracle, host, &row->remote);
+        if (row->address_validated && (peer == NULL || !peer->proven))
+            world_fail(world, "%s: takes the address %s for proven", host->name, text_of(&row->remote));
+        check_server_paths(host, row->conn);
+    } else if (!is_server_address(world, &row->remote)) {
+        world_fail(world, "%s: sends to %s, which is no server", host->name, text_of(&row->remote));
+    }
+}
+
+void oracle_after_turn(struct host *host)
+{
+    struct world *world = host->world;
+    if (world->failed)
+        return;
+    roam_conn_info rows[CONNS_MAX];
+    size_t n = roam_endpoint_connections(host->endpoint, rows, CONNS_MAX);
+    world->oracle->stats.checks++;
+    for (size_t i = 0; i < n && i < CONNS_MAX; i++) {
+        check_row(host, &rows[i]);
+        conn_check(rows[i].conn);
+    }
+    if (host->alloc.mistakes != 0)
+        world_fail(world, "%s: a block came back with another size than it was asked for", host->name);
+}

@@ -1,0 +1,91 @@
+/*
+ * The oracle: what must hold whatever happens, looked at after every event. It keeps books of its own, from what the wires
+ * of the world carried and from what the packets were, and holds the library's state against them.
+ *
+ *   - A server sends at most three times the octets that came from an address, until that address is proven (RFC 9000
+ *     section 8.1). Proven means: a Handshake packet or an Initial with a token came from it, or a PATH_CHALLENGE sent to it
+ *     was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
+ *   - No packet number is used twice (section 12.3).
+ *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
+ *   - A client sends to servers of this world only (section 9).
+ *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand within the
+ *     peer's limit, and so on.
+ */
+#ifndef SIM_ORACLE_H
+#define SIM_ORACLE_H
+
+#include "conn/conn.h"
+#include "sim/host.h"
+
+struct oracle;
+
+/* What was seen of a packet, for scenarios that ask. */
+struct oracle_record {
+    roam_time time;
+    const struct host *host;
+    struct observed_packet packet;
+};
+
+/* Totals, for the summary of drawn worlds. */
+struct oracle_stats {
+    uint64_t packets, challenges, responses, checks, spared; /* spared: datagrams to addresses not proven yet */
+};
+
+struct oracle *oracle_new(struct world *world);
+void oracle_free(struct oracle *oracle);
+
+void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet);
+void oracle_on_datagram_out(struct host *host, struct sim_packet *packet);
+void oracle_after_transmit(struct host *host);
+void oracle_after_turn(struct host *host);
+
+/* The endpoint's packet observer; the context is its host. */
+void oracle_on_packet(void *context, const struct observed_packet *packet);
+
+/* The application has told this connection to go on from `local` without further notice. */
+void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *local);
+
+/* A connection begins or has been given back: what was known of one at this address in memory is forgotten. */
+void oracle_forget(struct host *host, const roam_conn *conn);
+
+/* Keeps each packet from now on. */
+void oracle_record(struct oracle *oracle, bool on);
+size_t oracle_records(const struct oracle *oracle, const struct oracle_record **ret);
+const struct oracle_stats *oracle_stats(const struct oracle *oracle);
+
+/* Octets that this server has sent to and received from an address, and whether it is proven. */
+bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *ret_out, uint64_t *ret_in);
+
+/* ---- oracle_cids.c: destination CIDs and addresses */
+
+struct cid_use {
+    roam_cid cid;
+    roam_address local, remote;
+};
+
+struct cid_uses {
+    struct cid_use *uses;
+    size_t count, capacity;
+};
+
+/* What one connection has done. */
+struct conn_view {
+    struct conn_view *next;
+    const roam_conn *conn;
+    const struct host *host;
+    uint64_t last_sent[PACKET_SPACES]; /* plus one; 0: none */
+    struct cid_uses sent, received;
+    roam_address *rebinds;
+    size_t rebind_count;
+};
+
+void conn_view_done(struct conn_view *view);
+void conn_view_rebind(struct conn_view *view, const roam_address *local);
+
+/* A 1-RTT packet came: which CID of ours does that address know? */
+void conn_view_received(struct conn_view *view, const struct observed_packet *packet);
+
+/* A 1-RTT packet leaves. NULL, or what is wrong with its CID. */
+const char *conn_view_sent(struct conn_view *view, const struct observed_packet *packet);
+
+#endif

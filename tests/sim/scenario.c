@@ -1,0 +1,71 @@
+/* The tables of scenarios, and how one is run: built, run, said goodbye to, and looked after for what it leaves behind. */
+#include "sim/scenario.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SCENARIO_SEED 1
+
+static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits};
+
+void scenario_list(void)
+{
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (const struct scenario *scenario = tables[i]; scenario->name != NULL; scenario++)
+            printf("%s\n", scenario->name);
+    }
+}
+
+static bool run_here(const struct scenario *scenario, const struct sim_certs *certs, FILE *trace)
+{
+    struct lab *lab = calloc(1, sizeof(*lab));
+    if (lab == NULL)
+        abort();
+    lab_config_init(&lab->config, SCENARIO_SEED, certs);
+    lab->config.print = trace;
+    scenario->run(lab);
+    lab_close(lab);
+    bool passed = !lab->world.failed;
+    if (!passed)
+        printf("     %s\n", lab->world.failure);
+    free(lab);
+    return passed;
+}
+
+/* In a process of its own, so that a failed assertion of the library's is one failed scenario. */
+static bool run_apart(const struct scenario *scenario, const struct sim_certs *certs, FILE *trace)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        bool passed = run_here(scenario, certs, trace);
+        fflush(NULL);
+        _exit(passed ? 0 : 1);
+    }
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    if (WIFSIGNALED(status))
+        printf("     ended by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int scenario_run(const char *prefix, const struct sim_certs *certs, FILE *trace)
+{
+    int passed = 0, failed = 0;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (const struct scenario *scenario = tables[i]; scenario->name != NULL; scenario++) {
+            if (prefix != NULL && strncasecmp(scenario->name, prefix, strlen(prefix)) != 0)
+                continue;
+            bool ok = run_apart(scenario, certs, trace);
+            printf("%-4s %s\n", ok ? "ok" : "FAIL", scenario->name);
+            passed += ok;
+            failed += !ok;
+        }
+    }
+    printf("%d passed, %d failed\n", passed, failed);
+    return passed + failed == 0 ? -1 : failed;
+}

@@ -1,0 +1,2 @@
+#include "sim/scenario.h"
+const struct scenario scenarios_limits[] = {{0}};

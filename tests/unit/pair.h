@@ -1,0 +1,66 @@
+/*
+ * A client and a server endpoint joined by memory, under a clock that the test turns: every datagram of either arrives after `delay`,
+ * unless the test's hook says otherwise. What one side sends is addressed, so that a test may move either.
+ */
+#ifndef TESTS_UNIT_PAIR_H
+#define TESTS_UNIT_PAIR_H
+
+#include <roam/roam.h>
+
+#define PAIR_QUEUE_MAX 4096
+#define PAIR_EVENTS_MAX 4096
+
+struct pair;
+
+struct pair_datagram {
+    roam_time at;
+    bool to_server;
+    roam_datagram datagram;
+    uint8_t data[2048];
+};
+
+struct pair_side {
+    roam_endpoint *endpoint;
+    roam_conn *conn;      /* the newest connection */
+    roam_stream *stream;  /* the newest stream that it was told of or opened */
+    roam_event events[PAIR_EVENTS_MAX];
+    size_t event_count;
+};
+
+struct pair {
+    roam_time now, delay;
+    uint64_t random;
+    struct pair_side client, server;
+    roam_address client_address, server_address;
+    roam_credentials *server_credentials, *client_credentials;
+    struct pair_datagram *queue[PAIR_QUEUE_MAX];
+    size_t queued;
+    /* NULL, or: may change the datagram; false drops it. */
+    bool (*hook)(struct pair *pair, bool to_server, roam_datagram *datagram);
+    void *hook_context;
+    uint64_t sent_to_client, sent_to_server;
+};
+
+/* Both configurations may be changed between prepare and start. */
+struct pair_config {
+    roam_endpoint_config client_endpoint, server_endpoint;
+    roam_config client, server;
+};
+
+void pair_prepare(struct pair_config *ret);
+void pair_start(struct pair *pair, struct pair_config *config);
+void pair_connect(struct pair *pair, const struct pair_config *config);
+void pair_stop(struct pair *pair);
+
+/* Lets `span` pass. */
+void pair_run(struct pair *pair, roam_time span);
+
+/* Runs until the handshake is confirmed at both sides, at most ten seconds; asserts that it is. */
+void pair_handshake(struct pair *pair);
+
+/* How many events of this type the side has had since pair_forget_events. */
+size_t pair_count_events(const struct pair_side *side, roam_event_type type);
+const roam_event *pair_find_event(const struct pair_side *side, roam_event_type type);
+void pair_forget_events(struct pair *pair);
+
+#endif

@@ -1,0 +1,172 @@
+/* Keys from secrets: RFC 9001 appendix A.1, A.4 and A.5, RFC 5869, and what our own keys must keep. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/key_schedule.h"
+#include "crypto/libcrypto.h"
+#include "unit/hex.h"
+#include "unit/rfc9001_appendix_a.h"
+
+static roam_cid cid_of(const char *text)
+{
+    roam_cid cid = {0};
+    cid.len = (uint8_t)hex_read(cid.bytes, sizeof(cid.bytes), text);
+    return cid;
+}
+
+static void initial_secrets_are_those_of_appendix_a(void **state)
+{
+    (void)state;
+    uint8_t client[32], server[32], octets[32];
+    roam_cid dcid = cid_of(A1_DCID);
+    initial_secrets(&dcid, client, server);
+    assert_hex(client, A1_CLIENT_SECRET);
+    assert_hex(server, A1_SERVER_SECRET);
+    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic key", octets, 16);
+    assert_hex(octets, A1_CLIENT_KEY);
+    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic iv", octets, 12);
+    assert_hex(octets, A1_CLIENT_IV);
+    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic hp", octets, 16);
+    assert_hex(octets, A1_CLIENT_HP);
+    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic key", octets, 16);
+    assert_hex(octets, A1_SERVER_KEY);
+    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic iv", octets, 12);
+    assert_hex(octets, A1_SERVER_IV);
+    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic hp", octets, 16);
+    assert_hex(octets, A1_SERVER_HP);
+}
+
+static void chacha20_keys_and_the_next_secret_are_those_of_appendix_a(void **state)
+{
+    (void)state;
+    uint8_t secret[32], octets[32];
+    hex_read(secret, sizeof(secret), A5_SECRET);
+    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic key", octets, 32);
+    assert_hex(octets, A5_KEY);
+    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic iv", octets, 12);
+    assert_hex(octets, A5_IV);
+    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic hp", octets, 32);
+    assert_hex(octets, A5_HP);
+    next_secret(AEAD_CHACHA20_POLY1305, secret, octets);
+    assert_hex(octets, A5_NEXT_SECRET);
+}
+
+static void the_retry_tag_is_that_of_appendix_a(void **state)
+{
+    (void)state;
+    uint8_t retry[64], tag[RETRY_TAG_BYTES];
+    roam_cid original = cid_of(A1_DCID);
+    size_t len = hex_read(retry, sizeof(retry), A4_RETRY);
+    retry_integrity_tag(&original, retry, len, tag);
+    assert_hex(tag, A4_TAG);
+}
+
+static void every_bit_of_a_retry_and_of_the_original_cid_changes_its_tag(void **state)
+{
+    (void)state;
+    uint8_t retry[64], tag[RETRY_TAG_BYTES], other[RETRY_TAG_BYTES];
+    roam_cid original = cid_of(A1_DCID);
+    size_t len = hex_read(retry, sizeof(retry), A4_RETRY);
+    retry_integrity_tag(&original, retry, len, tag);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        retry[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        retry_integrity_tag(&original, retry, len, other);
+        assert_memory_not_equal(tag, other, sizeof(tag));
+        retry[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t bit = 0; bit < 8u * original.len; bit++) {
+        original.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        retry_integrity_tag(&original, retry, len, other);
+        assert_memory_not_equal(tag, other, sizeof(tag));
+        original.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    original.len = 0;
+    retry_integrity_tag(&original, retry, len, other);
+    assert_memory_not_equal(tag, other, sizeof(tag));
+}
+
+/* RFC 5869 appendix A.1 and A.2; RFC 4231 section 4.7 has a key longer than a block. */
+static void hkdf_and_hmac_are_those_of_their_rfcs(void **state)
+{
+    (void)state;
+    uint8_t salt[13], ikm[22], info[80], secret[48], okm[82], key[131];
+    hex_read(salt, sizeof(salt), "000102030405060708090a0b0c");
+    hex_read(info, sizeof(info), "f0f1f2f3f4f5f6f7f8f9");
+    memset(ikm, 0x0b, sizeof(ikm));
+    hmac(libcrypto()->sha256, salt, sizeof(salt), ikm, sizeof(ikm), secret);
+    assert_hex(secret, "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
+    hkdf_expand(libcrypto()->sha256, secret, info, 10, okm, 42);
+    assert_hex(okm, "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+
+    hex_read(secret, sizeof(secret), "06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244");
+    for (size_t i = 0; i < sizeof(info); i++)
+        info[i] = (uint8_t)(0xb0 + i);
+    hkdf_expand(libcrypto()->sha256, secret, info, sizeof(info), okm, sizeof(okm));
+    assert_hex(okm, "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09"
+                    "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
+
+    memset(key, 0xaa, sizeof(key));
+    const char *text = "Test Using Larger Than Block-Size Key - Hash Key First";
+    hmac(libcrypto()->sha256, key, sizeof(key), text, strlen(text), secret);
+    assert_hex(secret, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    hmac(libcrypto()->sha384, key, sizeof(key), text, strlen(text), secret);
+    assert_hex(secret,
+               "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952");
+}
+
+static void aes_256_hashes_with_sha_384(void **state)
+{
+    (void)state;
+    uint8_t secret[48] = {1}, next[48], again[48];
+    next_secret(AEAD_AES_256_GCM, secret, next);
+    next_secret(AEAD_AES_256_GCM, secret, again);
+    assert_memory_equal(next, again, sizeof(next));
+    secret[47] ^= 1; /* the last of 48 octets counts */
+    next_secret(AEAD_AES_256_GCM, secret, again);
+    assert_memory_not_equal(next, again, sizeof(next));
+}
+
+static void derived_keys_differ_by_key_and_by_label(void **state)
+{
+    (void)state;
+    uint8_t static_key[32] = {1}, one[64], same[64], other_label[64], other_key[64];
+    derive_key(static_key, sizeof(static_key), "one", one, sizeof(one));
+    derive_key(static_key, sizeof(static_key), "one", same, sizeof(same));
+    derive_key(static_key, sizeof(static_key), "two", other_label, sizeof(other_label));
+    static_key[31] ^= 0x80;
+    derive_key(static_key, sizeof(static_key), "one", other_key, sizeof(other_key));
+    assert_memory_equal(one, same, sizeof(one));
+    assert_memory_not_equal(one, other_label, 32);
+    assert_memory_not_equal(one, other_key, 32);
+    assert_memory_not_equal(one, one + 32, 32);
+}
+
+static void sha256_is_that_of_fips_180(void **state)
+{
+    (void)state;
+    uint8_t hash[32];
+    sha256("abc", 3, hash);
+    assert_hex(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(initial_secrets_are_those_of_appendix_a),
+        cmocka_unit_test(chacha20_keys_and_the_next_secret_are_those_of_appendix_a),
+        cmocka_unit_test(the_retry_tag_is_that_of_appendix_a),
+        cmocka_unit_test(every_bit_of_a_retry_and_of_the_original_cid_changes_its_tag),
+        cmocka_unit_test(hkdf_and_hmac_are_those_of_their_rfcs),
+        cmocka_unit_test(aes_256_hashes_with_sha_384),
+        cmocka_unit_test(derived_keys_differ_by_key_and_by_label),
+        cmocka_unit_test(sha256_is_that_of_fips_180),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

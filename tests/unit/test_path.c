@@ -1,0 +1,170 @@
+/* One path: octets, allowance, owed responses, its state as users see it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "path/path.h"
+
+static const roam_config config = {
+    .initial_window_packets = 10, .initial_rtt = ROAM_MILLISECONDS(333), .datagram_bytes = 1200, .ecn = true};
+
+static void set_up(struct path *path)
+{
+    roam_address local, remote;
+    assert_true(roam_address_parse(&local, "192.0.2.1:443"));
+    assert_true(roam_address_parse(&remote, "198.51.100.7:50000"));
+    path_init(path, 5, &local, &remote, &config, ROAM_SECONDS(1));
+    path_check(path);
+}
+
+static void owe(struct path *path, uint8_t value)
+{
+    uint8_t data[PATH_DATA_BYTES];
+    memset(data, value, sizeof(data));
+    path_owe_response(path, data);
+    path_check(path);
+}
+
+static void a_new_path_is_unvalidated_and_owes_nothing(void **state)
+{
+    (void)state;
+    struct path path;
+    uint8_t data[PATH_DATA_BYTES];
+    set_up(&path);
+    assert_int_equal(path.id, 5);
+    assert_int_equal(path.remote.port, 50000);
+    assert_int_equal(path.last_used, ROAM_SECONDS(1));
+    assert_int_equal(path_state(&path), ROAM_PATH_UNVALIDATED);
+    assert_int_equal(path_allowance(&path), 0);
+    assert_false(path.was_active);
+    assert_false(path_take_response(&path, data));
+    assert_int_equal(path.ecn.state, ECN_TESTING);
+    assert_int_equal(path.datagram_bytes, 1200);
+}
+
+/* B29, 9000-8-1. */
+static void three_times_what_came_may_go_out_before_validation(void **state)
+{
+    (void)state;
+    struct path path;
+    set_up(&path);
+    path_on_received(&path, 100, 0);
+    assert_int_equal(path_allowance(&path), 300);
+    path_on_sent(&path, 299, 0);
+    path_check(&path);
+    assert_int_equal(path_allowance(&path), 1);
+    path_on_sent(&path, 1, 0);
+    assert_int_equal(path_allowance(&path), 0);
+    path_on_received(&path, 1, 0);
+    assert_int_equal(path_allowance(&path), 3);
+    path_check(&path);
+}
+
+/* B13: even the smallest packet lets a challenge out; 9000-8.2.1-5: unpadded then. */
+static void a_packet_of_31_octets_gives_room_for_a_small_challenge(void **state)
+{
+    (void)state;
+    struct path path;
+    set_up(&path);
+    path_on_received(&path, 31, 0);
+    assert_int_equal(path_allowance(&path), 93);
+}
+
+/* B14: nothing stays frozen. */
+static void a_validated_address_has_no_limit_however_much_was_sent(void **state)
+{
+    (void)state;
+    struct path path;
+    set_up(&path);
+    path_on_received(&path, 40, 0);
+    path_on_sent(&path, 120, 0);
+    path.address_validated = true;
+    assert_int_equal(path_allowance(&path), UINT64_MAX);
+    path_on_sent(&path, 100000, 0);
+    assert_int_equal(path_allowance(&path), UINT64_MAX);
+    path_check(&path);
+}
+
+static void both_directions_count_as_use_and_time_never_runs_back(void **state)
+{
+    (void)state;
+    struct path path;
+    set_up(&path);
+    path_on_received(&path, 100, ROAM_SECONDS(3));
+    assert_int_equal(path.last_used, ROAM_SECONDS(3));
+    path_on_sent(&path, 100, ROAM_SECONDS(4));
+    assert_int_equal(path.last_used, ROAM_SECONDS(4));
+    path_on_received(&path, 100, ROAM_SECONDS(2));
+    assert_int_equal(path.last_used, ROAM_SECONDS(4));
+}
+
+/* 9000-8.2.2-7. */
+static void each_challenge_is_answered_once_the_oldest_first(void **state)
+{
+    (void)state;
+    struct path path;
+    uint8_t data[PATH_DATA_BYTES];
+    set_up(&path);
+    owe(&path, 1);
+    owe(&path, 2);
+    assert_true(path_take_response(&path, data));
+    assert_int_equal(data[0], 1);
+    owe(&path, 3);
+    assert_true(path_take_response(&path, data));
+    assert_int_equal(data[7], 2);
+    assert_true(path_take_response(&path, data));
+    assert_int_equal(data[0], 3);
+    assert_false(path_take_response(&path, data));
+}
+
+/* B21. */
+static void of_ten_thousand_challenges_the_newest_are_answered(void **state)
+{
+    (void)state;
+    struct path path;
+    uint8_t data[PATH_DATA_BYTES];
+    set_up(&path);
+    for (unsigned i = 0; i < 10000; i++)
+        owe(&path, (uint8_t)i);
+    for (unsigned i = 10000 - PATH_RESPONSES_MAX; i < 10000; i++) {
+        assert_true(path_take_response(&path, data));
+        assert_int_equal(data[0], (uint8_t)i);
+    }
+    assert_false(path_take_response(&path, data));
+}
+
+static void its_state_follows_its_validation(void **state)
+{
+    (void)state;
+    struct path path;
+    set_up(&path);
+    path.address_validated = true; /* by the handshake, RFC 9000 section 8.1 */
+    assert_int_equal(path_state(&path), ROAM_PATH_VALIDATED);
+    path_validation_start(&path.validation, 0, 10, 10);
+    path_check(&path);
+    assert_int_equal(path_state(&path), ROAM_PATH_VALIDATING);
+    assert_true(path_validation_expire(&path.validation, 30));
+    path_check(&path);
+    assert_int_equal(path_state(&path), ROAM_PATH_FAILED);
+    path.validation.state = VALIDATION_SUCCEEDED;
+    assert_int_equal(path_state(&path), ROAM_PATH_VALIDATED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_path_is_unvalidated_and_owes_nothing),
+        cmocka_unit_test(three_times_what_came_may_go_out_before_validation),
+        cmocka_unit_test(a_packet_of_31_octets_gives_room_for_a_small_challenge),
+        cmocka_unit_test(a_validated_address_has_no_limit_however_much_was_sent),
+        cmocka_unit_test(both_directions_count_as_use_and_time_never_runs_back),
+        cmocka_unit_test(each_challenge_is_answered_once_the_oldest_first),
+        cmocka_unit_test(of_ten_thousand_challenges_the_newest_are_answered),
+        cmocka_unit_test(its_state_follows_its_validation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
