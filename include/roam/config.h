@@ -70,8 +70,6 @@ typedef struct roam_config {
     roam_time max_ack_delay;                 /* default 25 ms; below 2^14 ms */
     uint64_t max_udp_payload;                /* largest datagram that we take; 1200..65527, default 65527 */
     bool disable_active_migration;           /* default false; NAT rebinding is survived all the same */
-    roam_address preferred_ipv4;             /* a server's preferred address, RFC 9000 section 9.6; unset: none */
-    roam_address preferred_ipv6;
 
     /* How we send. */
     enum roam_congestion congestion;

@@ -51,16 +51,23 @@ void conn_sync_reset_tokens(roam_conn *conn)
     }
 }
 
-/* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2). */
+static void reassign_path(roam_conn *conn, uint64_t path_id)
+{
+    if (path_set_find(&conn->paths, path_id) == NULL || remote_cid_of_path(&conn->remote_cids, path_id) != NULL ||
+        !remote_cid_assign(&conn->remote_cids, path_id))
+        return;
+    const struct remote_cid *assigned = remote_cid_of_path(&conn->remote_cids, path_id);
+    conn_cid_event(conn, ROAM_EVENT_CID_CHANGED, &assigned->cid, assigned->sequence);
+}
+
+/* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2): first the path that is in
+ * use, then the one to fall back to, then the rest. */
 static void reassign_paths(roam_conn *conn)
 {
-    for (size_t i = 0; i < conn->paths.count; i++) {
-        const struct path *path = conn->paths.paths[i];
-        if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL || !remote_cid_assign(&conn->remote_cids, path->id))
-            continue;
-        const struct remote_cid *assigned = remote_cid_of_path(&conn->remote_cids, path->id);
-        conn_cid_event(conn, ROAM_EVENT_CID_CHANGED, &assigned->cid, assigned->sequence);
-    }
+    reassign_path(conn, conn->paths.active_id);
+    reassign_path(conn, conn->paths.fallback_id);
+    for (size_t i = 0; i < conn->paths.count; i++)
+        reassign_path(conn, conn->paths.paths[i]->id);
 }
 
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame)

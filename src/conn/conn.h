@@ -150,6 +150,7 @@ struct roam_conn {
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
     bool ticket_sent;
+    uint64_t next_tls_message;     /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
     uint32_t pto_count;
@@ -170,7 +171,8 @@ struct roam_conn {
     /* The endpoint's. */
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
-    roam_cid initial_dcid;         /* server: the client's first DCID, routed until the handshake is over */
+    roam_cid initial_dcid;         /* the client's first DCID, which a server routes for as long as the connection lasts */
+    roam_address initial_remote;   /* and where it came from */
     bool initial_dcid_routed, half_open;
     size_t events_queued;
 };
@@ -255,6 +257,12 @@ void conn_settle_handshake(roam_conn *conn);
 void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet);
 void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
+
+/* ---- post_handshake.c */
+
+/* TLS is gone: looks only at which messages come. UINT64_MAX: the thread is lost. */
+#define TLS_MESSAGES_UNKNOWN UINT64_MAX
+uint64_t conn_on_late_crypto(roam_conn *conn, uint64_t offset, const uint8_t *data, size_t len);
 
 /* ---- params.c */
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity);

@@ -118,9 +118,8 @@ uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offse
 {
     struct handshake *handshake = conn->handshake;
     uint64_t ignored;
-    //= rfc9000#7.5 Acknowledge packets whose CRYPTO was discarded: TLS is gone, nothing can be done with it.
     if (handshake == NULL || handshake->tls == NULL)
-        return ROAM_NO_ERROR;
+        return space == SPACE_APPLICATION ? conn_on_late_crypto(conn, offset, data, len) : (uint64_t)ROAM_NO_ERROR;
     struct recv_half *stream = &handshake->crypto_receive[space];
     if (offset + len > stream->read + CRYPTO_BUFFER_BYTES_MAX)
         return ROAM_CRYPTO_BUFFER_EXCEEDED;
@@ -191,6 +190,8 @@ void conn_settle_handshake(roam_conn *conn)
     if (!conn->confirmed || !conn_is_alive(conn))
         return;
     /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
+    if (handshake->tls != NULL)
+        conn->next_tls_message = handshake->crypto_receive[SPACE_APPLICATION].read;
     tls_free(handshake->tls);
     handshake->tls = NULL;
     const struct send_half *tickets = &handshake->crypto_send[SPACE_APPLICATION];

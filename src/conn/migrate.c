@@ -46,6 +46,12 @@ static bool must_change_cid(const struct packet_context *context, const struct p
            (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
 }
 
+static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
+{
+    return context->space == SPACE_APPLICATION &&
+           (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing);
+}
+
 static struct migration_facts gather_facts(const roam_conn *conn, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
@@ -61,8 +67,7 @@ static struct migration_facts gather_facts(const roam_conn *conn, const struct p
         .path_validated = path != NULL && is_validated(path),
         .validation_running = path != NULL && path->validation.state == VALIDATION_RUNNING,
         .non_probing = context->non_probing,
-        .highest_numbered = context->space == SPACE_APPLICATION &&
-                            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing),
+        .highest_numbered = is_highest_non_probing(conn, context),
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote),
         .cid_changed = must_change_cid(context, active),
         .spare_cid = peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0,
@@ -118,7 +123,9 @@ static void inherit_recovery(struct path *path, const struct path *from)
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    if (!verdict->share_cid && !peer_has_zero_length_cid(conn) && remote_cid_spare(&conn->remote_cids) == 0)
+    bool has_cid = verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL
+                                      : peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0;
+    if (!has_cid)
         return ROAM_DROP_NO_CID_FOR_PATH;
     struct path *path = add_path(conn, &context->local, &context->remote);
     if (path == NULL)
@@ -168,7 +175,8 @@ static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
 {
     struct path *old = path_set_active(&conn->paths);
     roam_address previous = old->remote;
-    if (is_validated(old))
+    /* Also while a challenge to it runs or went unanswered: it is the last address that was proven. */
+    if (old->address_validated)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
     path->was_active = true;
@@ -194,11 +202,18 @@ void conn_after_payload(roam_conn *conn, const struct packet_context *context)
     struct path *path = path_set_find(&conn->paths, context->path_id);
     if (path == NULL || !conn_is_alive(conn))
         return;
+    bool is_highest = is_highest_non_probing(conn, context);
+    path->local_cid_sequence = context->local_cid_sequence;
+    /* Nearly every packet: the peer is where it was. */
+    if (path->id == conn->paths.active_id) {
+        if (context->non_probing && is_highest)
+            conn->largest_non_probing = context->number;
+        return;
+    }
     struct migration_facts facts = gather_facts(conn, context);
     struct migration_verdict verdict = migration_after_payload(&facts);
-    if (context->non_probing && facts.highest_numbered)
+    if (context->non_probing && is_highest)
         conn->largest_non_probing = context->number;
-    path->local_cid_sequence = context->local_cid_sequence;
     if (!verdict.move)
         return;
     uint64_t previous_id = conn->paths.active_id;
@@ -237,19 +252,18 @@ static void give_up_dead_mapping(roam_conn *conn, const struct path *proven)
 
 static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, bool complete)
 {
-    bool was_validated = path->address_validated;
-    path->address_validated = true;
+    if (!path->address_validated) {
+        path->address_validated = true;
+        //= rfc9000#9.3 Send new NEW_TOKEN tokens after verifying a new client address.
+        conn->new_token_pending |= conn->is_server && path->id == conn->paths.active_id;
+        give_up_dead_mapping(conn, path);
+    }
     if (!path->recovery.rtt.has_sample && delay > 0)
         rtt_init(&path->recovery.rtt, delay); //= rfc9002#6.2.2 The delay may seed the initial RTT.
     if (!complete)
         return;
     conn->totals->paths_validated++;
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
-    if (path->id == conn->paths.active_id && conn->is_server && !was_validated) {
-        //= rfc9000#9.3 Send new NEW_TOKEN tokens after verifying a new client address.
-        conn->new_token_pending = true;
-    }
-    give_up_dead_mapping(conn, path);
     if (path->migrate_when_valid) {
         move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         /* The server hears of it by a non-probing packet. */

@@ -162,6 +162,8 @@ static void learn_from_handshake_packet(roam_conn *conn, const struct packet_hea
         remote_cid_replace_initial(&conn->remote_cids, &header->scid);
         handshake->initial_scid = header->scid;
     }
+    if (conn->is_server && !handshake->any_packet)
+        conn_event(conn, ROAM_EVENT_ACCEPTED);
     handshake->any_packet = true;
     if (header->type == PACKET_HANDSHAKE && conn->is_server) {
         //= rfc9000#8.1 A Handshake packet that is authentic proves the client's address.
@@ -172,7 +174,7 @@ static void learn_from_handshake_packet(roam_conn *conn, const struct packet_hea
     }
 }
 
-static bool long_header_fits(roam_conn *conn, const struct packet_header *header)
+static bool long_header_fits(roam_conn *conn, const struct packet_header *header, const struct packet_context *context)
 {
     const struct handshake *handshake = conn->handshake;
     if (header->type == PACKET_ONE_RTT || handshake == NULL)
@@ -186,6 +188,11 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     bool known = conn->is_server || handshake->any_packet;
     if (known && !roam_cid_equal(&header->scid, &handshake->initial_scid)) {
         conn_count_drop(conn, ROAM_DROP_CID_MISMATCH);
+        return false;
+    }
+    //= rfc9000#14.1 A server drops Initials in datagrams of less than 1200 octets, also those of a connection that it knows.
+    if (conn->is_server && header->type == PACKET_INITIAL && context->datagram_bytes < DATAGRAM_BYTES_MIN) {
+        conn_count_drop(conn, ROAM_DROP_INITIAL_TOO_SMALL);
         return false;
     }
     //= rfc9000#17.2.2 Server Initials have Token Length 0; a client drops others.
@@ -209,9 +216,11 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     }
     struct pn_space *space = conn_space(conn, context->space);
     roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
+    /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts as received. */
+    bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
     //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
-    if (space != NULL && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
-                                                  conn->now, delay)) {
+    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn, conn->now,
+                                               delay)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
         return;
     }
@@ -247,7 +256,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     context->space = packet_space_of(header->type);
     context->ack_eliciting = context->non_probing = context->has_stream = false;
     context->frames = 0;
-    if (!long_header_fits(conn, header))
+    if (!long_header_fits(conn, header, context))
         return false;
     struct packet_keys *keys = receive_keys(conn, header->type);
     if (keys == NULL) {

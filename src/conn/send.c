@@ -116,10 +116,6 @@ static void discard_initial_if_due(roam_conn *conn, const struct assembly *assem
 static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *ret)
 {
     struct path *path = assembly->path;
-    if (assembly->out_of_memory) {
-        /* Frames that are on no record could never be repaired. */
-        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory");
-    }
     if (assembly->count == 0)
         return false;
     expand(assembly);
@@ -137,6 +133,9 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     ret->segment_bytes = 0;
     ret->local = path->local;
     ret->remote = path->remote;
+    /* Frames that are on no record could never be repaired. Not before the sealing: closing lets go of what the spans point to. */
+    if (assembly->out_of_memory)
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory");
     return true;
 }
 
@@ -227,11 +226,14 @@ static bool must_expand(const roam_conn *conn, const struct assembly *assembly)
     return !conn->is_server || first->eliciting;
 }
 
+//= rfc9001#6.6 Start an update before the confidentiality limit; stop using keys past it.
 static void update_keys_if_due(roam_conn *conn)
 {
     if (conn->confirmed && key_update_needed(&conn->keys) && key_update_allowed(&conn->keys, conn->now) &&
         key_update_begin(&conn->keys, conn->now, conn_pto(conn)))
         conn_event(conn, ROAM_EVENT_KEY_UPDATED);
+    if (key_update_exhausted(&conn->keys))
+        conn_fail(conn, ROAM_AEAD_LIMIT_REACHED, 0, "keys are used up");
 }
 
 static bool transmit_active(roam_conn *conn, roam_datagram *ret)
@@ -241,6 +243,8 @@ static bool transmit_active(roam_conn *conn, roam_datagram *ret)
     if (!start(conn, path, ret, &assembly))
         return false;
     update_keys_if_due(conn);
+    if (!conn_is_alive(conn))
+        return false;
     for (enum packet_space space = SPACE_INITIAL; space < PACKET_SPACES; space++) {
         if (conn_send_keys(conn, space) != NULL)
             assemble_packet(conn, &assembly, space, mode_of_space(conn, space, path));

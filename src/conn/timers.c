@@ -39,7 +39,7 @@ static roam_time keep_alive_deadline(const roam_conn *conn)
 {
     if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending)
         return ROAM_TIME_NEVER;
-    return saturating_add(conn->idle_from, conn->config->keep_alive);
+    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at), conn->config->keep_alive);
 }
 
 /* ---- A download that falls silent */
@@ -76,10 +76,13 @@ static roam_time backed_off(const roam_conn *conn, roam_time pto)
     return saturating_mul(pto, UINT64_C(1) << min_u64(conn->pto_count, PTO_BACKOFF_MAX));
 }
 
-static bool amplification_blocked(const roam_conn *conn)
+/* Nothing can be sent until something comes: the 3x limit is reached, or the peer has retired the last of its CIDs. A timer that wants
+ * to send would fire for nothing. */
+static bool is_muted(roam_conn *conn)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return path_allowance(active) < SHORT_PACKET_BYTES_MIN(ROAM_CID_MAX);
+    return path_allowance(active) < SHORT_PACKET_BYTES_MIN(ROAM_CID_MAX) ||
+           remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
 }
 
 //= rfc9002#6.2.2.1 Client arms PTO while its Handshake is unacknowledged and unconfirmed even with nothing in flight.
@@ -104,7 +107,7 @@ static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
     const struct rtt *rtt = &path_set_active(&conn->paths)->recovery.rtt;
     bool any = false;
     //= rfc9002#6.2.2.1 Server blocked by the 3x budget does not arm PTO until more bytes come.
-    if (amplification_blocked(conn))
+    if (is_muted(conn))
         return ROAM_TIME_NEVER;
     for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
         const struct pn_space *space = conn_space(conn, number);
@@ -178,7 +181,7 @@ static roam_time ack_deadline(roam_conn *conn)
 {
     roam_time deadline = ROAM_TIME_NEVER;
     /* An ACK that must not be sent is nothing to wake up for: what comes next wakes us. */
-    if (amplification_blocked(conn))
+    if (is_muted(conn))
         return ROAM_TIME_NEVER;
     for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
         const struct pn_space *space = conn_space(conn, number);

@@ -33,10 +33,13 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
     };
     bool known = choose_addresses(host, config, &create);
     roam_conn *conn = conn_new(&create, ret_result);
-    if (conn == NULL || !endpoint_adopt(endpoint, conn)) {
+    if (conn != NULL && !endpoint_adopt(endpoint, conn)) {
+        *ret_result = ROAM_ERR_MEMORY;
         conn_delete(conn);
         return NULL;
     }
+    if (conn == NULL)
+        return NULL;
     endpoint->stats.connections_opened++;
     if (known) {
         const roam_address remote = create.remote;

@@ -75,9 +75,6 @@ static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
     if (conn->half_open)
         endpoint->half_open--;
     conn->half_open = false;
-    if (conn->initial_dcid_routed)
-        conn_table_remove_initial(&endpoint->table, roam_conn_remote_address(conn), &conn->initial_dcid);
-    conn->initial_dcid_routed = false;
 }
 
 static size_t owner_new_token(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
@@ -124,9 +121,12 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn)
     return true;
 }
 
-static void release(roam_endpoint *endpoint, roam_conn *conn)
+void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
 {
     owner_handshake_over(endpoint, conn, false);
+    /* Until now, so that a late repeat of the client's first Initial finds this connection instead of making another. */
+    if (conn->initial_dcid_routed)
+        conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
     event_queue_forget(&endpoint->events, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
     list_unlink(&conn->endpoint_node);
@@ -150,7 +150,7 @@ void roam_conn_free(roam_conn *conn, roam_time now)
         roam_conn_close(conn, now, 0, NULL);
     conn->app_holds = false;
     if (conn_is_over(conn))
-        release(endpoint, conn);
+        endpoint_release(endpoint, conn);
 }
 
 /* ---- The endpoint itself */
@@ -225,7 +225,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     if (endpoint == NULL)
         return;
     LIST_FOR_EACH_SAFE(node, &endpoint->conns)
-        release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
+        endpoint_release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
     roam_allocator allocator = endpoint->allocator;
     conn_table_done(&endpoint->table);
     timer_heap_done(&endpoint->timers);
@@ -267,7 +267,7 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
         }
         list_unlink(&conn->ready_node);
         if (conn_is_over(conn))
-            release(endpoint, conn);
+            endpoint_release(endpoint, conn);
         else
             timer_heap_set(&endpoint->timers, &conn->timer, conn_deadline(conn));
     }

@@ -66,6 +66,9 @@ struct conn_owner endpoint_owner(roam_endpoint *endpoint);
 /* Puts a new connection in the heap and on the lists; false without memory (nothing is done then). */
 bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
+/* Forgets a connection with everything that leads to it. */
+void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
+
 /* ---- route.c */
 
 /* One UDP datagram: to its connection, to admission, or dropped. */

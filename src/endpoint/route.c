@@ -32,7 +32,7 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
     if (header->dcid_len > ROAM_CID_MAX)
         return NULL;
     if (header->dcid.len == 0)
-        return find_by_addresses(endpoint, datagram);
+        return endpoint->config.cid_bytes == 0 ? find_by_addresses(endpoint, datagram) : NULL;
     roam_conn *conn = conn_table_find(&endpoint->table, &header->dcid, ret_retired);
     if (conn != NULL || *ret_retired || header->type == PACKET_ONE_RTT)
         return conn;
@@ -51,6 +51,21 @@ static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len
     return conn != NULL;
 }
 
+/* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not stand in the way of
+ * the client's next try. */
+static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint8_t *data,
+                          size_t len)
+{
+    roam_conn *conn = admit_initial(endpoint, datagram, header, len);
+    if (conn == NULL)
+        return;
+    conn_receive(conn, endpoint->now, datagram, data, len);
+    if (conn->handshake != NULL && !conn->handshake->any_packet)
+        endpoint_release(endpoint, conn);
+    else
+        endpoint->stats.connections_accepted++;
+}
+
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint8_t *data,
                           size_t len)
 {
@@ -61,9 +76,7 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
     } else if (header->type == PACKET_ONE_RTT) {
         answer_unknown(endpoint, datagram, header, len);
     } else if (header->type == PACKET_INITIAL) {
-        roam_conn *conn = admit_initial(endpoint, datagram, header, len);
-        if (conn != NULL)
-            conn_receive(conn, endpoint->now, datagram, data, len);
+        route_initial(endpoint, datagram, header, data, len);
     } else {
         //= rfc9000#5.2.2 Server drops every other unattributable packet.
         endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);

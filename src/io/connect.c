@@ -1,6 +1,6 @@
 /*
- * A client's connections and their moves on real sockets. Kept: a call that fails leaves the sockets as they were; a rebinding
- * leaves the peer with nothing to send to but the new address.
+ * A client's connections and their moves on real sockets. Kept: a call that fails leaves the sockets as they were; a
+ * rebinding leaves the peer with nothing to send to but the new address.
  */
 #include "io/loop.h"
 
@@ -18,8 +18,8 @@ static roam_address any_address(uint8_t family, uint16_t port)
     return (roam_address){.family = family, .port = port};
 }
 
-/* A name may turn out to be of either family: one socket each, on the same port, so that the connection knows its port before it
- * knows its family. */
+/* A name may turn out to be of either family: one socket each, on the same port, so that the connection knows its port
+ * before it knows its family. */
 static roam_result open_both_families(roam_io *io, roam_address *ret_local)
 {
     struct io_socket *ipv4, *ipv6;
@@ -82,7 +82,7 @@ static roam_result choose_local(roam_io *io, const char *host, const roam_config
 roam_conn *roam_io_connect(roam_io *io, const char *host, uint16_t port, const roam_config *config,
                            roam_result *ret_result)
 {
-    roam_config with_local = *config;
+    roam_config with_local;
     roam_address local;
     roam_result result = choose_local(io, host, config, &local);
     if (result != ROAM_OK) {
@@ -90,6 +90,10 @@ roam_conn *roam_io_connect(roam_io *io, const char *host, uint16_t port, const r
             *ret_result = result;
         return NULL;
     }
+    /* The caller's header may know fewer fields than ours. */
+    roam_config_init(&with_local);
+    memcpy(&with_local, config, min_size(config->size, sizeof(with_local)));
+    with_local.size = sizeof(with_local);
     with_local.local = &local;
     return roam_connect(io->endpoint, host, port, &with_local, roam_io_now(io), ret_result);
 }

@@ -1,9 +1,9 @@
 /*
- * An endpoint on a libuv loop. Kept: whatever has come is received before anything is waited for, what is due is sent before the
- * loop blocks, and the timerfd stands at the endpoint's deadline. No datagram costs an allocation.
+ * An endpoint on a libuv loop. Kept: whatever has come is received before anything is waited for, what is due is sent
+ * before the loop blocks, and the timerfd stands at the endpoint's deadline. No datagram costs an allocation.
  *
- * One turn: sockets readable -> roam_endpoint_receive; timer -> roam_endpoint_expire; the application takes its events; prepare
- * -> roam_endpoint_transmit, and the timer is set.
+ * One turn: sockets readable -> roam_endpoint_receive; timer -> roam_endpoint_expire; the application takes its events;
+ * prepare -> roam_endpoint_transmit, and the timer is set.
  */
 #include "io/loop.h"
 

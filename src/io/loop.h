@@ -30,23 +30,23 @@ struct roam_io {
     roam_endpoint *endpoint;
     uv_loop_t own_loop;
     uv_loop_t *loop;
-    unsigned handles;             /* libuv handles and requests that still point here */
-    bool freed;                   /* roam_io_free was called: the last handle takes the memory along */
+    unsigned handles; /* libuv handles and requests that still point here */
+    bool freed;       /* roam_io_free was called: the last handle takes the memory along */
 
     struct io_socket *sockets;
-    struct io_socket *blocked;    /* its buffer is full: what waits in `sending` waits for it */
+    struct io_socket *blocked; /* its buffer is full: what waits in `sending` waits for it */
     struct datagram_batch receiving, sending;
     struct socket_counters counters;
 
-    uv_prepare_t prepare;         /* sends before the loop blocks */
+    uv_prepare_t prepare; /* sends before the loop blocks */
     uv_async_t wake;
-    uv_poll_t timer;              /* a timerfd: pacing wants less than libuv's milliseconds */
+    uv_poll_t timer; /* a timerfd: pacing wants less than libuv's milliseconds */
     int timer_fd;
-    roam_time timer_at;           /* what the timerfd is set to */
-    roam_time wait_until;         /* end of the roam_io_next that runs */
-    roam_time sweep_at;           /* when to look for sockets that nobody needs any more */
+    roam_time timer_at;   /* what the timerfd is set to */
+    roam_time wait_until; /* end of the roam_io_next that runs */
+    roam_time sweep_at;   /* when to look for sockets that nobody needs any more */
     bool woken;
-    bool more_to_send;            /* the last flush stopped in between, to receive */
+    bool more_to_send; /* the last flush stopped in between, to receive */
 };
 
 /* ---- loop.c */

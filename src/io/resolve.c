@@ -1,6 +1,6 @@
 /*
- * Names to addresses for roam_connect, by libuv's threads. Kept: an answer reaches just the connection that asked, and none that
- * was given up meanwhile.
+ * Names to addresses for roam_connect, by libuv's threads. Kept: an answer reaches just the connection that asked, and
+ * none that was given up meanwhile.
  */
 #include "io/loop.h"
 

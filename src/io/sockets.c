@@ -1,6 +1,6 @@
 /*
- * The sockets of an endpoint. Kept: every datagram leaves by the socket of its local address or not at all, a batch that the
- * kernel has no room for waits in order, and a socket that a rebinding closed is not opened again.
+ * The sockets of an endpoint. Kept: every datagram leaves by the socket of its local address or not at all, a batch
+ * that the kernel has no room for waits in order, and a socket that a rebinding closed is not opened again.
  */
 #include "io/loop.h"
 
@@ -131,8 +131,8 @@ bool io_socket_is_shared(const roam_io *io, const struct io_socket *socket, cons
     return shared;
 }
 
-/* roam_conn_rebind named an address on which there is no socket yet: now there is. Only where a connection really lives there,
- * for what is still on its way from a socket that was closed must not bring it back. */
+/* roam_conn_rebind named an address on which there is no socket yet: now there is. Only where a connection really lives
+ * there, for what is still on its way from a socket that was closed must not bring it back. */
 static struct io_socket *open_on_demand(roam_io *io, const roam_address *local)
 {
     roam_conn_info *rows;

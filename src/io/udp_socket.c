@@ -1,6 +1,6 @@
 /*
- * One UDP socket. Kept: it never blocks, never fragments (RFC 9000 section 14), tells and chooses the local address and the
- * ECN bits of each datagram; whatever the kernel refuses is one lost datagram and no more than that.
+ * One UDP socket. Kept: it never blocks, never fragments (RFC 9000 section 14), tells and chooses the local address and
+ * the ECN bits of each datagram; whatever the kernel refuses is one lost datagram and no more than that.
  */
 #include "io/udp_socket.h"
 
@@ -228,8 +228,8 @@ static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch
     if (with_source && address_is_wildcard(&socket->local) && !address_is_wildcard(&datagram->local))
         add_source(header, &datagram->local);
     if (class != ROAM_ECN_NOT_ECT)
-        memcpy(add_control(header, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, sizeof(class)), &class,
-               sizeof(class));
+        memcpy(add_control(header, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, sizeof(class)),
+               &class, sizeof(class));
     if (datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len) {
         uint16_t segment = (uint16_t)datagram->segment_bytes;
         memcpy(add_control(header, SOL_UDP, UDP_SEGMENT, sizeof(segment)), &segment, sizeof(segment));
@@ -238,8 +238,8 @@ static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch
         header->msg_control = NULL;
 }
 
-/* The address that this datagram should come from is gone, as it is after a change of network, but the socket is not bound
- * to it: it leaves from the address that the kernel has now, and the peer's view of us moves. */
+/* The address that this datagram should come from is gone, as it is after a change of network, but the socket is not
+ * bound to it: it leaves from the address that the kernel has now, and the peer's view of us moves. */
 static bool send_from_anywhere(struct udp_socket *socket, struct datagram_batch *batch)
 {
     if (!address_is_wildcard(&socket->local) || address_is_wildcard(&batch->datagrams[batch->next].local))
@@ -249,7 +249,8 @@ static bool send_from_anywhere(struct udp_socket *socket, struct datagram_batch 
 }
 
 /* Sends some; false where the socket's buffer is full. */
-static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters)
+static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
+                      struct socket_counters *counters)
 {
     int sent = sendmmsg(socket->fd, &batch->messages[batch->next], (unsigned)n, MSG_DONTWAIT);
     if (sent > 0) {
@@ -264,15 +265,16 @@ static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, s
         batch->next++;
         return true;
     }
-    /* EMSGSIZE, ECONNREFUSED, ENETUNREACH, EPERM, ENOBUFS, ...: this one is lost, which loss recovery knows how to mend. An
-     * ICMP error of an earlier datagram shows up here once, too. */
+    /* EMSGSIZE, ECONNREFUSED, ENETUNREACH, EPERM, ENOBUFS, ...: this one is lost, which loss recovery knows how to
+     * mend. An ICMP error of an earlier datagram shows up here once, too. */
     counters->send_errors++;
     counters->last_error = errno;
     batch->next++;
     return true;
 }
 
-bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters)
+bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
+                     struct socket_counters *counters)
 {
     size_t end = batch->next + n;
     for (size_t i = batch->next; i < end; i++)

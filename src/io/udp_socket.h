@@ -31,8 +31,8 @@ struct udp_socket {
 /* Up to BATCH_DATAGRAMS datagrams with all that the system calls want to know of them. */
 struct datagram_batch {
     roam_datagram datagrams[BATCH_DATAGRAMS];
-    size_t count;     /* how many of them there are */
-    size_t next;      /* sending: those before are gone */
+    size_t count; /* how many of them there are */
+    size_t next;  /* sending: those before are gone */
     struct mmsghdr messages[BATCH_DATAGRAMS];
     struct iovec iovecs[BATCH_DATAGRAMS];
     struct sockaddr_storage names[BATCH_DATAGRAMS];
@@ -61,8 +61,10 @@ void udp_socket_close(struct udp_socket *socket);
 /* Fills the batch with what waits, and returns how many that is. */
 size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters);
 
-/* Sends n datagrams of the batch from batch->next on, and moves batch->next past those that are gone: sent, or lost because
- * the kernel would not take them. Returns false where the socket's buffer is full: try again when it is writable. */
-bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n, struct socket_counters *counters);
+/* Sends n datagrams of the batch from batch->next on, and moves batch->next past those that are gone: sent, or lost
+ * because the kernel would not take them. Returns false where the socket's buffer is full: try again when it is
+ * writable. */
+bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
+                     struct socket_counters *counters);
 
 #endif

@@ -122,4 +122,8 @@ void app_history_done(struct app_history *history);
 /* The n-th event of the type, counted from 0; NULL where there are not so many. */
 const struct app_event *app_history_find(const struct app_history *history, roam_event_type type, size_t n);
 
+/* How often it happened on a path to or from an address that was the active one then: for FAILED, where somebody was. (A
+ * challenge on the path that was left, RFC 9000 section 9.3.3, fails where that is dead, and harms nobody.) */
+size_t app_history_failures_on_active(const struct app_history *history);
+
 #endif

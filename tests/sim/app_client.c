@@ -35,7 +35,6 @@ void workload_done(struct workload *workload)
 
 void workload_add(struct workload *workload, struct client_app *client, size_t round, enum transfer_kind kind, uint64_t bytes)
 {
-    assert(round < ROUNDS_MAX);
     if (workload->count == workload->capacity) {
         workload->capacity = workload->capacity == 0 ? 16 : 2 * workload->capacity;
         workload->transfers = realloc(workload->transfers, workload->capacity * sizeof(*workload->transfers));
@@ -195,7 +194,7 @@ static void on_timer(struct sim_event *event)
         app->round_running = false;
         app->round++;
         if (app->round < app->rounds) {
-            set_timer(app, now + app->gaps[app->round]);
+            set_timer(app, now + (app->round < ROUNDS_MAX ? app->gaps[app->round] : 0));
             return;
         }
         app->finished = true;
@@ -211,7 +210,6 @@ static void on_timer(struct sim_event *event)
 
 void client_app_more(struct client_app *app, enum transfer_kind kind, uint64_t bytes)
 {
-    assert(app->round < ROUNDS_MAX);
     workload_add(app->workload, app, app->round, kind, bytes);
     app->finished = false;
     if (app->conn == NULL || !app->connected)

@@ -36,3 +36,16 @@ const struct app_event *app_history_find(const struct app_history *history, roam
     }
     return NULL;
 }
+
+size_t app_history_failures_on_active(const struct app_history *history)
+{
+    size_t failures = 0;
+    uint64_t active = 0;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct app_event *event = &history->events[i];
+        if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED)
+            active = event->path_id;
+        failures += event->type == ROAM_EVENT_PATH_FAILED && event->path_id == active;
+    }
+    return failures;
+}

@@ -107,7 +107,7 @@ static bool add_client(struct lab *lab, size_t index)
         if (lab->config.ipv6[i] && lab->config.no_nat[i])
             snprintf(ip, sizeof(ip), "2001:db8:%zu:%zu00::10", 0x200 + index, i);
         else if (lab->config.ipv6[i])
-            snprintf(ip, sizeof(ip), "fd00:%zu:%zu::10", lab->config.one_nat ? 0 : index, i);
+            snprintf(ip, sizeof(ip), "fd00:%zu:%zu::%zu", lab->config.one_nat ? 0 : index, i, 10 + index);
         else if (lab->config.no_nat[i])
             snprintf(ip, sizeof(ip), "192.0.2.%zu", 1 + 20 * i + 60 * index);
         else

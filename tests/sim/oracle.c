@@ -15,14 +15,19 @@ struct wire_peer {
     roam_address remote;
     uint64_t in, out;      /* UDP payload octets */
     bool challenge_going;  /* in the datagrams that are being made */
-    bool challenge_seen;   /* a real host has got one of them */
+    bool challenge_seen;   /* a real host has got one of them, and nobody has answered since */
     bool proven;
 };
 
 struct oracle {
     struct world *world;
     struct wire_peer *peers;
-    size_t peer_count, peer_capacity, peer_last;
+    size_t peer_count, peer_capacity;
+    struct sim_map peer_index;
+    size_t going[HOST_BATCH]; /* peers to which challenges are in the datagrams that are being made */
+    size_t going_count;
+    size_t *asked;         /* peers whose challenge was seen */
+    size_t asked_count, asked_capacity;
     struct conn_view *views;
     bool recording;
     struct oracle_record *records;
@@ -48,6 +53,8 @@ void oracle_free(struct oracle *oracle)
         free(view);
     }
     free(oracle->peers);
+    free(oracle->asked);
+    sim_map_done(&oracle->peer_index);
     free(oracle->records);
     free(oracle);
 }
@@ -76,30 +83,57 @@ static const char *text_of(const roam_address *address)
 
 /* ---- The wire -------------------------------------------------------------------------------------------------- */
 
+static uint64_t peer_key(const struct host *host, const roam_address *remote)
+{
+    return sim_hash_address(host->id, remote);
+}
+
 static struct wire_peer *find_peer(const struct oracle *oracle, const struct host *host, const roam_address *remote)
 {
-    for (size_t i = oracle->peer_count; i-- > 0;) {
-        struct wire_peer *peer = &oracle->peers[i];
-        if (peer->host == host && roam_address_equal(&peer->remote, remote))
-            return peer;
-    }
-    return NULL;
+    const uint64_t *index = sim_map_find(&oracle->peer_index, peer_key(host, remote));
+    return index != NULL ? &oracle->peers[*index] : NULL;
 }
 
 static struct wire_peer *get_peer(struct oracle *oracle, const struct host *host, const roam_address *remote)
 {
-    struct wire_peer *peer = find_peer(oracle, host, remote);
-    if (peer != NULL)
-        return peer;
+    bool added;
+    uint64_t *index = sim_map_get(&oracle->peer_index, peer_key(host, remote), oracle->peer_count, &added);
+    if (!added)
+        return &oracle->peers[*index];
     if (oracle->peer_count == oracle->peer_capacity) {
         oracle->peer_capacity = oracle->peer_capacity == 0 ? 16 : 2 * oracle->peer_capacity;
         oracle->peers = realloc(oracle->peers, oracle->peer_capacity * sizeof(*oracle->peers));
         if (oracle->peers == NULL)
             abort();
     }
-    peer = &oracle->peers[oracle->peer_count++];
+    struct wire_peer *peer = &oracle->peers[oracle->peer_count++];
     *peer = (struct wire_peer){.host = host, .remote = *remote};
     return peer;
+}
+
+static void on_challenge_seen(struct oracle *oracle, struct wire_peer *peer)
+{
+    if (peer->challenge_seen || peer->proven)
+        return;
+    peer->challenge_seen = true;
+    if (oracle->asked_count == oracle->asked_capacity) {
+        oracle->asked_capacity = oracle->asked_capacity == 0 ? 16 : 2 * oracle->asked_capacity;
+        oracle->asked = realloc(oracle->asked, oracle->asked_capacity * sizeof(*oracle->asked));
+        if (oracle->asked == NULL)
+            abort();
+    }
+    oracle->asked[oracle->asked_count++] = (size_t)(peer - oracle->peers);
+}
+
+/* It may come back by another path than the challenge's (RFC 9000 section 8.2.2). */
+static void on_response(struct oracle *oracle)
+{
+    for (size_t i = 0; i < oracle->asked_count; i++) {
+        oracle->peers[oracle->asked[i]].challenge_seen = false;
+        oracle->peers[oracle->asked[i]].proven = true;
+    }
+    oracle->asked_count = 0;
+    oracle->stats.responses++;
 }
 
 /* An Initial that brings a token: the server has chosen to believe it, or it would not have made a connection. */
@@ -124,10 +158,10 @@ void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet)
     if (!packet->challenge)
         return;
     /* Behind the NATs its destination is another than the server wrote; what was written is what counts. */
-    for (size_t i = 0; i < oracle->peer_count; i++) {
-        struct wire_peer *peer = &oracle->peers[i];
-        if (roam_address_equal(&peer->remote, &packet->sent_to))
-            peer->challenge_seen = true;
+    for (const struct host *server = host->world->hosts; server != NULL; server = server->next) {
+        struct wire_peer *peer = find_peer(oracle, server, &packet->sent_to);
+        if (peer != NULL)
+            on_challenge_seen(oracle, peer);
     }
 }
 
@@ -150,8 +184,9 @@ void oracle_on_datagram_out(struct host *host, struct sim_packet *packet)
 void oracle_after_transmit(struct host *host)
 {
     struct oracle *oracle = host->world->oracle;
-    for (size_t i = 0; i < oracle->peer_count; i++)
-        oracle->peers[i].challenge_going = false;
+    for (size_t i = 0; i < oracle->going_count; i++)
+        oracle->peers[oracle->going[i]].challenge_going = false;
+    oracle->going_count = 0;
 }
 
 bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *ret_out, uint64_t *ret_in)
@@ -232,6 +267,17 @@ static void trace_packet(struct world *world, const struct host *host, const str
                roam_cid_format(&packet->dcid, cid), packet->bytes, frames);
 }
 
+static void on_challenge_sent(struct oracle *oracle, struct wire_peer *peer)
+{
+    if (peer->challenge_going)
+        return;
+    peer->challenge_going = true;
+    if (oracle->going_count == HOST_BATCH)
+        world_fail(oracle->world, "more paths than datagrams are challenged in one transmit");
+    else
+        oracle->going[oracle->going_count++] = (size_t)(peer - oracle->peers);
+}
+
 static void on_packet_sent(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
 {
     struct conn_view *view = get_view(oracle, host, packet->conn);
@@ -250,7 +296,7 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
     if (packet->frames & FRAME_BIT(FRAME_PATH_CHALLENGE)) {
         oracle->stats.challenges++;
         if (host->is_server)
-            get_peer(oracle, host, &packet->remote)->challenge_going = true;
+            on_challenge_sent(oracle, get_peer(oracle, host, &packet->remote));
     }
 }
 
@@ -262,15 +308,8 @@ static void on_packet_received(struct oracle *oracle, struct host *host, const s
         return;
     if (packet->type == PACKET_HANDSHAKE)
         get_peer(oracle, host, &packet->remote)->proven = true;
-    if (packet->frames & FRAME_BIT(FRAME_PATH_RESPONSE)) {
-        /* It may come back by another path than the challenge's (RFC 9000 section 8.2.2). */
-        oracle->stats.responses++;
-        for (size_t i = 0; i < oracle->peer_count; i++) {
-            struct wire_peer *peer = &oracle->peers[i];
-            if (peer->host == host && peer->challenge_seen)
-                peer->proven = true;
-        }
-    }
+    if (packet->frames & FRAME_BIT(FRAME_PATH_RESPONSE))
+        on_response(oracle);
 }
 
 void oracle_on_packet(void *context, const struct observed_packet *packet)

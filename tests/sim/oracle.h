@@ -16,6 +16,7 @@
 
 #include "conn/conn.h"
 #include "sim/host.h"
+#include "sim/sim_map.h"
 
 struct oracle;
 
@@ -58,14 +59,17 @@ bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *
 
 /* ---- oracle_cids.c: destination CIDs and addresses */
 
+/* Where a destination CID was used last. */
 struct cid_use {
     roam_cid cid;
     roam_address local, remote;
 };
 
 struct cid_uses {
-    struct cid_use *uses;
+    struct cid_use *uses; /* one for each CID */
     size_t count, capacity;
+    struct sim_map index; /* by CID */
+    struct sim_map seen;  /* every CID with each pair of addresses (sent) or each remote address (received) */
 };
 
 /* What one connection has done. */

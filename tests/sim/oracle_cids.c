@@ -4,29 +4,33 @@
 
 #include "sim/oracle.h"
 
-static bool add_use(struct cid_uses *uses, const roam_cid *cid, const roam_address *local, const roam_address *remote)
+static struct cid_use *use_of(struct cid_uses *uses, const struct observed_packet *packet, bool *ret_new)
 {
-    /* Newest first: that is nearly always the one. */
-    for (size_t i = uses->count; i-- > 0;) {
-        const struct cid_use *use = &uses->uses[i];
-        if (roam_cid_equal(&use->cid, cid) && roam_address_equal(&use->local, local) &&
-            roam_address_equal(&use->remote, remote))
-            return false;
-    }
+    uint64_t *index = sim_map_get(&uses->index, sim_hash_cid(1, &packet->dcid), uses->count, ret_new);
+    if (!*ret_new)
+        return &uses->uses[*index];
     if (uses->count == uses->capacity) {
         uses->capacity = uses->capacity == 0 ? 8 : 2 * uses->capacity;
         uses->uses = realloc(uses->uses, uses->capacity * sizeof(*uses->uses));
         if (uses->uses == NULL)
             abort();
     }
-    uses->uses[uses->count++] = (struct cid_use){.cid = *cid, .local = *local, .remote = *remote};
-    return true;
+    struct cid_use *use = &uses->uses[uses->count++];
+    *use = (struct cid_use){.cid = packet->dcid, .local = packet->local, .remote = packet->remote};
+    return use;
+}
+
+static void uses_done(struct cid_uses *uses)
+{
+    free(uses->uses);
+    sim_map_done(&uses->index);
+    sim_map_done(&uses->seen);
 }
 
 void conn_view_done(struct conn_view *view)
 {
-    free(view->sent.uses);
-    free(view->received.uses);
+    uses_done(&view->sent);
+    uses_done(&view->received);
     free(view->rebinds);
 }
 
@@ -38,9 +42,16 @@ void conn_view_rebind(struct conn_view *view, const roam_address *local)
     view->rebinds[view->rebind_count++] = *local;
 }
 
+static uint64_t key_of(const roam_cid *cid, const roam_address *remote)
+{
+    return sim_hash_address(sim_hash_cid(1, cid), remote);
+}
+
 void conn_view_received(struct conn_view *view, const struct observed_packet *packet)
 {
-    add_use(&view->received, &packet->dcid, &packet->local, &packet->remote);
+    bool added;
+    use_of(&view->received, packet, &added);
+    sim_map_get(&view->received.seen, key_of(&packet->dcid, &packet->remote), 0, &added);
 }
 
 static bool is_rebind_target(const struct conn_view *view, const roam_address *local)
@@ -52,22 +63,13 @@ static bool is_rebind_target(const struct conn_view *view, const roam_address *l
     return false;
 }
 
-static bool came_from(const struct conn_view *view, const roam_cid *cid, const roam_address *remote)
-{
-    for (size_t i = 0; i < view->received.count; i++) {
-        const struct cid_use *use = &view->received.uses[i];
-        if (roam_cid_equal(&use->cid, cid) && roam_address_equal(&use->remote, remote))
-            return true;
-    }
-    return false;
-}
-
 /* The peer's address changed, and its packets went on under a CID of ours that both addresses have used. */
 static bool peer_was_rebound(const struct conn_view *view, const roam_address *a, const roam_address *b)
 {
     for (size_t i = 0; i < view->received.count; i++) {
-        const struct cid_use *use = &view->received.uses[i];
-        if (roam_address_equal(&use->remote, a) && came_from(view, &use->cid, b))
+        const roam_cid *cid = &view->received.uses[i].cid;
+        if (sim_map_find(&view->received.seen, key_of(cid, a)) != NULL &&
+            sim_map_find(&view->received.seen, key_of(cid, b)) != NULL)
             return true;
     }
     return false;
@@ -75,17 +77,21 @@ static bool peer_was_rebound(const struct conn_view *view, const roam_address *a
 
 const char *conn_view_sent(struct conn_view *view, const struct observed_packet *packet)
 {
-    if (packet->dcid.len == 0 || !add_use(&view->sent, &packet->dcid, &packet->local, &packet->remote))
+    bool new_pair, new_cid;
+    if (packet->dcid.len == 0)
         return NULL;
-    for (size_t i = 0; i + 1 < view->sent.count; i++) {
-        const struct cid_use *use = &view->sent.uses[i];
-        if (!roam_cid_equal(&use->cid, &packet->dcid))
-            continue;
-        if (!roam_address_equal(&use->local, &packet->local) && !is_rebind_target(view, &packet->local) &&
-            !is_rebind_target(view, &use->local))
-            return "a destination CID is used from two local addresses";
-        if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, &use->remote, &packet->remote))
-            return "a destination CID is used towards two remote addresses";
-    }
-    return NULL;
+    uint64_t key = sim_hash_address(key_of(&packet->dcid, &packet->remote), &packet->local);
+    sim_map_get(&view->sent.seen, key, 0, &new_pair);
+    if (!new_pair)
+        return NULL;
+    struct cid_use *use = use_of(&view->sent, packet, &new_cid);
+    const char *wrong = NULL;
+    if (!roam_address_equal(&use->local, &packet->local) && !is_rebind_target(view, &packet->local) &&
+        !is_rebind_target(view, &use->local))
+        wrong = "a destination CID is used from two local addresses";
+    if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, &use->remote, &packet->remote))
+        wrong = "a destination CID is used towards two remote addresses";
+    use->local = packet->local;
+    use->remote = packet->remote;
+    return wrong;
 }

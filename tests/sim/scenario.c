@@ -9,6 +9,9 @@
 
 #define SCENARIO_SEED 1
 
+/* No scenario takes so long; one that does hangs. */
+#define WATCHDOG_SECONDS 120
+
 static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits};
 
 void scenario_list(void)
@@ -41,6 +44,7 @@ static bool run_apart(const struct scenario *scenario, const struct sim_certs *c
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        alarm(WATCHDOG_SECONDS);
         bool passed = run_here(scenario, certs, trace);
         fflush(NULL);
         _exit(passed ? 0 : 1);
@@ -62,6 +66,7 @@ int scenario_run(const char *prefix, const struct sim_certs *certs, FILE *trace)
                 continue;
             bool ok = run_apart(scenario, certs, trace);
             printf("%-4s %s\n", ok ? "ok" : "FAIL", scenario->name);
+            fflush(stdout);
             passed += ok;
             failed += !ok;
         }

@@ -73,6 +73,15 @@ void pair_stop(struct pair *pair)
         free(pair->queue[i]);
 }
 
+void pair_replace_server(struct pair *pair, const struct pair_config *config)
+{
+    roam_endpoint_free(pair->server.endpoint);
+    pair->server.endpoint = roam_endpoint_new(&config->server_endpoint, pair->now, NULL);
+    pair->server.conn = NULL;
+    pair->server.stream = NULL;
+    assert(pair->server.endpoint != NULL);
+}
+
 static void send_all(struct pair *pair, struct pair_side *side, bool to_server)
 {
     for (;;) {
@@ -90,10 +99,13 @@ static void send_all(struct pair *pair, struct pair_side *side, bool to_server)
         roam_address local = entry->datagram.local;
         entry->datagram.local = entry->datagram.remote;
         entry->datagram.remote = local;
+        pair->hold_back = 0;
         if ((pair->hook != NULL && !pair->hook(pair, to_server, &entry->datagram)) || pair->queued == PAIR_QUEUE_MAX)
             free(entry);
-        else
+        else {
+            entry->at += pair->hold_back;
             pair->queue[pair->queued++] = entry;
+        }
     }
 }
 
@@ -105,6 +117,10 @@ static void poll_all(struct pair_side *side)
             side->conn = event.conn;
         if (event.stream != NULL)
             side->stream = event.stream;
+        if (event.type == ROAM_EVENT_NEW_TOKEN && event.token_bytes <= sizeof(side->token)) {
+            memcpy(side->token, event.token, event.token_bytes);
+            side->token_bytes = event.token_bytes;
+        }
         if (side->event_count < PAIR_EVENTS_MAX)
             side->events[side->event_count++] = event;
     }
@@ -175,6 +191,19 @@ void pair_handshake(struct pair *pair)
         pair_run(pair, ROAM_MILLISECONDS(10));
     }
     assert(!"the handshake was not confirmed");
+}
+
+void pair_deliver(struct pair *pair, bool to_server, const roam_address *remote, const uint8_t *data, size_t len)
+{
+    const roam_address *from = to_server ? &pair->client_address : &pair->server_address;
+    roam_datagram datagram = {.local = to_server ? pair->server_address : pair->client_address,
+                              .remote = remote != NULL ? *remote : *from, .len = len, .capacity = len};
+    datagram.data = malloc(len > 0 ? len : 1); /* of just this size, so that a read beyond it is seen */
+    assert(datagram.data != NULL);
+    if (len > 0)
+        memcpy(datagram.data, data, len);
+    roam_endpoint_receive(to_server ? pair->server.endpoint : pair->client.endpoint, pair->now, &datagram, 1);
+    free(datagram.data);
 }
 
 size_t pair_count_events(const struct pair_side *side, roam_event_type type)

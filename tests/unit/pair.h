@@ -25,6 +25,8 @@ struct pair_side {
     roam_stream *stream;  /* the newest stream that it was told of or opened */
     roam_event events[PAIR_EVENTS_MAX];
     size_t event_count;
+    uint8_t token[1024];  /* of the newest ROAM_EVENT_NEW_TOKEN */
+    size_t token_bytes;
 };
 
 struct pair {
@@ -38,6 +40,7 @@ struct pair {
     /* NULL, or: may change the datagram; false drops it. */
     bool (*hook)(struct pair *pair, bool to_server, roam_datagram *datagram);
     void *hook_context;
+    roam_time hold_back; /* the hook may set it: how much later than others this datagram arrives */
     uint64_t sent_to_client, sent_to_server;
 };
 
@@ -52,11 +55,17 @@ void pair_start(struct pair *pair, struct pair_config *config);
 void pair_connect(struct pair *pair, const struct pair_config *config);
 void pair_stop(struct pair *pair);
 
+/* Another server takes the old one's place, which forgets all its connections without a word. */
+void pair_replace_server(struct pair *pair, const struct pair_config *config);
+
 /* Lets `span` pass. */
 void pair_run(struct pair *pair, roam_time span);
 
 /* Runs until the handshake is confirmed at both sides, at most ten seconds; asserts that it is. */
 void pair_handshake(struct pair *pair);
+
+/* Gives a datagram to one side at once, as if the other had sent it from `remote` (NULL: from its usual address). */
+void pair_deliver(struct pair *pair, bool to_server, const roam_address *remote, const uint8_t *data, size_t len);
 
 /* How many events of this type the side has had since pair_forget_events. */
 size_t pair_count_events(const struct pair_side *side, roam_event_type type);

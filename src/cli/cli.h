@@ -1,0 +1,65 @@
+/* What the subcommands of `roam` share. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include <roam/io.h>
+
+#include "cli/options.h"
+
+enum exit_status {
+    EXIT_OK = 0,
+    EXIT_CONNECTION = 1, /* the connection failed; the message names the cause */
+    EXIT_USAGE = 2,
+    EXIT_LOCAL = 3, /* a file, a pipe or a terminal of ours failed */
+};
+
+/* One subcommand each; argv begins behind its name. */
+int listen_main(int argc, char **argv);
+int connect_main(int argc, char **argv);
+int demo_main(int argc, char **argv);
+
+/* ---- output.c */
+
+/* "roam: ..." on stderr. */
+void say_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_BAD };
+/* The escape sequence for a style, "" where the stream is no terminal or NO_COLOR is set. */
+const char *style(FILE *stream, enum style which);
+
+/* Why a connection ended, in one sentence: "CRYPTO_ERROR (unknown_ca): the certificate's authority is not trusted". */
+#define CAUSE_TEXT_MAX 256
+const char *describe_error(const roam_error *error, char ret[CAUSE_TEXT_MAX]);
+
+/* "12.3 MiB", "45 MiB/s": rounded for people. */
+#define AMOUNT_TEXT_MAX 32
+const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX]);
+
+/* A line for an event: "   12.345 ms  path_validated  127.0.0.1:4433" */
+void print_event(FILE *stream, const roam_event *event, roam_time since);
+
+/* ---- setup.c: from options to configurations */
+
+/* Credentials and everything else that both sides choose; false where something is wrong, which has been printed. alpn
+ * must outlive the configuration. The caller frees ret->credentials. */
+bool setup_config(const struct net_options *options, bool is_server, const char *default_alpn, const char *alpn[2],
+                  roam_config *ret);
+bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
+
+/* SIGPIPE is ignored; SIGINT and SIGTERM wake `io` and are remembered. */
+struct signals {
+    uv_signal_t handles[2];
+    roam_io *io;
+    int caught; /* 0 for none */
+};
+void signals_start(struct signals *signals, roam_io *io);
+void signals_stop(struct signals *signals);
+
+/* Turns the loop until handles that were closed are gone. */
+void settle_handles(roam_io *io);
+
+#endif

@@ -1,0 +1,329 @@
+/*
+ * roam connect: netcat over a connection that may move, and a client for HTTP/0.9. Kept: it ends with 0 only where
+ * everything was acknowledged and everything that the peer sent, its end included, was written.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/session.h"
+
+#define USAGE                                                                                                          \
+    "usage: roam connect [options] HOST:PORT\n"                                                                        \
+    "       roam connect [options] --hq URL [-o FILE]\n\n"                                                             \
+    "Standard input goes to the other side, what comes from there to standard output. The server must prove who it "   \
+    "is:\n"                                                                                                            \
+    "by the system's authorities, by --ca, or by --pin.\n"
+
+#define OPTION(name, letter, kind, member, argument, help)                                                             \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct net_options, member), argument, help                                       \
+    }
+
+#define HQ_PORT 443
+
+static const struct option_spec specs[] = {
+    OPTION("pin", 0, OPTION_PIN, pin, "sha256:HEX", "trust who has the key with this fingerprint"),
+    OPTION("ca", 0, OPTION_TEXT, ca, "FILE", "trust these authorities, PEM, instead of the system's"),
+    OPTION("insecure", 0, OPTION_FLAG, insecure, NULL, "trust anyone: for tests"),
+    OPTION("name", 0, OPTION_TEXT, name, "NAME", "ask for and verify this name instead of HOST"),
+    OPTION("cert", 0, OPTION_TEXT, cert, "FILE", "certificate chain to show, PEM"),
+    OPTION("key", 0, OPTION_TEXT, key, "FILE", "its private key, PEM"),
+    OPTION("recv-only", 0, OPTION_FLAG, recv_only, NULL, "do not read standard input"),
+    OPTION("hq", 0, OPTION_TEXT, hq, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
+    OPTION("output", 'o', OPTION_TEXT, output, "FILE", "write there instead of standard output"),
+    OPTION("rebind-every", 0, OPTION_DURATION, rebind_every, "TIME", "change the port so often, telling nobody"),
+    OPTION("rebind-at", 0, OPTION_BYTES, rebind_at, "N", "change the port once, after N octets"),
+    OPTION("migrate-every", 0, OPTION_DURATION, migrate_every, "TIME",
+           "migrate to another port so often (RFC 9000, 9)"),
+    OPTION("bind", 0, OPTION_ADDRESS, bind, "ADDR[:PORT]", "leave from this address"),
+    OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
+    OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
+    OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
+    OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of our connection IDs: 0, 4 to 20 (8)"),
+    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
+    OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram (1200)"),
+    OPTION("force-version", 0, OPTION_VERSION, force_version, "HEX", "offer this version first"),
+    OPTION("key-update-every", 0, OPTION_DURATION, key_update_every, "TIME", "update the keys so often"),
+    OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
+    OPTION("handshake", 0, OPTION_DURATION, handshake, "TIME", "give the handshake up after so long (10s)"),
+    OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
+    OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
+    OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),
+    OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
+    OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen, and a summary"),
+};
+
+struct client {
+    roam_io *io;
+    struct net_options options;
+    struct signals signals;
+    struct session session;
+    uv_timer_t rebind, migrate, key_update;
+    bool rebound;   /* --rebind-at has happened */
+    bool connected; /* --handshake-only has its answer */
+    char host[256];
+    uint16_t port;
+    char request[1100]; /* HTTP/0.9 */
+};
+
+/* ---- Moves --------------------------------------------------------------------------------------------------------
+ * */
+
+static void complain_move(const char *what, roam_result result)
+{
+    /* Not confirmed yet, or another move still under way: the next time will do. */
+    if (result != ROAM_OK && result != ROAM_ERR_STATE && result != ROAM_ERR_LIMIT && result != ROAM_ERR_CLOSED)
+        say_error("cannot %s: %s%s%s", what, roam_result_name(result), result == ROAM_ERR_SYSTEM ? ": " : "",
+                  result == ROAM_ERR_SYSTEM ? strerror(errno) : "");
+}
+
+static void move(struct client *client, bool quietly)
+{
+    const roam_address anywhere = {0};
+    struct session *session = &client->session;
+    roam_address bound;
+    roam_result result;
+    if (session->conn == NULL || session->closed || !roam_conn_is_confirmed(session->conn))
+        return;
+    if (quietly)
+        result = roam_io_rebind(client->io, session->conn, &anywhere, &bound);
+    else
+        result = roam_io_migrate(client->io, session->conn, &anywhere, &bound);
+    complain_move(quietly ? "rebind" : "migrate", result);
+    /* Nobody tells a client that it was rebound. */
+    session->moves += quietly && result == ROAM_OK;
+    if (result == ROAM_OK && client->options.verbose) {
+        char text[ROAM_ADDRESS_TEXT_MAX];
+        fprintf(stderr, "%10.3f ms  %s to %s\n", (double)(roam_io_now(client->io) - session->started) / 1e6,
+                quietly ? "rebound" : "migrating", roam_address_format(&bound, text));
+    }
+}
+
+static void on_rebind_timer(uv_timer_t *timer)
+{
+    move(timer->data, true);
+}
+
+static void on_migrate_timer(uv_timer_t *timer)
+{
+    move(timer->data, false);
+}
+
+static void on_key_update_timer(uv_timer_t *timer)
+{
+    struct client *client = timer->data;
+    if (client->session.conn != NULL && !client->session.closed && roam_conn_is_confirmed(client->session.conn))
+        roam_conn_update_keys(client->session.conn, roam_io_now(client->io));
+}
+
+static void start_timer(struct client *client, uv_timer_t *timer, roam_time period, uv_timer_cb callback)
+{
+    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
+    uv_timer_init(roam_io_loop(client->io), timer);
+    timer->data = client;
+    if (period != 0)
+        uv_timer_start(timer, callback, ms, ms);
+}
+
+static void start_timers(struct client *client)
+{
+    start_timer(client, &client->rebind, client->options.rebind_every, on_rebind_timer);
+    start_timer(client, &client->migrate, client->options.migrate_every, on_migrate_timer);
+    start_timer(client, &client->key_update, client->options.key_update_every, on_key_update_timer);
+}
+
+static void stop_timers(struct client *client)
+{
+    uv_close((uv_handle_t *)&client->rebind, NULL);
+    uv_close((uv_handle_t *)&client->migrate, NULL);
+    uv_close((uv_handle_t *)&client->key_update, NULL);
+}
+
+static void rebind_if_due(struct client *client)
+{
+    const struct pipe *pipe = &client->session.pipe;
+    if (client->options.rebind_at == 0 || client->rebound || client->session.conn == NULL ||
+        pipe->bytes_in + pipe->bytes_out < client->options.rebind_at || !roam_conn_is_confirmed(client->session.conn))
+        return;
+    client->rebound = true;
+    move(client, true);
+}
+
+/* ---- Events -------------------------------------------------------------------------------------------------------
+ * */
+
+static void open_stream(struct client *client)
+{
+    roam_result result;
+    roam_stream *stream = roam_stream_open(client->session.conn, false, &result);
+    if (stream != NULL)
+        pipe_attach(&client->session.pipe, stream, client->request[0] != '\0' ? client->request : NULL);
+    else if (result != ROAM_ERR_LIMIT)
+        say_error("no stream: %s", roam_result_name(result));
+}
+
+static void print_connected(struct client *client)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(client->session.conn, &stats);
+    printf("connected version=0x00000001 alpn=%s cipher=%s\n", roam_conn_alpn(client->session.conn), stats.cipher);
+    client->connected = true;
+}
+
+static void on_event(struct client *client, const roam_event *event)
+{
+    struct session *session = &client->session;
+    session_on_event(session, event);
+    if (client->options.handshake_only) {
+        if (event->type == ROAM_EVENT_CONFIRMED)
+            print_connected(client);
+    } else if (event->type == ROAM_EVENT_CONNECTED ||
+               (event->type == ROAM_EVENT_STREAMS_AVAILABLE && session->pipe.stream == NULL)) {
+        open_stream(client);
+    }
+    /* A stream that the peer opens is none of ours. */
+    if (event->type == ROAM_EVENT_STREAM_OPENED)
+        roam_stream_free(event->stream);
+}
+
+static int talk(struct client *client)
+{
+    struct session *session = &client->session;
+    roam_event event;
+    while (!client->connected && !session_is_over(session)) {
+        if (roam_io_next(client->io, &event, ROAM_TIME_NEVER))
+            on_event(client, &event);
+        rebind_if_due(client);
+    }
+    if (client->connected) {
+        session->pipe.acknowledged = session->pipe.read_end = true; /* that was all */
+        fflush(stdout);
+    }
+    return session_end(session);
+}
+
+/* ---- Starting -----------------------------------------------------------------------------------------------------
+ * */
+
+/* https://HOST[:PORT]/PATH */
+static bool parse_url(struct client *client, const char *url)
+{
+    char authority[300], with_port[310];
+    if (strncasecmp(url, "https://", 8) != 0)
+        return false;
+    const char *begin = url + 8, *path = begin + strcspn(begin, "/");
+    if ((size_t)(path - begin) >= sizeof(authority) || strlen(path) > 1000 || strpbrk(path, " \r\n") != NULL)
+        return false;
+    memcpy(authority, begin, (size_t)(path - begin));
+    authority[path - begin] = '\0';
+    const char *colon = strrchr(authority, ':'), *bracket = strrchr(authority, ']');
+    bool has_port = colon != NULL && (bracket == NULL || colon > bracket);
+    snprintf(with_port, sizeof(with_port), has_port ? "%s" : "%s:443", authority);
+    snprintf(client->request, sizeof(client->request), "GET %s\r\n", *path != '\0' ? path : "/");
+    return split_host_port(with_port, NULL, client->host, &client->port);
+}
+
+static bool open_connection(struct client *client, roam_config *config)
+{
+    const struct net_options *options = &client->options;
+    roam_address local = options->bind;
+    roam_result result;
+    if (options->ipv4 || options->ipv6)
+        local.family = local.family != ROAM_FAMILY_NONE ? local.family
+                       : options->ipv4                  ? ROAM_FAMILY_IPV4
+                                                        : ROAM_FAMILY_IPV6;
+    config->local = roam_address_is_set(&local) ? &local : NULL;
+    client->session.conn = roam_io_connect(client->io, client->host, client->port, config, &result);
+    if (client->session.conn != NULL)
+        return true;
+    say_error("connection to %s failed: %s%s%s", client->session.peer, roam_result_name(result),
+              result == ROAM_ERR_SYSTEM ? ": " : "", result == ROAM_ERR_SYSTEM ? strerror(errno) : "");
+    return false;
+}
+
+static int run(struct client *client, roam_config *config, const roam_endpoint_config *endpoint_config, int out_fd)
+{
+    const struct net_options *options = &client->options;
+    roam_result result;
+    int status = EXIT_LOCAL;
+    client->io = roam_io_new(endpoint_config, NULL, &result);
+    if (client->io == NULL) {
+        say_error("cannot start: %s", roam_result_name(result));
+        return EXIT_LOCAL;
+    }
+    bool reads = options->hq == NULL && !options->handshake_only && !options->recv_only;
+    signals_start(&client->signals, client->io);
+    start_timers(client);
+    if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1, out_fd)) {
+        say_error("standard input or output: %s", strerror(errno));
+    } else {
+        client->session.pipe.keep_output = options->handshake_only;
+        snprintf(client->session.peer, sizeof(client->session.peer),
+                 strchr(client->host, ':') != NULL ? "[%s]:%u" : "%s:%u", client->host, client->port);
+        status = open_connection(client, config) ? talk(client) : (session_end(&client->session), EXIT_CONNECTION);
+    }
+    stop_timers(client);
+    signals_stop(&client->signals);
+    settle_handles(client->io);
+    roam_io_free(client->io);
+    return status;
+}
+
+static bool check_line(struct client *client, const struct command_line *line)
+{
+    const struct net_options *options = &client->options;
+    if (options->hq != NULL && line->positional_count == 0) {
+        if (parse_url(client, options->hq))
+            return true;
+        say_error("not a URL like https://HOST[:PORT]/PATH: '%s'", options->hq);
+    } else if (options->hq != NULL) {
+        say_error("--hq names the server: what is '%s' for?", line->positional[0]);
+    } else if (line->positional_count != 1) {
+        say_error("roam connect wants one server to connect to: HOST:PORT");
+    } else if (!split_host_port(line->positional[0], NULL, client->host, &client->port) || client->port == 0) {
+        say_error("not a HOST:PORT: '%s'", line->positional[0]);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+int connect_main(int argc, char **argv)
+{
+    static struct client client;
+    struct command_line line = {
+        .command = "roam connect", .specs = specs, .spec_count = sizeof(specs) / sizeof(specs[0])};
+    struct net_options *options = &client.options;
+    roam_config config;
+    roam_endpoint_config endpoint_config;
+    const char *alpn[2];
+    bool help;
+    options->cid_length = UINT64_MAX;
+    if (!options_parse(&line, argc, argv, USAGE, options, &help))
+        return EXIT_USAGE;
+    if (help)
+        return EXIT_OK;
+    if (!check_line(&client, &line) || !setup_endpoint(options, &endpoint_config))
+        return EXIT_USAGE;
+    if (!setup_config(options, false, options->hq != NULL ? "hq-interop" : "roam", alpn, &config))
+        return EXIT_USAGE;
+    int out_fd = STDOUT_FILENO;
+    if (options->output != NULL)
+        out_fd = open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out_fd < 0) {
+        say_error("cannot write to %s: %s", options->output, strerror(errno));
+        roam_credentials_free(config.credentials);
+        return EXIT_LOCAL;
+    }
+    int status = run(&client, &config, &endpoint_config, out_fd);
+    if (options->output != NULL && close(out_fd) != 0 && status == EXIT_OK) {
+        say_error("cannot write to %s: %s", options->output, strerror(errno));
+        status = EXIT_LOCAL;
+    }
+    roam_credentials_free(config.credentials);
+    return status;
+}

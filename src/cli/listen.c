@@ -1,0 +1,320 @@
+/*
+ * roam listen: netcat's other end, and a small file server. Kept: without --keep one connection whose handshake
+ * succeeded is served, and its status is ours; those that come meanwhile are told that we are busy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/hq_server.h"
+#include "cli/session.h"
+#include "cli/table.h"
+
+#define USAGE                                                                                                          \
+    "usage: roam listen [options] [ADDR:]PORT\n\n"                                                                     \
+    "Waits for a connection; what comes on its first stream goes to standard output, standard input goes back.\n"      \
+    "Without --cert and --key it makes a certificate and prints the line to run on the other side.\n"
+
+#define OPTION(name, letter, kind, member, argument, help)                                                             \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct net_options, member), argument, help                                       \
+    }
+
+/* How often the table is looked at while nothing happens. */
+#define TABLE_PERIOD ROAM_MILLISECONDS(500)
+
+static const struct option_spec specs[] = {
+    OPTION("keep", 'k', OPTION_FLAG, keep, NULL, "go on after the first connection, one at a time"),
+    OPTION("recv-only", 0, OPTION_FLAG, recv_only, NULL, "do not read standard input"),
+    OPTION("table", 't', OPTION_FLAG, table, NULL, "show the live table on standard error"),
+    OPTION("hq", 0, OPTION_TEXT, hq, "DIR", "serve the files of DIR over HTTP/0.9 (ALPN hq-interop) to anyone"),
+    OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL,
+           "complete handshakes and do no more, until interrupted"),
+    OPTION("cert", 0, OPTION_TEXT, cert, "FILE", "certificate chain, PEM"),
+    OPTION("key", 0, OPTION_TEXT, key, "FILE", "its private key, PEM"),
+    OPTION("ca", 0, OPTION_TEXT, ca, "FILE", "ask clients for a certificate that one of these authorities signed"),
+    OPTION("pin", 0, OPTION_PIN, pin, "sha256:HEX", "ask clients for a certificate with this key"),
+    OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
+    OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
+    OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
+    OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
+    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
+    OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram (1200)"),
+    OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
+    OPTION("handshake", 0, OPTION_DURATION, handshake, "TIME", "give a handshake up after so long (10s)"),
+    OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
+    OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
+    OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),
+    OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen"),
+    OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
+};
+
+struct listener {
+    roam_io *io;
+    struct net_options options;
+    struct signals signals;
+    struct hq_server hq;
+    struct table table;
+    struct session session;
+    bool serving; /* the session is in use */
+    bool over;
+    int status;
+    roam_time started;
+};
+
+/* ---- Where --------------------------------------------------------------------------------------------------------
+ * */
+
+static bool bind_one(struct listener *listener, roam_address *address, const char *what)
+{
+    char text[ROAM_ADDRESS_TEXT_MAX];
+    if (roam_io_bind(listener->io, address, address) != ROAM_OK) {
+        say_error("cannot listen on %s: %s", what, strerror(errno));
+        return false;
+    }
+    fprintf(stderr, "listening on %s\n", roam_address_format(address, text));
+    return true;
+}
+
+/* Everywhere, in both families where the host has both; port 0 becomes the same one in both. */
+static bool bind_everywhere(struct listener *listener, uint16_t port, uint16_t *ret_port)
+{
+    roam_address ipv4 = {.family = ROAM_FAMILY_IPV4, .port = port}, ipv6 = {.family = ROAM_FAMILY_IPV6};
+    char what[32];
+    snprintf(what, sizeof(what), "port %u", port);
+    if (!listener->options.ipv6 && !bind_one(listener, &ipv4, what))
+        return false;
+    *ret_port = ipv6.port = ipv4.port;
+    if (listener->options.ipv4)
+        return true;
+    if (roam_io_bind(listener->io, &ipv6, &ipv6) != ROAM_OK) {
+        /* A host without IPv6 is no reason to stop, a port that another program has is. */
+        if (!listener->options.ipv6 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+            return true;
+        say_error("cannot listen on [::]:%u: %s", ipv6.port, strerror(errno));
+        return false;
+    }
+    *ret_port = ipv6.port;
+    fprintf(stderr, "listening on [::]:%u\n", ipv6.port);
+    return true;
+}
+
+/* ret_name (256 octets) is how the other side would call us. */
+static bool bind_sockets(struct listener *listener, const char *where, char *ret_name, uint16_t *ret_port)
+{
+    char host[256], text[300];
+    uint16_t port;
+    roam_address address;
+    if (!split_host_port(where, "", host, &port)) {
+        say_error("not a place to listen on: '%s'; try 4433, 127.0.0.1:4433 or [::1]:4433", where);
+        return false;
+    }
+    if (host[0] == '\0') {
+        gethostname(ret_name, 255);
+        return bind_everywhere(listener, port, ret_port);
+    }
+    snprintf(text, sizeof(text), strcmp(host, "localhost") == 0 ? "127.0.0.1" : "%s", host);
+    if (!roam_address_parse(&address, text)) {
+        say_error("not an address to listen on: '%s'", host);
+        return false;
+    }
+    address.port = port;
+    if (!bind_one(listener, &address, where))
+        return false;
+    snprintf(ret_name, 256, address.family == ROAM_FAMILY_IPV6 ? "[%s]" : "%s", host);
+    *ret_port = address.port;
+    return true;
+}
+
+static void print_invitation(const struct net_options *options, const roam_credentials *credentials, const char *name,
+                             uint16_t port)
+{
+    uint8_t fingerprint[ROAM_FINGERPRINT_BYTES];
+    if (options->cert != NULL || roam_credentials_fingerprint(credentials, fingerprint) != ROAM_OK)
+        return;
+    fprintf(stderr, "on the other side: %sroam connect --pin sha256:", style(stderr, STYLE_BOLD));
+    for (size_t i = 0; i < sizeof(fingerprint); i++)
+        fprintf(stderr, "%02x", fingerprint[i]);
+    if (options->hq != NULL)
+        fprintf(stderr, " --hq https://%s:%u/", name, port);
+    else if (options->alpn != NULL)
+        fprintf(stderr, " --alpn %s %s:%u", options->alpn, name, port);
+    else
+        fprintf(stderr, " %s:%u", name, port);
+    fprintf(stderr, "%s\n", style(stderr, STYLE_PLAIN));
+}
+
+/* ---- Serving ------------------------------------------------------------------------------------------------------
+ * */
+
+static void start_session(struct listener *listener, const roam_event *event)
+{
+    const struct net_options *options = &listener->options;
+    int in_fd = options->recv_only ? -1 : STDIN_FILENO;
+    char text[ROAM_ADDRESS_TEXT_MAX];
+    if (!session_init(&listener->session, listener->io, options, &listener->signals, in_fd, STDOUT_FILENO)) {
+        say_error("standard input or output: %s", strerror(errno));
+        listener->status = EXIT_LOCAL;
+        listener->over = true;
+        return;
+    }
+    listener->serving = true;
+    listener->session.conn = event->conn;
+    listener->session.started = listener->started;
+    listener->session.pipe.keep_output = options->keep;
+    snprintf(listener->session.peer, sizeof(listener->session.peer), "%s",
+             roam_address_format(roam_conn_remote_address(event->conn), text));
+    session_on_event(&listener->session, event);
+}
+
+static void end_session(struct listener *listener)
+{
+    listener->status = session_end(&listener->session);
+    listener->serving = false;
+    listener->over = !listener->options.keep || listener->signals.caught != 0;
+    settle_handles(listener->io);
+}
+
+/* An event of a netcat connection. */
+static void on_pipe_event(struct listener *listener, const roam_event *event)
+{
+    struct session *session = &listener->session;
+    if (listener->serving && event->conn == session->conn) {
+        if (event->type == ROAM_EVENT_STREAM_OPENED && session->pipe.stream == NULL &&
+            roam_stream_id(event->stream) % 4 == 0)
+            pipe_attach(&session->pipe, event->stream, NULL);
+        else if (event->type == ROAM_EVENT_STREAM_OPENED)
+            roam_stream_free(event->stream);
+        session_on_event(session, event);
+    } else if (event->type == ROAM_EVENT_CONNECTED && !listener->serving && !listener->over) {
+        start_session(listener, event);
+    } else if (event->type == ROAM_EVENT_CONNECTED) {
+        roam_conn_close(event->conn, event->time, SESSION_CODE_BUSY, "busy");
+    } else if (event->type == ROAM_EVENT_STREAM_OPENED) {
+        roam_stream_free(event->stream);
+    }
+}
+
+/* What is worth a line whatever the connection is for. */
+static void report(const struct listener *listener, const roam_event *event)
+{
+    char cid[ROAM_CID_TEXT_MAX], remote[ROAM_ADDRESS_TEXT_MAX], previous[ROAM_ADDRESS_TEXT_MAX], cause[CAUSE_TEXT_MAX];
+    if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
+        fprintf(stderr, "%s moved from %s to %s\n", roam_cid_format(&event->cid, cid),
+                roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote));
+    } else if (event->type == ROAM_EVENT_CONFIRMED && listener->options.handshake_only) {
+        roam_conn_stats stats;
+        roam_conn_get_stats(event->conn, &stats);
+        fprintf(stderr, "connected version=0x00000001 alpn=%s cipher=%s peer=%s\n", roam_conn_alpn(event->conn),
+                stats.cipher, roam_address_format(roam_conn_remote_address(event->conn), remote));
+    } else if (event->type == ROAM_EVENT_CLOSED && event->error->cause != ROAM_CLOSE_PEER_APPLICATION &&
+               event->error->cause != ROAM_CLOSE_LOCAL_APPLICATION &&
+               !(listener->serving && event->conn == listener->session.conn)) {
+        say_error("connection with %s failed: %s", roam_address_format(roam_conn_remote_address(event->conn), remote),
+                  describe_error(event->error, cause));
+    }
+}
+
+static void on_event(struct listener *listener, const roam_event *event)
+{
+    const struct net_options *options = &listener->options;
+    bool ours = listener->serving && event->conn == listener->session.conn;
+    if (options->verbose && !ours)
+        print_event(stderr, event, listener->started);
+    report(listener, event);
+    if (options->hq != NULL)
+        hq_server_on_event(&listener->hq, event);
+    else if (!options->handshake_only)
+        on_pipe_event(listener, event);
+    /* A session looks at its streams for a while after the connection has ended. */
+    if (event->type == ROAM_EVENT_CLOSED && !(listener->serving && event->conn == listener->session.conn))
+        roam_conn_free(event->conn, event->time);
+}
+
+static void serve(struct listener *listener)
+{
+    roam_event event;
+    while (!listener->over) {
+        if (roam_io_next(listener->io, &event, listener->options.table ? TABLE_PERIOD : ROAM_TIME_NEVER))
+            on_event(listener, &event);
+        if (listener->options.table)
+            table_update(&listener->table);
+        if (listener->serving && session_is_over(&listener->session)) {
+            bool closed = listener->session.closed;
+            end_session(listener);
+            if (closed)
+                roam_conn_free(listener->session.conn, roam_io_now(listener->io));
+        } else if (listener->signals.caught != 0) {
+            listener->over = true;
+            listener->status = 128 + listener->signals.caught;
+        }
+    }
+}
+
+/* ---- Starting ------------------------------------------------------------------------------------------------------
+ * */
+
+static int run(struct listener *listener, const char *where, const roam_config *config,
+               const roam_endpoint_config *endpoint_config)
+{
+    char name[256] = "localhost";
+    uint16_t port;
+    roam_result result;
+    listener->io = roam_io_new(endpoint_config, NULL, &result);
+    if (listener->io == NULL) {
+        say_error("cannot start: %s", roam_result_name(result));
+        return EXIT_LOCAL;
+    }
+    listener->started = roam_io_now(listener->io);
+    listener->hq.root = -1;
+    listener->table = (struct table){.stream = stderr, .io = listener->io};
+    signals_start(&listener->signals, listener->io);
+    if (listener->options.hq != NULL &&
+        !hq_server_init(&listener->hq, listener->io, listener->options.hq, listener->options.verbose)) {
+        say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
+        listener->status = EXIT_LOCAL;
+    } else if (!bind_sockets(listener, where, name, &port)) {
+        listener->status = EXIT_LOCAL;
+    } else {
+        print_invitation(&listener->options, config->credentials, name, port);
+        serve(listener);
+    }
+    signals_stop(&listener->signals);
+    settle_handles(listener->io);
+    roam_io_free(listener->io);
+    hq_server_done(&listener->hq);
+    table_done(&listener->table);
+    return listener->status;
+}
+
+int listen_main(int argc, char **argv)
+{
+    static struct listener listener;
+    struct command_line line = {
+        .command = "roam listen", .specs = specs, .spec_count = sizeof(specs) / sizeof(specs[0])};
+    struct net_options *options = &listener.options;
+    roam_config config;
+    roam_endpoint_config endpoint_config;
+    const char *alpn[2];
+    bool help;
+    options->cid_length = UINT64_MAX;
+    if (!options_parse(&line, argc, argv, USAGE, options, &help))
+        return EXIT_USAGE;
+    if (help)
+        return EXIT_OK;
+    if (line.positional_count != 1) {
+        say_error("roam listen wants one place to listen on: [ADDR:]PORT");
+        return EXIT_USAGE;
+    }
+    if (!setup_endpoint(options, &endpoint_config))
+        return EXIT_USAGE;
+    if (!setup_config(options, true, options->hq != NULL ? "hq-interop" : "roam", alpn, &config))
+        return EXIT_USAGE;
+    endpoint_config.accept = &config;
+    int status = run(&listener, line.positional[0], &config, &endpoint_config);
+    roam_credentials_free(config.credentials);
+    return status;
+}

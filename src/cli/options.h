@@ -1,0 +1,62 @@
+/* Long options by table: what a subcommand takes, and where its values go. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <roam/roam.h>
+
+enum option_kind {
+    OPTION_FLAG,       /* bool */
+    OPTION_TEXT,       /* const char * */
+    OPTION_DURATION,   /* roam_time: 200ms, 2s, 1m, 1.5 (seconds) */
+    OPTION_BYTES,      /* uint64_t: 1000, 64K, 10M, 1G (powers of 1,024) */
+    OPTION_NUMBER,     /* uint64_t */
+    OPTION_VERSION,    /* uint32_t, hexadecimal */
+    OPTION_CIPHER,     /* unsigned: enum roam_cipher */
+    OPTION_CONGESTION, /* enum roam_congestion */
+    OPTION_ADDRESS,    /* roam_address, port 0 where none is given */
+    OPTION_PIN,        /* struct pin: sha256:HEX */
+};
+
+struct pin {
+    bool is_set;
+    uint8_t fingerprint[ROAM_FINGERPRINT_BYTES];
+};
+
+struct option_spec {
+    const char *name; /* without the dashes */
+    char letter;      /* short form, or 0 */
+    enum option_kind kind;
+    size_t offset;        /* of its value in the structure that is filled */
+    const char *argument; /* what help calls it, NULL for a flag */
+    const char *help;
+};
+
+/* What `roam listen` and `roam connect` can be told. */
+struct net_options {
+    bool ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    const char *cert, *key, *ca, *name, *alpn, *hq, *output;
+    struct pin pin;
+    unsigned ciphers;
+    enum roam_congestion congestion;
+    roam_time idle, handshake, keep_alive, rebind_every, migrate_every, key_update_every;
+    uint64_t rebind_at, cid_length, datagram_bytes;
+    roam_address bind;
+    uint32_t force_version;
+};
+
+struct command_line {
+    const char *command; /* "roam connect", for messages */
+    const struct option_spec *specs;
+    size_t spec_count;
+    const char *positional[2];
+    size_t positional_count;
+};
+
+/* Fills `values` and line->positional; prints what is wrong and returns false. Options may stand before and after what
+ * they are about; "--" ends them. --help prints `usage` and the table, and sets *ret_help. */
+bool options_parse(struct command_line *line, int argc, char **argv, const char *usage, void *values, bool *ret_help);
+
+/* "HOST:PORT", "[IPv6]:PORT"; with default_host also ":PORT" and "PORT". host must hold 256 octets. */
+bool split_host_port(const char *text, const char *default_host, char *ret_host, uint16_t *ret_port);
+
+#endif

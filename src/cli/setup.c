@@ -1,0 +1,137 @@
+/* From what was said on the command line to configurations; the signals. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* Names that a self-made certificate bears; who pins it does not look at them. */
+#define HOST_NAME_MAX_BYTES 256
+
+static bool complain(const char *what, const char *file, roam_result result)
+{
+    say_error("%s%s%s: %s", what, file != NULL ? " " : "", file != NULL ? file : "", roam_result_name(result));
+    return false;
+}
+
+static bool make_certificate(roam_credentials *credentials)
+{
+    char host[HOST_NAME_MAX_BYTES] = "localhost";
+    gethostname(host, sizeof(host) - 1);
+    const char *const names[] = {host, "localhost", "127.0.0.1", "::1", NULL};
+    roam_result result = roam_credentials_generate(credentials, names);
+    return result == ROAM_OK || complain("cannot make a certificate", NULL, result);
+}
+
+static bool setup_identity(const struct net_options *options, bool is_server, roam_credentials *credentials)
+{
+    if (options->cert == NULL && options->key == NULL)
+        return !is_server || make_certificate(credentials);
+    if (options->cert == NULL || options->key == NULL) {
+        say_error("--cert and --key go together");
+        return false;
+    }
+    roam_result result = roam_credentials_load(credentials, options->cert, options->key);
+    return result == ROAM_OK || complain("cannot use the certificate and key in", options->cert, result);
+}
+
+static bool setup_trust(const struct net_options *options, bool is_server, roam_credentials *credentials)
+{
+    if ((options->ca != NULL) + options->pin.is_set + options->insecure > 1) {
+        say_error("--ca, --pin and --insecure exclude each other");
+        return false;
+    }
+    roam_result result = ROAM_OK;
+    if (options->ca != NULL) {
+        result = roam_credentials_trust_file(credentials, options->ca);
+        if (result != ROAM_OK)
+            return complain("cannot use the authorities in", options->ca, result);
+    }
+    if (options->pin.is_set)
+        result = roam_credentials_trust_pin(credentials, options->pin.fingerprint);
+    if (options->insecure)
+        roam_credentials_trust_anyone(credentials);
+    if (is_server && (options->ca != NULL || options->pin.is_set))
+        roam_credentials_require_client(credentials);
+    return result == ROAM_OK || complain("cannot pin", NULL, result);
+}
+
+bool setup_config(const struct net_options *options, bool is_server, const char *default_alpn, const char *alpn[2],
+                  roam_config *ret)
+{
+    roam_config_init(ret);
+    alpn[0] = options->alpn != NULL ? options->alpn : default_alpn;
+    alpn[1] = NULL;
+    ret->alpn = alpn;
+    ret->ciphers = options->ciphers;
+    ret->congestion = options->congestion;
+    ret->server_name = options->name;
+    if (options->idle != 0)
+        ret->max_idle_timeout = options->idle;
+    if (options->handshake != 0)
+        ret->handshake_timeout = options->handshake;
+    if (options->datagram_bytes != 0)
+        ret->datagram_bytes = options->datagram_bytes;
+    ret->keep_alive = options->keep_alive;
+    ret->credentials = roam_credentials_new();
+    if (ret->credentials == NULL)
+        return complain("no credentials", NULL, ROAM_ERR_MEMORY);
+    if (setup_identity(options, is_server, ret->credentials) && setup_trust(options, is_server, ret->credentials))
+        return true;
+    roam_credentials_free(ret->credentials);
+    ret->credentials = NULL;
+    return false;
+}
+
+bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret)
+{
+    roam_endpoint_config_init(ret);
+    if (options->cid_length != UINT64_MAX) {
+        if (options->cid_length > ROAM_CID_MAX || (options->cid_length > 0 && options->cid_length < 4)) {
+            say_error("--cid-length is 0 or 4 to 20 octets");
+            return false;
+        }
+        ret->cid_bytes = (uint8_t)options->cid_length;
+    }
+    if (options->retry)
+        ret->retry = ROAM_RETRY_ALWAYS;
+    ret->force_version = options->force_version;
+    return true;
+}
+
+/* ---- Signals */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct signals *signals = handle->data;
+    /* Who asks twice does not want to wait. */
+    if (signals->caught != 0)
+        _exit(128 + number);
+    signals->caught = number;
+    roam_io_wake(signals->io);
+}
+
+void signals_start(struct signals *signals, roam_io *io)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+    signal(SIGPIPE, SIG_IGN);
+    *signals = (struct signals){.io = io};
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(roam_io_loop(io), &signals->handles[i]);
+        signals->handles[i].data = signals;
+        uv_signal_start(&signals->handles[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)&signals->handles[i]);
+    }
+}
+
+void signals_stop(struct signals *signals)
+{
+    for (size_t i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&signals->handles[i], NULL);
+}
+
+void settle_handles(roam_io *io)
+{
+    uv_run(roam_io_loop(io), UV_RUN_NOWAIT);
+}

@@ -1,0 +1,439 @@
+/*
+ * What an endpoint says without a connection, or instead of one: Version Negotiation, Retry, tokens, refusals, Stateless Resets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/key_schedule.h"
+#include "endpoint/endpoint.h"
+#include "pair.h"
+
+#define KEPT_MAX 32
+
+static struct pair pair;
+static struct pair_config config;
+
+static struct kept {
+    bool to_server;
+    size_t len;
+    uint8_t data[2048];
+} kept[KEPT_MAX];
+static size_t kept_count;
+
+static bool keep_copies(struct pair *of, bool to_server, roam_datagram *datagram)
+{
+    (void)of;
+    if (kept_count < KEPT_MAX) {
+        kept[kept_count] = (struct kept){.to_server = to_server, .len = datagram->len};
+        memcpy(kept[kept_count++].data, datagram->data, datagram->len);
+    }
+    return true;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    pair_prepare(&config);
+    kept_count = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pair_stop(&pair);
+    return 0;
+}
+
+static roam_endpoint_stats stats_of(bool of_server)
+{
+    roam_endpoint_stats stats;
+    roam_endpoint_get_stats(of_server ? pair.server.endpoint : pair.client.endpoint, &stats);
+    return stats;
+}
+
+static void expect_to_work(void)
+{
+    char buf[8] = "";
+    pair_handshake(&pair);
+    pair.client.stream = roam_stream_open(pair.client.conn, false, NULL);
+    assert_non_null(pair.client.stream);
+    assert_int_equal(roam_stream_write(pair.client.stream, "works", 5), 5);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_int_equal(roam_stream_read(pair.server.stream, buf, sizeof(buf), NULL), 5);
+    assert_string_equal(buf, "works");
+}
+
+static void expect_peer_error(uint64_t code)
+{
+    const roam_error *error = roam_conn_error(pair.client.conn);
+    assert_int_equal(error->cause, ROAM_CLOSE_PEER_TRANSPORT);
+    assert_int_equal(error->code, code);
+}
+
+/* ---- Version Negotiation, RFC 9000 section 6 and RFC 8999 section 6 */
+
+static size_t unknown_version(uint8_t *ret, size_t len, uint32_t version, size_t dcid_len, size_t scid_len)
+{
+    struct writer writer = writer_init(ret, len);
+    memset(ret, 0, len);
+    write_u8(&writer, 0xc0);
+    write_u32(&writer, version);
+    write_u8(&writer, (uint8_t)dcid_len);
+    for (size_t i = 0; i < dcid_len; i++)
+        write_u8(&writer, (uint8_t)(i + 1));
+    write_u8(&writer, (uint8_t)scid_len);
+    for (size_t i = 0; i < scid_len; i++)
+        write_u8(&writer, (uint8_t)(255 - i));
+    assert_false(writer.failed);
+    return len;
+}
+
+static void expect_version_negotiation(size_t dcid_len, size_t scid_len)
+{
+    uint8_t data[1200];
+    kept_count = 0;
+    unknown_version(data, sizeof(data), 0x12345678, dcid_len, scid_len);
+    pair_deliver(&pair, true, NULL, data, sizeof(data));
+    pair_run(&pair, 0);
+    assert_int_equal(kept_count, 1);
+    assert_false(kept[0].to_server);
+    struct reader reader = reader_init(kept[0].data, kept[0].len);
+    assert_true((read_u8(&reader) & 0xc0) == 0xc0);
+    assert_int_equal(read_u32(&reader), 0);
+    assert_int_equal(read_u8(&reader), scid_len); /* what was the source is the destination */
+    assert_memory_equal(read_bytes(&reader, scid_len), data + 7 + dcid_len, scid_len);
+    assert_int_equal(read_u8(&reader), dcid_len);
+    assert_memory_equal(read_bytes(&reader, dcid_len), data + 6, dcid_len);
+    bool lists_version_1 = false, lists_reserved = false;
+    while (reader_left(&reader) > 0) {
+        uint32_t version = read_u32(&reader);
+        lists_version_1 |= version == QUIC_VERSION_1;
+        lists_reserved |= (version & 0x0f0f0f0f) == 0x0a0a0a0a;
+    }
+    assert_false(reader.failed);
+    assert_true(lists_version_1 && lists_reserved);
+}
+
+static void unknown_versions_are_answered_with_the_known_ones(void **state)
+{
+    (void)state;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    pair.hook = keep_copies;
+    expect_version_negotiation(8, 8);
+    expect_version_negotiation(8, 0);
+    expect_version_negotiation(20, 20);
+    expect_version_negotiation(255, 255);
+    assert_int_equal(stats_of(true).version_negotiations_sent, 4);
+}
+
+static void small_datagrams_and_version_negotiation_get_none(void **state)
+{
+    (void)state;
+    uint8_t data[1200];
+    pair_start(&pair, &config);
+    pair_deliver(&pair, true, NULL, data, unknown_version(data, 1199, 0x12345678, 8, 8));
+    pair_deliver(&pair, true, NULL, data, unknown_version(data, 1200, 0, 8, 9));
+    pair_run(&pair, 0);
+    assert_int_equal(stats_of(true).version_negotiations_sent, 0);
+}
+
+static void version_negotiation_is_rate_limited(void **state)
+{
+    (void)state;
+    uint8_t data[1200];
+    config.server_endpoint.resets_per_second = 5;
+    pair_start(&pair, &config);
+    for (int i = 0; i < 50; i++)
+        pair_deliver(&pair, true, NULL, data, unknown_version(data, 1200, 0x12345678, 8, 8));
+    roam_endpoint_stats stats = stats_of(true);
+    assert_in_range(stats.version_negotiations_sent, 1, 10);
+    assert_int_equal(stats.drops[ROAM_DROP_RESET_RATE_LIMIT], 50 - stats.version_negotiations_sent);
+}
+
+static void a_forced_negotiation_ends_in_a_connection(void **state)
+{
+    (void)state;
+    config.client_endpoint.force_version = 0x1a2a3a4a;
+    pair_start(&pair, &config);
+    expect_to_work();
+    assert_int_equal(stats_of(true).version_negotiations_sent, 1);
+    assert_int_equal(stats_of(true).connections_accepted, 1);
+}
+
+static void no_common_version_ends_the_attempt(void **state)
+{
+    (void)state;
+    uint8_t data[64];
+    const uint32_t other = 2;
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    const roam_cid *client = &pair.client.conn->row_cid, *server = &pair.client.conn->initial_dcid;
+    struct writer writer = writer_init(data, sizeof(data));
+    packet_write_version_negotiation(&writer, 0, client->bytes, client->len, server->bytes, server->len, &other, 1);
+    pair_deliver(&pair, false, NULL, data, writer_len(&writer));
+    assert_int_equal(roam_conn_error(pair.client.conn)->cause, ROAM_CLOSE_VERSION_NEGOTIATION);
+    assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_CLOSED);
+}
+
+/* ---- Retry, RFC 9000 section 8.1.2 */
+
+static void retry_proves_the_address_before_any_state_is_kept(void **state)
+{
+    (void)state;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(25));
+    assert_int_equal(stats_of(true).retries_sent, 1);
+    assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 0);
+    expect_to_work();
+    assert_int_equal(stats_of(true).retries_sent, 1);
+    assert_int_equal(stats_of(true).connections_accepted, 1);
+}
+
+static bool is_retry(const uint8_t *data)
+{
+    return (data[0] & 0xf0) == 0xf0;
+}
+
+static void a_second_retry_is_ignored(void **state)
+{
+    (void)state;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    pair_start(&pair, &config);
+    pair.hook = keep_copies;
+    pair_run(&pair, ROAM_MILLISECONDS(45));
+    assert_true(kept_count >= 2 && !kept[1].to_server && is_retry(kept[1].data));
+    pair_deliver(&pair, false, NULL, kept[1].data, kept[1].len);
+    assert_int_equal(stats_of(false).drops[ROAM_DROP_RETRY_UNEXPECTED], 1);
+    expect_to_work();
+}
+
+/* The client's second Initial, with the token, comes from another port. */
+static bool change_port_after_the_first(struct pair *of, bool to_server, roam_datagram *datagram)
+{
+    if (to_server && of->sent_to_server > datagram->len)
+        datagram->remote.port++;
+    return true;
+}
+
+static void a_retry_token_is_bound_to_the_port(void **state)
+{
+    (void)state;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    pair_start(&pair, &config);
+    pair.hook = change_port_after_the_first;
+    pair_run(&pair, ROAM_MILLISECONDS(200));
+    expect_peer_error(ROAM_INVALID_TOKEN);
+    assert_int_equal(stats_of(true).drops[ROAM_DROP_TOKEN_INVALID], 1);
+    assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 0);
+}
+
+static void a_retry_token_does_not_live_long(void **state)
+{
+    (void)state;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    config.server_endpoint.retry_token_lifetime = ROAM_MILLISECONDS(30);
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(200));
+    expect_peer_error(ROAM_INVALID_TOKEN);
+}
+
+/* Anyone can make the tag of a Retry; the server's transport parameters tell that it sent none (section 7.3). */
+static void a_retry_that_the_server_never_sent_is_found_out(void **state)
+{
+    (void)state;
+    static const roam_cid scid = {.len = 8, .bytes = {1, 2, 3, 4, 5, 6, 7, 8}};
+    uint8_t data[128];
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    struct writer writer = writer_init(data, sizeof(data));
+    packet_write_retry(&writer, 0, QUIC_VERSION_1, &pair.client.conn->row_cid, &scid, (const uint8_t *)"token", 5);
+    retry_integrity_tag(&pair.client.conn->initial_dcid, data, writer_len(&writer), data + writer_len(&writer));
+    pair_deliver(&pair, false, NULL, data, writer_len(&writer) + RETRY_TAG_BYTES);
+    pair_run(&pair, ROAM_MILLISECONDS(200));
+    const roam_error *error = roam_conn_error(pair.client.conn);
+    assert_int_equal(error->cause, ROAM_CLOSE_LOCAL_TRANSPORT);
+    assert_int_equal(error->code, ROAM_TRANSPORT_PARAMETER_ERROR);
+    assert_int_equal(roam_conn_error(pair.server.conn)->code, ROAM_TRANSPORT_PARAMETER_ERROR);
+}
+
+/* ---- NEW_TOKEN, RFC 9000 section 8.1.3 */
+
+static void connect_again_with_token(void)
+{
+    uint8_t token[sizeof(pair.client.token)];
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    assert_true(pair_count_events(&pair.client, ROAM_EVENT_NEW_TOKEN) >= 1 && pair.client.token_bytes > 0);
+    memcpy(token, pair.client.token, sizeof(token));
+    config.client.token = token;
+    config.client.token_bytes = pair.client.token_bytes;
+    pair.server.conn = NULL;
+    pair_connect(&pair, &config);
+}
+
+static void a_token_from_before_spares_the_retry(void **state)
+{
+    (void)state;
+    roam_conn_info row;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    pair_start(&pair, &config);
+    connect_again_with_token();
+    pair_run(&pair, ROAM_MILLISECONDS(25));
+    assert_non_null(pair.server.conn);
+    roam_conn_get_info(pair.server.conn, &row);
+    assert_true(row.address_validated);
+    expect_to_work();
+    assert_int_equal(stats_of(true).retries_sent, 1);
+}
+
+static void a_token_from_another_host_is_as_good_as_none(void **state)
+{
+    (void)state;
+    config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    assert_true(roam_address_parse(&pair.client_address, "192.168.1.11:50000"));
+    connect_again_with_token();
+    expect_to_work();
+    assert_int_equal(stats_of(true).retries_sent, 2);
+    assert_int_equal(stats_of(true).drops[ROAM_DROP_TOKEN_INVALID], 1);
+}
+
+/* ---- Refusal */
+
+static void a_full_server_refuses(void **state)
+{
+    (void)state;
+    config.server_endpoint.max_connections = 1;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    roam_conn *first = pair.client.conn;
+    pair_connect(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(100));
+    expect_peer_error(ROAM_CONNECTION_REFUSED);
+    assert_int_equal(stats_of(true).drops[ROAM_DROP_CONNECTION_LIMIT], 1);
+    assert_int_equal(roam_conn_state(first), ROAM_CONN_ESTABLISHED);
+}
+
+/* ---- Stateless Reset, RFC 9000 section 10.3 */
+
+static void lose_the_server(uint8_t other_key)
+{
+    config.server_endpoint.static_key_set = true;
+    memset(config.server_endpoint.static_key, 7, ROAM_STATIC_KEY_BYTES);
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    config.server_endpoint.static_key[0] ^= other_key;
+    pair_replace_server(&pair, &config);
+    pair.hook = keep_copies;
+    roam_conn_ping(pair.client.conn, pair.now);
+    pair_run(&pair, ROAM_MILLISECONDS(45));
+    assert_true(kept_count >= 2 && kept[0].to_server && !kept[1].to_server);
+    assert_int_equal(stats_of(true).drops[ROAM_DROP_UNKNOWN_CONNECTION], stats_of(true).stateless_resets_sent);
+}
+
+static void a_server_that_lost_its_state_resets(void **state)
+{
+    (void)state;
+    lose_the_server(0);
+    assert_int_equal(roam_conn_error(pair.client.conn)->cause, ROAM_CLOSE_STATELESS_RESET);
+    assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_DRAINING);
+    assert_true(kept[1].len < kept[0].len && kept[1].len >= 21);
+    assert_int_equal(kept[1].data[0] & 0xc0, 0x40);
+    size_t before = kept_count;
+    pair_run(&pair, ROAM_SECONDS(10));
+    assert_int_equal(kept_count, before); /* nothing is sent while draining */
+    assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_CLOSED);
+}
+
+static void a_reset_of_another_server_is_ignored(void **state)
+{
+    (void)state;
+    lose_the_server(1);
+    assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_ESTABLISHED);
+    assert_true(stats_of(false).drops[ROAM_DROP_TOO_SHORT] + stats_of(false).drops[ROAM_DROP_UNKNOWN_CONNECTION] > 0);
+}
+
+static void resets_look_like_packets_and_are_smaller_than_their_cause(void **state)
+{
+    (void)state;
+    uint8_t data[1200];
+    pair_start(&pair, &config);
+    pair.hook = keep_copies;
+    for (size_t len = 1 + 8 + 20; len <= sizeof(data); len += len < 60 ? 1 : 57) {
+        kept_count = 0;
+        memset(data, 0x55, sizeof(data));
+        pair_deliver(&pair, true, NULL, data, len);
+        roam_datagram reply = {.data = data, .capacity = sizeof(data)};
+        assert_int_equal(roam_endpoint_transmit(pair.server.endpoint, pair.now, &reply, 1), 1);
+        assert_true(reply.len < len && reply.len >= 21 && reply.len < 3 * len);
+        assert_int_equal(reply.data[0] & 0xc0, 0x40);
+        assert_true(roam_address_equal(&reply.remote, &pair.client_address));
+    }
+}
+
+static void two_servers_do_not_reset_each_other_for_ever(void **state)
+{
+    (void)state;
+    uint8_t data[1200];
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    uint64_t datagrams = stats_of(true).datagrams_sent + stats_of(false).datagrams_sent;
+    memset(data, 0x55, sizeof(data));
+    pair_deliver(&pair, true, NULL, data, sizeof(data));
+    pair_run(&pair, ROAM_SECONDS(5));
+    assert_in_range(stats_of(true).datagrams_sent + stats_of(false).datagrams_sent - datagrams, 1, 43 - 21);
+}
+
+static void resets_are_rate_limited(void **state)
+{
+    (void)state;
+    uint8_t data[100];
+    config.server_endpoint.resets_per_second = 5;
+    pair_start(&pair, &config);
+    memset(data, 0x55, sizeof(data));
+    for (int i = 0; i < 50; i++)
+        pair_deliver(&pair, true, NULL, data, sizeof(data));
+    roam_endpoint_stats stats = stats_of(true);
+    assert_in_range(stats.stateless_resets_sent, 1, 10);
+    assert_int_equal(stats.drops[ROAM_DROP_RESET_RATE_LIMIT], 50 - stats.stateless_resets_sent);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(unknown_versions_are_answered_with_the_known_ones),
+        TEST(small_datagrams_and_version_negotiation_get_none),
+        TEST(version_negotiation_is_rate_limited),
+        TEST(a_forced_negotiation_ends_in_a_connection),
+        TEST(no_common_version_ends_the_attempt),
+        TEST(retry_proves_the_address_before_any_state_is_kept),
+        TEST(a_second_retry_is_ignored),
+        TEST(a_retry_token_is_bound_to_the_port),
+        TEST(a_retry_token_does_not_live_long),
+        TEST(a_retry_that_the_server_never_sent_is_found_out),
+        TEST(a_token_from_before_spares_the_retry),
+        TEST(a_token_from_another_host_is_as_good_as_none),
+        TEST(a_full_server_refuses),
+        TEST(a_server_that_lost_its_state_resets),
+        TEST(a_reset_of_another_server_is_ignored),
+        TEST(resets_look_like_packets_and_are_smaller_than_their_cause),
+        TEST(two_servers_do_not_reset_each_other_for_ever),
+        TEST(resets_are_rate_limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
