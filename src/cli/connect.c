@@ -36,7 +36,8 @@ static const struct option_spec specs[] = {
     OPTION("hq", 0, OPTION_TEXT, hq, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
     OPTION("output", 'o', OPTION_TEXT, output, "FILE", "write there instead of standard output"),
     OPTION("rebind-every", 0, OPTION_DURATION, rebind_every, "TIME", "change the port so often, telling nobody"),
-    OPTION("rebind-at", 0, OPTION_BYTES, rebind_at, "N", "change the port once, after N octets"),
+    OPTION("rebind-at", 0, OPTION_BYTES, rebind_at, "N",
+           "change the port once, after N octets; the old one still hears"),
     OPTION("migrate-every", 0, OPTION_DURATION, migrate_every, "TIME",
            "migrate to another port so often (RFC 9000, 9)"),
     OPTION("bind", 0, OPTION_ADDRESS, bind, "ADDR[:PORT]", "leave from this address"),
@@ -81,7 +82,21 @@ static void complain_move(const char *what, roam_result result)
                   result == ROAM_ERR_SYSTEM ? strerror(errno) : "");
 }
 
-static void move(struct client *client, bool quietly)
+enum move_kind { MOVE_REBIND, MOVE_REBIND_SOFTLY, MOVE_MIGRATE };
+
+/* A NAT that gives a new mapping while the old one still lets in what is under way: the connection moves to another
+ * socket, and the old one stays open. */
+static roam_result rebind_softly(struct client *client, roam_address *ret_bound)
+{
+    roam_conn *conn = client->session.conn;
+    roam_address local = *roam_conn_local_address(conn);
+    local.family = roam_conn_remote_address(conn)->family;
+    local.port = 0;
+    roam_result result = roam_io_bind(client->io, &local, ret_bound);
+    return result != ROAM_OK ? result : roam_conn_rebind(conn, roam_io_now(client->io), ret_bound);
+}
+
+static void move(struct client *client, enum move_kind kind)
 {
     const roam_address anywhere = {0};
     struct session *session = &client->session;
@@ -89,28 +104,34 @@ static void move(struct client *client, bool quietly)
     roam_result result;
     if (session->conn == NULL || session->closed || !roam_conn_is_confirmed(session->conn))
         return;
-    if (quietly)
+    if (kind == MOVE_REBIND)
         result = roam_io_rebind(client->io, session->conn, &anywhere, &bound);
+    else if (kind == MOVE_REBIND_SOFTLY)
+        result = rebind_softly(client, &bound);
     else
         result = roam_io_migrate(client->io, session->conn, &anywhere, &bound);
-    complain_move(quietly ? "rebind" : "migrate", result);
-    /* Nobody tells a client that it was rebound. */
-    session->moves += quietly && result == ROAM_OK;
+    complain_move(kind == MOVE_MIGRATE ? "migrate" : "rebind", result);
+    if (kind != MOVE_MIGRATE && result == ROAM_OK) {
+        /* Nobody tells a client that it was rebound, nor a server: where all that is under way comes down to us, nothing
+         * would ever go up. A keep-alive would do the same, later. */
+        roam_conn_ping(session->conn, roam_io_now(client->io));
+        session->moves++;
+    }
     if (result == ROAM_OK && client->options.verbose) {
         char text[ROAM_ADDRESS_TEXT_MAX];
         fprintf(stderr, "%10.3f ms  %s to %s\n", (double)(roam_io_now(client->io) - session->started) / 1e6,
-                quietly ? "rebound" : "migrating", roam_address_format(&bound, text));
+                kind == MOVE_MIGRATE ? "migrating" : "rebound", roam_address_format(&bound, text));
     }
 }
 
 static void on_rebind_timer(uv_timer_t *timer)
 {
-    move(timer->data, true);
+    move(timer->data, MOVE_REBIND);
 }
 
 static void on_migrate_timer(uv_timer_t *timer)
 {
-    move(timer->data, false);
+    move(timer->data, MOVE_MIGRATE);
 }
 
 static void on_key_update_timer(uv_timer_t *timer)
@@ -150,7 +171,7 @@ static void rebind_if_due(struct client *client)
         pipe->bytes_in + pipe->bytes_out < client->options.rebind_at || !roam_conn_is_confirmed(client->session.conn))
         return;
     client->rebound = true;
-    move(client, true);
+    move(client, MOVE_REBIND_SOFTLY);
 }
 
 /* ---- Events -------------------------------------------------------------------------------------------------------

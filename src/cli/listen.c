@@ -164,6 +164,7 @@ static void start_session(struct listener *listener, const roam_event *event)
     listener->serving = true;
     listener->session.conn = event->conn;
     listener->session.started = listener->started;
+    listener->session.peer_closes = true;
     listener->session.pipe.keep_output = options->keep;
     snprintf(listener->session.peer, sizeof(listener->session.peer), "%s",
              roam_address_format(roam_conn_remote_address(event->conn), text));

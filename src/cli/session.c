@@ -14,6 +14,10 @@
 /* Nobody wants to see progress of what is done in a moment. */
 #define PROGRESS_AFTER ROAM_SECONDS(2)
 
+/* How long a server that has all it wants stays, so that a client whose last acknowledgment got lost, perhaps because
+ * it moved just then, finds somebody to ask. */
+#define GOODBYE_MS 5000
+
 static void print_progress(struct session *session, const char *end)
 {
     char amount[AMOUNT_TEXT_MAX], rate[AMOUNT_TEXT_MAX];
@@ -42,6 +46,8 @@ bool session_init(struct session *session, roam_io *io, const struct net_options
     *session = (struct session){.io = io, .options = options, .signals = signals, .started = roam_io_now(io)};
     if (!pipe_init(&session->pipe, io, in_fd, out_fd))
         return false;
+    uv_timer_init(roam_io_loop(io), &session->patience);
+    session->patience.data = session;
     uv_timer_init(roam_io_loop(io), &session->progress);
     session->progress.data = session;
     if (options->progress || (isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO)))
@@ -73,6 +79,25 @@ void session_on_event(struct session *session, const roam_event *event)
     }
 }
 
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    roam_io_wake(session->io);
+}
+
+/* All is done; true where nobody is left to wait for. */
+static bool is_let_go(struct session *session)
+{
+    roam_time now = roam_io_now(session->io);
+    if (!session->peer_closes)
+        return true;
+    if (session->done_at == 0) {
+        session->done_at = now;
+        uv_timer_start(&session->patience, on_patience_over, GOODBYE_MS, 100);
+    }
+    return now - session->done_at >= ROAM_MILLISECONDS(GOODBYE_MS);
+}
+
 bool session_is_over(struct session *session)
 {
     const struct pipe *pipe = &session->pipe;
@@ -80,13 +105,12 @@ bool session_is_over(struct session *session)
         return true;
     if (session->closed)
         return pipe->read_end || pipe->read_failed;
-    return pipe_is_done(pipe);
+    return pipe_is_done(pipe) && is_let_go(session);
 }
 
 /* ---- The end */
 
-/* The peer closes as soon as it has our end and its own was acknowledged; the acknowledgment of ours may be lost in
- * that. */
+/* A peer that has all it wants closes; the acknowledgment of our end may be lost in that. */
 static bool ended_well(const struct session *session)
 {
     const struct pipe *pipe = &session->pipe;
@@ -161,5 +185,6 @@ int session_end(struct session *session)
         print_summary(session);
     pipe_done(&session->pipe);
     uv_close((uv_handle_t *)&session->progress, NULL);
+    uv_close((uv_handle_t *)&session->patience, NULL);
     return status;
 }

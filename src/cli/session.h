@@ -15,6 +15,9 @@ struct session {
     struct pipe pipe;
     char peer[320]; /* how messages call the other side */
     roam_time started, connected;
+    bool peer_closes;  /* we are the side that the other one says goodbye to */
+    roam_time done_at; /* when all was done, 0 before */
+    uv_timer_t patience;
     bool closed; /* ROAM_EVENT_CLOSED came */
     roam_error error;
     roam_conn_stats stats;

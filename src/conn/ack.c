@@ -248,10 +248,10 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     if (error != ROAM_NO_ERROR || news.newest == PACKET_NUMBER_NONE)
         return error;
     bool raised = space->largest_acked == PACKET_NUMBER_NONE || ack->largest > space->largest_acked;
-    if (raised && news.newest == ack->largest) {
+    if (raised)
         space->largest_acked = ack->largest;
+    if (raised && news.newest == ack->largest)
         space->largest_acked_sent_at = news.newest_sent_at;
-    }
     take_rtt_sample(conn, context->space, ack, &news);
     //= rfc9000#13.4.2.1 Do not fail ECN validation on an ACK that does not raise the largest acknowledged.
     if (raised)

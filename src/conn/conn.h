@@ -156,6 +156,7 @@ struct roam_conn {
     uint32_t pto_count;
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     bool eliciting_since_receive;  /* an ack-eliciting packet went out since the last packet came */
+    uint32_t silence_pings;        /* sent since something ack-eliciting came, to a server that fell silent */
     uint32_t busy_packets;         /* stream packets in a row, each less than a PTO after the one before */
     roam_time pacing_until;        /* nothing in flight goes out before */
     uint32_t ack_only_packets;     /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */

@@ -240,6 +240,8 @@ void conn_start(roam_conn *conn, const roam_address *remote)
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
     conn->state = ROAM_CONN_HANDSHAKE;
     uint64_t error = tls_start(conn->handshake->tls);
+    if (error == ROAM_NO_ERROR && conn->handshake->out_of_memory)
+        error = ROAM_INTERNAL_ERROR;
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
     conn->owner.wake(conn->owner.context, conn);

@@ -191,7 +191,8 @@ void conn_settle_handshake(roam_conn *conn)
         return;
     /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
     if (handshake->tls != NULL)
-        conn->next_tls_message = handshake->crypto_receive[SPACE_APPLICATION].read;
+        conn->next_tls_message = tls_is_between_messages(handshake->tls) ? handshake->crypto_receive[SPACE_APPLICATION].read
+                                                                         : TLS_MESSAGES_UNKNOWN;
     tls_free(handshake->tls);
     handshake->tls = NULL;
     const struct send_half *tickets = &handshake->crypto_send[SPACE_APPLICATION];

@@ -36,6 +36,9 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * can be on (RFC 9000 section 10.3: 22 more than the shortest CID asked for). */
 #define SHORT_PACKET_BYTES_MIN(cid_len) (22 + (size_t)(cid_len))
 
+/* An ACK-only packet is no larger: 20 octets of CID, a few ranges, ECN counts. */
+#define ACK_PACKET_BYTES_MAX 96
+
 /* Spans of one packet's plaintext: each STREAM frame takes two. */
 #define PACKET_SPANS_MAX 16
 

@@ -1,6 +1,6 @@
 /*
  * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, assigning its DCID,
- * retiring the old one and giving up what the old path had happen in move_to; whether to do so is migration's to say.
+ * retiring the old one and giving up what the old path had happen here and nowhere else; whether to do so is migration's to say.
  *
  *   a new place      conn_path_for_packet: an authentic packet from an unknown address makes a path
  *   the row moves    conn_after_payload -> move_to
@@ -46,6 +46,20 @@ static bool must_change_cid(const struct packet_context *context, const struct p
            (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
 }
 
+static bool has_spare_cid(const roam_conn *conn)
+{
+    return peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0;
+}
+
+/* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing else is left. */
+static struct path *path_to_give_up(const roam_conn *conn)
+{
+    struct path *path = path_set_evictable(&conn->paths);
+    if (path == NULL && path_set_active(&conn->paths)->address_validated)
+        path = path_set_find(&conn->paths, conn->paths.fallback_id);
+    return path;
+}
+
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
 {
     return context->space == SPACE_APPLICATION &&
@@ -70,9 +84,9 @@ static struct migration_facts gather_facts(const roam_conn *conn, const struct p
         .highest_numbered = is_highest_non_probing(conn, context),
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote),
         .cid_changed = must_change_cid(context, active),
-        .spare_cid = peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0,
+        .spare_cid = has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
-        .room = conn->paths.count < conn->paths.max || path_set_evictable(&conn->paths) != NULL,
+        .room = conn->paths.count < conn->paths.max || path_to_give_up(conn) != NULL,
     };
     return facts;
 }
@@ -93,12 +107,20 @@ static void forget_path(roam_conn *conn, struct path *path)
 static struct path *add_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
 {
     if (conn->paths.count == conn->paths.max) {
-        struct path *victim = path_set_evictable(&conn->paths);
+        struct path *victim = path_to_give_up(conn);
         if (victim == NULL)
             return NULL;
         forget_path(conn, victim);
     }
     return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
+}
+
+/* No CID is left for a new place: an old path gives up its own, so that the peer replaces it within a round trip. */
+static void free_a_cid(roam_conn *conn)
+{
+    struct path *victim = path_to_give_up(conn);
+    if (victim != NULL)
+        forget_path(conn, victim);
 }
 
 void conn_validate_path(roam_conn *conn, struct path *path)
@@ -117,14 +139,12 @@ static void inherit_recovery(struct path *path, const struct path *from)
     path->recovery.pacer = from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
     path->datagram_bytes = from->datagram_bytes;
-    path->ecn = from->ecn;
 }
 
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    bool has_cid = verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL
-                                      : peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0;
+    bool has_cid = verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL : has_spare_cid(conn);
     if (!has_cid)
         return ROAM_DROP_NO_CID_FOR_PATH;
     struct path *path = add_path(conn, &context->local, &context->remote);
@@ -157,6 +177,8 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
     struct migration_verdict verdict = migration_on_packet(&facts);
     if (verdict.drop == ROAM_DROP_NONE && verdict.create_path)
         return create_path(conn, context, &verdict);
+    if (verdict.drop == ROAM_DROP_NO_CID_FOR_PATH)
+        free_a_cid(conn);
     return verdict.drop;
 }
 
@@ -203,7 +225,9 @@ void conn_after_payload(roam_conn *conn, const struct packet_context *context)
     if (path == NULL || !conn_is_alive(conn))
         return;
     bool is_highest = is_highest_non_probing(conn, context);
-    path->local_cid_sequence = context->local_cid_sequence;
+    /* A late packet says nothing about which CID the peer writes now. */
+    if (context->number == conn->application.received.largest)
+        path->local_cid_sequence = context->local_cid_sequence;
     /* Nearly every packet: the peer is where it was. */
     if (path->id == conn->paths.active_id) {
         if (context->non_probing && is_highest)
@@ -214,8 +238,11 @@ void conn_after_payload(roam_conn *conn, const struct packet_context *context)
     struct migration_verdict verdict = migration_after_payload(&facts);
     if (context->non_probing && is_highest)
         conn->largest_non_probing = context->number;
-    if (!verdict.move)
+    if (!verdict.move) {
+        if (verdict.validate)
+            conn_validate_path(conn, path);
         return;
+    }
     uint64_t previous_id = conn->paths.active_id;
     if (verdict.keep_congestion && !path->was_active)
         inherit_recovery(path, path_set_active(&conn->paths));
@@ -417,8 +444,13 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
         return ROAM_OK;
     if (path == NULL) {
         //= rfc9000#9.5 Never use one destination CID from more than one local address.
-        if (peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) == 0)
+        if (peer_has_zero_length_cid(conn))
             return ROAM_ERR_NO_CID;
+        if (remote_cid_spare(&conn->remote_cids) == 0) {
+            free_a_cid(conn);
+            conn->owner.wake(conn->owner.context, conn);
+            return ROAM_ERR_NO_CID;
+        }
         path = add_path(conn, new_local, &remote);
         if (path == NULL)
             return ROAM_ERR_LIMIT;

@@ -124,8 +124,11 @@ static bool open_packet(roam_conn *conn, const struct packet_header *header, str
         payload = open_one_rtt(conn, context, ret->first_octet, data, header_len, len);
     } else {
         payload = packet_protection_open(keys, context->number, data, header_len, len);
-        if (payload < 0)
+        if (payload < 0) {
+            //= rfc9001#6.6 Count failed authentications over the connection's life, all keys together.
+            conn->keys.failed++;
             conn_count_drop(conn, ROAM_DROP_AUTHENTICATION_FAILED);
+        }
     }
     if (payload < 0)
         return false;
@@ -279,9 +282,14 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
 
 /* ---- One datagram */
 
-static bool receive_special(roam_conn *conn, const struct packet_header *header, const uint8_t *data)
+static bool receive_special(roam_conn *conn, const struct packet_header *header, const struct packet_context *context,
+                            const uint8_t *data)
 {
-    if (header->type == PACKET_VERSION_NEGOTIATION)
+    bool special = header->type == PACKET_VERSION_NEGOTIATION || header->type == PACKET_RETRY;
+    //= rfc9000#9 Client drops packets from unknown server addresses.
+    if (special && !conn->is_server && path_set_find_remote(&conn->paths, &context->remote) == NULL)
+        conn_count_drop(conn, ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
+    else if (header->type == PACKET_VERSION_NEGOTIATION)
         conn_on_version_negotiation(conn, header);
     else if (header->type == PACKET_RETRY)
         conn_on_retry(conn, header, data);
@@ -313,7 +321,7 @@ static void receive_packets(roam_conn *conn, struct packet_context *context, uin
             break;
         }
         first_dcid = header.dcid;
-        if (receive_special(conn, &header, pos))
+        if (receive_special(conn, &header, context, pos))
             break;
         //= rfc9000#12.2 When one fails to decrypt, still try the rest.
         any_authentic |= receive_packet(conn, &header, context, pos);
@@ -333,6 +341,14 @@ static void credit_path(roam_conn *conn, const roam_address *local, const roam_a
         path_on_received(path, len, conn->now);
 }
 
+/* A client that did not say where it sends from learns it from the first answer. */
+static void learn_local_address(roam_conn *conn, const struct packet_context *context)
+{
+    struct path *active = path_set_active(&conn->paths);
+    if (!conn->is_server && active->local.port == 0 && roam_address_equal(&active->remote, &context->remote))
+        active->local = context->local;
+}
+
 void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len)
 {
     conn->now = now;
@@ -340,6 +356,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     struct packet_context context = {.local = roam_address_unmap(&datagram->local),
                                      .remote = roam_address_unmap(&datagram->remote),
                                      .datagram_bytes = len, .ecn = datagram->ecn, .path_id = PATH_ID_NONE};
+    learn_local_address(conn, &context);
     credit_path(conn, &context.local, &context.remote, len);
     if (conn->state == ROAM_CONN_CLOSING) {
         /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */

@@ -44,14 +44,20 @@ static roam_time keep_alive_deadline(const roam_conn *conn)
 
 /* ---- A download that falls silent */
 
-static bool is_busy_receiver(const roam_conn *conn)
+/* A client waits for the server while a download runs, or while a limit of flow control stops it, which only a frame of the server's can
+ * raise; and nothing of its own is on the way that a PTO would repeat. */
+static bool waits_for_server(const roam_conn *conn)
 {
-    return conn->confirmed && !conn->is_server && conn->busy_packets >= BUSY_PACKETS;
+    return conn->confirmed && !conn->is_server && conn->application.sent.ack_eliciting == 0 && !conn->ping_pending &&
+           (conn->busy_packets >= BUSY_PACKETS || conn->streams.awaiting_credit);
 }
 
 static roam_time quiet_deadline(const roam_conn *conn)
 {
-    return is_busy_receiver(conn) ? saturating_add(conn->last_received_at, conn_pto(conn)) : ROAM_TIME_NEVER;
+    if (!waits_for_server(conn))
+        return ROAM_TIME_NEVER;
+    roam_time from = max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
+    return saturating_add(from, saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX)));
 }
 
 /* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and hears of the new
@@ -61,6 +67,7 @@ static void break_silence(roam_conn *conn)
     if (quiet_deadline(conn) > conn->now)
         return;
     conn->busy_packets = 0;
+    conn->silence_pings++;
     conn->ping_pending = conn->full_ping_pending = true;
 }
 
@@ -81,7 +88,7 @@ static roam_time backed_off(const roam_conn *conn, roam_time pto)
 static bool is_muted(roam_conn *conn)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return path_allowance(active) < SHORT_PACKET_BYTES_MIN(ROAM_CID_MAX) ||
+    return path_allowance(active) < ACK_PACKET_BYTES_MAX ||
            remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
 }
 
@@ -155,6 +162,8 @@ static void prepare_probe(roam_conn *conn, enum packet_space number)
         send_half_retransmit_oldest(&conn->handshake->crypto_send[number], octets);
     if (number == SPACE_APPLICATION && !conn_space_wants(conn, number))
         stream_set_retransmit_oldest(&conn->streams, octets);
+    /* Nobody answers: perhaps our address is another one now, and then every octet is one that the server may answer threefold. */
+    conn->full_ping_pending |= number == SPACE_APPLICATION && !conn->is_server;
 }
 
 static void expire_recovery(roam_conn *conn)
@@ -257,4 +266,6 @@ void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context
         conn->busy_packets = conn->now - conn->last_received_at <= conn_pto(conn) ? conn->busy_packets + 1 : 1;
     conn->idle_from = conn->last_received_at = conn->now;
     conn->eliciting_since_receive = false;
+    if (context->ack_eliciting)
+        conn->silence_pings = 0;
 }

@@ -412,6 +412,11 @@ const char *tls_failure(const struct tls *tls)
     return tls->failure;
 }
 
+bool tls_is_between_messages(const struct tls *tls)
+{
+    return tls->partial.len == 0;
+}
+
 bool tls_is_complete(const struct tls *tls)
 {
     return tls->complete;

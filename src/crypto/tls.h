@@ -52,6 +52,9 @@ const char *tls_failure(const struct tls *tls);
 
 bool tls_is_complete(const struct tls *tls);
 
+/* False where the beginning of a message has come and its end has not. */
+bool tls_is_between_messages(const struct tls *tls);
+
 /* Server, after completion: sends a session ticket (through sink.send at TLS_APPLICATION). */
 uint64_t tls_send_ticket(struct tls *tls);
 

@@ -17,6 +17,16 @@ static bool choose_addresses(const char *host, const roam_config *config, struct
     return true;
 }
 
+static bool is_taken(const roam_endpoint *endpoint, const struct conn_create *create)
+{
+    LIST_FOR_EACH(node, &endpoint->conns) {
+        const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        if (conn->state != ROAM_CONN_CLOSED && path_set_find_address(&conn->paths, &create->local, &create->remote) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config,
                              roam_result *ret_result)
 {
@@ -32,6 +42,11 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
         .port = port,
     };
     bool known = choose_addresses(host, config, &create);
+    //= rfc9000#5.1 Zero-length CIDs are not shared between connections of one local address and port.
+    if (endpoint->config.cid_bytes == 0 && endpoint->conn_count > 0 && is_taken(endpoint, &create)) {
+        *ret_result = ROAM_ERR_ADDRESS;
+        return NULL;
+    }
     roam_conn *conn = conn_new(&create, ret_result);
     if (conn != NULL && !endpoint_adopt(endpoint, conn)) {
         *ret_result = ROAM_ERR_MEMORY;

@@ -259,13 +259,15 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
 {
     while (!list_is_empty(&endpoint->ready)) {
         roam_conn *conn = CONTAINER_OF(endpoint->ready.next, roam_conn, ready_node);
+        list_unlink(&conn->ready_node);
         if (conn_transmit(conn, endpoint->now, ret)) {
             /* The others' turn. */
-            list_unlink(&conn->ready_node);
-            list_append(&endpoint->ready, &conn->ready_node);
+            owner_wake(endpoint, conn);
             return true;
         }
-        list_unlink(&conn->ready_node);
+        /* It may have woken itself: what it found it could not send has become the end of it, which is to be told. */
+        if (list_is_linked(&conn->ready_node))
+            continue;
         if (conn_is_over(conn))
             endpoint_release(endpoint, conn);
         else

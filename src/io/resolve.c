@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/sockaddr.h"
 
@@ -39,17 +40,44 @@ static bool still_asks(const struct resolution *resolution)
     return asks;
 }
 
-/* Those that there is a socket for, in the order of the resolver (RFC 6724). */
-static size_t usable_addresses(const struct resolution *resolution, const struct addrinfo *list, roam_address *ret)
+/* True where the kernel has a route there: connecting a UDP socket asks for it and sends nothing. */
+static bool has_route(const roam_address *address)
+{
+    struct sockaddr_storage name;
+    roam_address somewhere = *address;
+    somewhere.port = 9;
+    socklen_t len = sockaddr_from_address(&name, &somewhere);
+    int fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool routed = fd >= 0 && connect(fd, (struct sockaddr *)&name, len) == 0;
+    if (fd >= 0)
+        close(fd);
+    return routed;
+}
+
+/* "localhost" names both loopback addresses, and most servers that are there for tests listen on the older one. */
+static bool is_ipv6_loopback(const roam_address *address)
+{
+    return address->family == ROAM_FAMILY_IPV6 && IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)address->ip);
+}
+
+static bool is_usable(const struct resolution *resolution, const roam_address *address)
 {
     uint8_t family = roam_conn_local_address(resolution->conn)->family;
+    return roam_address_is_set(address) && (family == ROAM_FAMILY_NONE || address->family == family) &&
+           io_socket_of_family(resolution->io, address->family) != NULL && has_route(address);
+}
+
+/* Those that there is a socket for and a route to, in the order of the resolver (RFC 6724) but for ::1, which comes
+ * last. */
+static size_t usable_addresses(const struct resolution *resolution, const struct addrinfo *list, roam_address *ret)
+{
     size_t n = 0;
-    for (; list != NULL && n < ADDRESSES_MAX; list = list->ai_next) {
-        address_from_sockaddr(&ret[n], list->ai_addr);
-        if (!roam_address_is_set(&ret[n]) || (family != ROAM_FAMILY_NONE && ret[n].family != family))
-            continue;
-        if (io_socket_of_family(resolution->io, ret[n].family) != NULL)
-            n++;
+    for (int last = 0; last < 2; last++) {
+        for (const struct addrinfo *entry = list; entry != NULL && n < ADDRESSES_MAX; entry = entry->ai_next) {
+            address_from_sockaddr(&ret[n], entry->ai_addr);
+            if (is_usable(resolution, &ret[n]) && is_ipv6_loopback(&ret[n]) == (last == 1))
+                n++;
+        }
     }
     return n;
 }

@@ -81,6 +81,7 @@ struct stream_set {
     uint64_t closed_by_peer[2];        /* peer's streams that are done */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
+    bool awaiting_credit;              /* a *_BLOCKED frame went out, and no credit has come since */
     uint64_t bytes_sent, bytes_resent, bytes_received; /* stream octets */
 };
 

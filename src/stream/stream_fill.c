@@ -50,6 +50,7 @@ static bool fill_streams_blocked(struct stream_set *set, unsigned direction, str
                       set->peer_max_streams[direction]))
         return false;
     set->streams_blocked_pending[direction] = false;
+    set->awaiting_credit = true;
     return true;
 }
 
@@ -58,6 +59,7 @@ static bool fill_data_blocked(struct stream_set *set, struct writer *writer, str
     if (!give_maximum(writer, ret, FRAME_DATA_BLOCKED, set->send_flow.limit))
         return false;
     set->send_flow.blocked_pending = false;
+    set->awaiting_credit = true;
     return true;
 }
 
@@ -127,6 +129,7 @@ static bool fill_blocked(roam_stream *stream, struct writer *writer, struct stre
     if (!give_stream_maximum(stream, writer, ret, FRAME_STREAM_DATA_BLOCKED, stream->send_flow.limit))
         return false;
     stream->send_flow.blocked_pending = false;
+    stream->set->awaiting_credit = true;
     return true;
 }
 

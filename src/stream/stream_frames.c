@@ -136,7 +136,8 @@ uint64_t stream_on_stop_sending(struct stream_set *set, const struct frame *fram
 
 uint64_t stream_on_max_data(struct stream_set *set, const struct frame *frame)
 {
-    flow_send_raise(&set->send_flow, frame->maximum);
+    if (flow_send_raise(&set->send_flow, frame->maximum))
+        set->awaiting_credit = false;
     return ROAM_NO_ERROR;
 }
 
@@ -146,8 +147,10 @@ uint64_t stream_on_max_stream_data(struct stream_set *set, const struct frame *f
     uint64_t error = find_for_frame(set, frame->max_stream_data.stream_id, SENDING_HALF, &stream);
     if (error != ROAM_NO_ERROR || stream == NULL)
         return error;
-    if (flow_send_raise(&stream->send_flow, frame->max_stream_data.maximum))
+    if (flow_send_raise(&stream->send_flow, frame->max_stream_data.maximum)) {
+        set->awaiting_credit = false;
         stream_settle(stream);
+    }
     return ROAM_NO_ERROR;
 }
 

@@ -56,6 +56,16 @@ transfer newreno 127.0.0.1 --congestion newreno
 transfer one_move 127.0.0.1 --rebind-at 1M
 [ "$(summary moves)" = 1 ] || fail "--rebind-at moved $(summary moves) times"
 
+# Down only: a client that has nothing to say must still be found.
+server_input=$scratch/sent
+start_server "$scratch/got" "$scratch/server.err" 127.0.0.1:0
+server_input=
+run "$ROAM" connect -v --recv-only --rebind-every "$every" --pin "$pin" "127.0.0.1:$port" >"$scratch/got.client" 2>"$scratch/client.err"
+[ "$status" = 0 ] || fail "down only: the client ended with $status"
+ended "$server" 0 'down only: the server'
+same "$scratch/sent" "$scratch/got.client" 'down only'
+echo "down only: $(summary moves) moves"
+
 # The other way, at the same time, out of a pipe, and to a reader that takes its time.
 mkfifo "$scratch/slow"
 (

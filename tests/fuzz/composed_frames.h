@@ -1,6 +1,7 @@
 /*
- * Frames that are well formed and nearly right: a fuzzer seldom draws an acknowledgement of what was sent, or the answer to a
- * challenge. Each frame takes two octets of the program, its kind and an argument, and the rest from what the receiver has done.
+ * Frames that are well formed and nearly right: a fuzzer seldom draws an acknowledgement of what was sent, or the
+ * answer to a challenge. Each frame takes two octets of the program, its kind and an argument, and the rest from what
+ * the receiver has done.
  */
 #ifndef TESTS_FUZZ_COMPOSED_FRAMES_H
 #define TESTS_FUZZ_COMPOSED_FRAMES_H
@@ -20,7 +21,8 @@ static inline void compose_ack(struct writer *writer, const struct pn_space *spa
     for (; start < number && count < ARRAY_LENGTH(ranges); start += 2)
         ranges[count++] = (struct range){.start = start, .end = (argument & 8) != 0 ? start + 1 : number};
     if (count > 0)
-        frame_write_ack(writer, ranges, (argument & 8) != 0 ? count : 1, 8, argument, (argument & 0x10) != 0 ? ecn : NULL);
+        frame_write_ack(writer, ranges, (argument & 8) != 0 ? count : 1, 8, argument,
+                        (argument & 0x10) != 0 ? ecn : NULL);
 }
 
 /* The CID and the token follow from the sequence, so that a repeat is an exact one. */
@@ -37,7 +39,8 @@ static inline void compose_response(struct writer *writer, const roam_conn *to, 
 {
     const struct path *path = to->paths.paths[argument % to->paths.count];
     if (path->validation.kept > 0)
-        frame_write_path(writer, FRAME_PATH_RESPONSE, path->validation.challenges[(argument >> 4) % path->validation.kept].data);
+        frame_write_path(writer, FRAME_PATH_RESPONSE,
+                         path->validation.challenges[(argument >> 4) % path->validation.kept].data);
 }
 
 static inline void compose_frame(struct writer *writer, roam_conn *to, uint8_t kind, uint8_t argument)
@@ -65,8 +68,8 @@ static inline void compose_frame(struct writer *writer, roam_conn *to, uint8_t k
         frame_write_maximum(writer, FRAME_MAX_DATA, (uint64_t)argument << (kind >> 4));
         break;
     case 6:
-        frame_write_stream_maximum(writer, (kind & 0x10) != 0 ? FRAME_MAX_STREAM_DATA : FRAME_STREAM_DATA_BLOCKED, stream_id,
-                                   (uint64_t)argument << (kind >> 4));
+        frame_write_stream_maximum(writer, (kind & 0x10) != 0 ? FRAME_MAX_STREAM_DATA : FRAME_STREAM_DATA_BLOCKED,
+                                   stream_id, (uint64_t)argument << (kind >> 4));
         break;
     case 7:
         frame_write_maximum(writer, maxima[(kind >> 4) % ARRAY_LENGTH(maxima)], argument);

@@ -1,10 +1,11 @@
 /*
- * A whole endpoint as an attacker who holds the keys would treat it. Each input makes a client and a server of its own, lets them
- * shake hands as far as the first octet says, and is then a program that turns them: see `step`. What is sealed is sealed with the
- * real keys, so that frames and packet numbers are fuzzed behind the decryption; what is not is cut, repeated, reordered or raw.
+ * A whole endpoint as an attacker who holds the keys would treat it. Each input makes a client and a server of its
+ * own, lets them shake hands as far as the first octet says, and is then a program that turns them: see `step`. What
+ * is sealed is sealed with the real keys, so that frames and packet numbers are fuzzed behind the decryption; what is
+ * not is cut, repeated, reordered or raw.
  *
- * After every step all invariants are checked, and that no endpoint asks to be woken for nothing. In the end everything is freed,
- * and the allocator must have got back all that it gave; a step may also run without memory.
+ * After every step all invariants are checked, and that no endpoint asks to be woken for nothing. In the end
+ * everything is freed, and the allocator must have got back all that it gave; a step may also run without memory.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,11 +18,11 @@
 #include "unit/counting_allocator.h"
 #include "unit/sealed.h"
 
-#define STREAMS_HELD 4
-#define DATAGRAMS_HELD 8
+#define STREAMS_HELD      4
+#define DATAGRAMS_HELD    8
 #define DATAGRAM_CAPACITY 2048
-#define STEPS_MAX 64
-#define TURNS_MAX 24
+#define STEPS_MAX         64
+#define TURNS_MAX         24
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,7 +40,7 @@ struct side {
     roam_stream *streams[STREAMS_HELD];
     struct held held[DATAGRAMS_HELD]; /* what it sent, a ring */
     size_t held_count;
-    bool keeps_closed;                /* does not give back a connection that has ended */
+    bool keeps_closed; /* does not give back a connection that has ended */
 };
 
 struct world {
@@ -68,9 +69,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     client_credentials = roam_credentials_new();
     require(roam_credentials_generate(server_credentials, names) == ROAM_OK);
     roam_credentials_trust_anyone(client_credentials);
-    require(roam_address_parse(&places[0], "192.168.1.10:50000") && roam_address_parse(&places[1], "192.168.1.10:50001") &&
-            roam_address_parse(&places[2], "10.0.0.20:51000") && roam_address_parse(&places[3], "[2001:db8::1]:53") &&
-            roam_address_parse(&server_place, "203.0.113.5:443"));
+    require(roam_address_parse(&places[0], "192.168.1.10:50000") &&
+            roam_address_parse(&places[1], "192.168.1.10:50001") && roam_address_parse(&places[2], "10.0.0.20:51000") &&
+            roam_address_parse(&places[3], "[2001:db8::1]:53") && roam_address_parse(&server_place, "203.0.113.5:443"));
     return 0;
 }
 
@@ -147,8 +148,8 @@ static void poll_all(struct world *world, struct side *side)
     }
 }
 
-static void deliver(struct world *world, struct side *to, const roam_address *local, const roam_address *remote, const uint8_t *data,
-                    size_t len)
+static void deliver(struct world *world, struct side *to, const roam_address *local, const roam_address *remote,
+                    const uint8_t *data, size_t len)
 {
     uint8_t *copy = malloc(len > 0 ? len : 1); /* of just this size, so that a read beyond it is seen */
     if (len > 0)
@@ -182,7 +183,8 @@ static bool deliver_next(struct world *world, struct side *side)
     if (!transmit_one(world, side, held))
         return false;
     side->held_count++;
-    deliver(world, side == &world->client ? &world->server : &world->client, &held->local, &held->remote, held->data, held->len);
+    deliver(world, side == &world->client ? &world->server : &world->client, &held->local, &held->remote, held->data,
+            held->len);
     return true;
 }
 

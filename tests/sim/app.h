@@ -69,6 +69,9 @@ struct client_app {
     bool finished;            /* all rounds are done */
     roam_time finished_at;
     struct sim_event timer;
+    roam_time patience;       /* a round that shows nothing for so long is helped by a PING, as applications do; 0: never */
+    struct sim_event watch;
+    uint64_t pings;           /* sent by impatience */
     bool round_running;
     struct app_history history;
 };

@@ -171,9 +171,34 @@ void client_app_nudge(struct client_app *app)
         set_timer(app, world_now(app->host->world));
 }
 
+/* Nothing tells a client that an answer was lost together with the mapping that it came through, if nothing of its own is
+ * under way: then it is the application that has to ask. */
+static void on_watch(struct sim_event *event)
+{
+    struct client_app *app = SIM_CONTAINER(event, struct client_app, watch);
+    struct world *world = app->host->world;
+    if (app->conn == NULL || !app->round_running)
+        return;
+    roam_time latest = 0;
+    for (size_t i = 0; i < app->workload->count; i++) {
+        const struct transfer *transfer = &app->workload->transfers[i];
+        if (transfer->client == app && transfer->last_progress > latest)
+            latest = transfer->last_progress;
+    }
+    roam_time now = world_now(world);
+    sim_clock_set(&world->clock, &app->watch, now + app->patience);
+    if (now - latest < app->patience)
+        return;
+    app->pings++;
+    roam_conn_ping(app->conn, now);
+    host_turn(app->host);
+}
+
 static void begin_round(struct client_app *app)
 {
     app->round_running = true;
+    if (app->patience != 0)
+        sim_clock_set(&app->host->world->clock, &app->watch, world_now(app->host->world) + app->patience);
     open_round(app);
     for (size_t i = 0; i < app->workload->count && !app->host->world->failed; i++) {
         struct transfer *transfer = &app->workload->transfers[i];
@@ -268,14 +293,15 @@ void client_app_init(struct client_app *app, struct host *host, struct workload 
     app->workload = workload;
     app->config = *config;
     sim_event_init(&app->timer, on_timer);
+    sim_event_init(&app->watch, on_watch);
     host->on_event = on_event;
     host->context = app;
 }
 
 void client_app_done(struct client_app *app)
 {
-    if (sim_event_is_set(&app->timer))
-        set_timer(app, ROAM_TIME_NEVER);
+    set_timer(app, ROAM_TIME_NEVER);
+    sim_clock_set(&app->host->world->clock, &app->watch, ROAM_TIME_NEVER);
     app_history_done(&app->history);
 }
 

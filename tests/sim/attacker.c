@@ -1,7 +1,7 @@
 /* What an attacker on the way does with the datagrams of clients. */
 #include "sim/attacker.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 /* How much faster than the true path a forwarder is. */
 #define HEAD_START ROAM_MILLISECONDS(3)
@@ -62,19 +62,28 @@ static void from_above(struct node *node, struct sim_packet *packet)
     node_send_down(&attacker->lab->world.internet, packet);
 }
 
-void attacker_init(struct attacker *attacker, struct lab *lab, const char *ip)
+static void done(struct node *node)
+{
+    free(node);
+}
+
+struct attacker *attacker_new(struct lab *lab, const char *ip)
 {
     static const struct link_config head_start = {.delay = HEAD_START}, at_once;
-    memset(attacker, 0, sizeof(*attacker));
+    struct attacker *attacker = calloc(1, sizeof(*attacker));
+    if (attacker == NULL)
+        abort();
     attacker->lab = lab;
     roam_address address = sim_address(ip);
     node_init(&attacker->node, &lab->world, "attacker", &address);
     attacker->node.from_above = from_above;
+    attacker->node.done = done;
     node_attach(&attacker->node, &lab->world.internet, &head_start, &at_once);
     attacker->victim = address;
     attacker->victim.port = 30000;
     lab->world.intercept = intercept;
     lab->world.intercept_context = attacker;
+    return attacker;
 }
 
 void attacker_start(struct attacker *attacker, enum attack attack, uint64_t n)

@@ -23,8 +23,8 @@ struct attacker {
     roam_address client;     /* FORWARD: whom the answers are for */
 };
 
-/* Takes its place in an open lab. */
-void attacker_init(struct attacker *attacker, struct lab *lab, const char *ip);
+/* Takes its place in an open lab, and goes with its world. */
+struct attacker *attacker_new(struct lab *lab, const char *ip);
 
 /* Attacks the next n datagrams of clients'. */
 void attacker_start(struct attacker *attacker, enum attack attack, uint64_t n);

@@ -157,6 +157,7 @@ void draw_workload(struct drawn *drawn)
             }
         }
         app->stay_open = false;
+        app->patience = ROAM_SECONDS(8);
     }
 }
 

@@ -55,6 +55,8 @@ static void count(struct drawn *drawn)
         totals->failed_paths += stats.paths_failed;
     }
     totals->seeds = 1;
+    for (size_t i = 0; i < lab->config.clients; i++)
+        totals->pings += lab->clients[i].app.pings;
     totals->clients = lab->config.clients;
     totals->transfers = lab->workload.count;
     totals->bytes = lab->workload.bytes_done;
@@ -69,9 +71,25 @@ static void count(struct drawn *drawn)
     totals->virtual_ms = (world_now(&lab->world) - ROAM_SECONDS(1000)) / ROAM_MILLISECONDS(1);
 }
 
+static void trace_config(const struct drawn *drawn)
+{
+    const struct lab_config *config = &drawn->lab.config;
+    const struct trace *trace = &drawn->lab.world.trace;
+    if (trace->print == NULL)
+        return;
+    const roam_config *sides[] = {&config->client, &config->server};
+    const uint8_t cid_bytes[] = {config->client_endpoint.cid_bytes, config->server_endpoint.cid_bytes};
+    for (size_t i = 0; i < 2; i++)
+        fprintf(trace->print, "%s: CIDs of %u octets, holds %llu, %u paths, %llu octets a stream, %llu in all\n",
+                i == 0 ? "client" : "server", cid_bytes[i], (unsigned long long)sides[i]->active_connection_id_limit,
+                sides[i]->max_paths, (unsigned long long)sides[i]->initial_max_stream_data,
+                (unsigned long long)sides[i]->initial_max_data);
+}
+
 static void live(struct drawn *drawn)
 {
     struct lab *lab = &drawn->lab;
+    trace_config(drawn);
     draw_workload(drawn);
     draw_faults(drawn);
     roam_time until = world_now(&lab->world) + drawn->fault_span + LIVENESS;
@@ -123,7 +141,7 @@ void drawn_totals_print(const struct drawn_totals *totals)
     unsigned long long nat = f[FAULT_NAT_PORTS] + f[FAULT_NAT_REBOOT] + f[FAULT_NAT_ADDRESS] + f[FAULT_NAT_PORT_STORM];
     printf("drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu duplicated, "
            "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
-           "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x limit, %.0f virtual s\n",
+           "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x limit, %llu impatient pings, %.0f virtual s\n",
            (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
            (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
            (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
@@ -131,5 +149,6 @@ void drawn_totals_print(const struct drawn_totals *totals)
            (unsigned long long)f[FAULT_PROBE], (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
            (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
            (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
-           (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (double)totals->virtual_ms / 1000);
+           (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
+           (double)totals->virtual_ms / 1000);
 }

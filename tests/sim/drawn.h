@@ -32,6 +32,7 @@ struct drawn_totals {
     uint64_t migrated, rebound;      /* calls that were accepted */
     uint64_t moves, validated, failed_paths, reverts;
     uint64_t guarded;                /* datagrams to addresses that were not proven yet */
+    uint64_t pings;                  /* by impatient applications */
     uint64_t virtual_ms;
 };
 

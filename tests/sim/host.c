@@ -329,6 +329,7 @@ static bool poll(struct host *host)
         }
         if (event.time > world_now(world))
             world_fail(world, "%s: event %s comes from the future", host->name, roam_event_name(event.type));
+        oracle_on_event(host, &event);
         if (host->on_event != NULL)
             host->on_event(host->context, &event);
     }

@@ -300,10 +300,28 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
     }
 }
 
+static void note_newest(struct conn_view *view, const struct observed_packet *packet)
+{
+    const uint64_t probing = FRAME_BIT(FRAME_PADDING) | FRAME_BIT(FRAME_PATH_CHALLENGE) | FRAME_BIT(FRAME_PATH_RESPONSE) |
+                             FRAME_BIT(FRAME_NEW_CONNECTION_ID);
+    if ((packet->frames & ~probing) == 0 || packet->number < view->newest)
+        return;
+    view->newest = packet->number + 1;
+    view->newest_from = packet->remote;
+}
+
 static void on_packet_received(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
 {
-    if (packet->type == PACKET_ONE_RTT)
-        conn_view_received(get_view(oracle, host, packet->conn), packet);
+    struct conn_view *view = get_view(oracle, host, packet->conn);
+    bool added;
+    sim_map_get(&view->numbers, (packet->number << 2 | packet_space_of(packet->type)) + 1, 0, &added);
+    if (!added)
+        world_fail(oracle->world, "%s: processes %s packet %llu twice", host->name, packet_type_name(packet->type),
+                   (unsigned long long)packet->number);
+    if (packet->type == PACKET_ONE_RTT) {
+        conn_view_received(view, packet);
+        note_newest(view, packet);
+    }
     if (!host->is_server)
         return;
     if (packet->type == PACKET_HANDSHAKE)
@@ -328,6 +346,16 @@ void oracle_on_packet(void *context, const struct observed_packet *packet)
         on_packet_received(oracle, host, packet);
 }
 
+void oracle_on_event(struct host *host, const roam_event *event)
+{
+    if (!host->is_server || event->type != ROAM_EVENT_PATH_MOVED)
+        return;
+    const struct conn_view *view = get_view(host->world->oracle, host, event->conn);
+    if (!roam_address_equal(&view->newest_from, &event->remote))
+        world_fail(host->world, "%s: moves to %s, whence the newest non-probing packet did not come", host->name,
+                   text_of(&event->remote));
+}
+
 /* ---- The library's state --------------------------------------------------------------------------------------- */
 
 static bool is_server_address(const struct world *world, const roam_address *address)
@@ -347,6 +375,8 @@ static void check_server_paths(struct host *host, const roam_conn *conn)
         world_fail(host->world, "%s: %zu paths", host->name, n);
     for (size_t i = 0; i < n && i < PATHS_MAX; i++) {
         const struct wire_peer *peer = find_peer(host->world->oracle, host, &paths[i].remote);
+        if (paths[i].active && paths[i].state == ROAM_PATH_FAILED && (peer == NULL || !peer->proven))
+            world_fail(host->world, "%s: stays at %s, where nobody answers", host->name, text_of(&paths[i].remote));
         if (paths[i].state == ROAM_PATH_VALIDATED && (peer == NULL || !peer->proven))
             world_fail(host->world, "%s: takes %s for validated, where nobody has answered", host->name,
                        text_of(&paths[i].remote));

@@ -7,6 +7,8 @@
  *     was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
  *   - No packet number is used twice (section 12.3).
  *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
+ *   - No packet is processed twice, and only the newest non-probing packet moves a server's connection (section 9.3).
+ *   - A server does not stay where a validation has failed (section 9.3.2).
  *   - A client sends to servers of this world only (section 9).
  *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand within the
  *     peer's limit, and so on.
@@ -39,6 +41,7 @@ void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet);
 void oracle_on_datagram_out(struct host *host, struct sim_packet *packet);
 void oracle_after_transmit(struct host *host);
 void oracle_after_turn(struct host *host);
+void oracle_on_event(struct host *host, const roam_event *event);
 
 /* The endpoint's packet observer; the context is its host. */
 void oracle_on_packet(void *context, const struct observed_packet *packet);
@@ -81,6 +84,9 @@ struct conn_view {
     struct cid_uses sent, received;
     roam_address *rebinds;
     size_t rebind_count;
+    struct sim_map numbers;            /* packets received: number and space */
+    uint64_t newest;                   /* highest non-probing 1-RTT packet received, plus one */
+    roam_address newest_from;
 };
 
 void conn_view_done(struct conn_view *view);

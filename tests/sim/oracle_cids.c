@@ -31,6 +31,7 @@ void conn_view_done(struct conn_view *view)
 {
     uses_done(&view->sent);
     uses_done(&view->received);
+    sim_map_done(&view->numbers);
     free(view->rebinds);
 }
 

@@ -110,20 +110,19 @@ static void b03_rebinding_and_a_change_of_cid_combine_in_every_order(struct lab 
 
 static void b05_a_repeated_path_response_promotes_no_stale_address(struct lab *lab)
 {
-    struct attacker attacker;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
-    attacker_init(&attacker, lab, "203.0.113.99");
+    struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     oracle_record(lab->world.oracle, true);
-    attacker_start(&attacker, ATTACK_KEEP, ATTACKER_KEPT_MAX);
+    attacker_start(attacker, ATTACK_KEEP, ATTACKER_KEPT_MAX);
     nat_change_address(lab_nat(lab), "198.51.100.2", false);
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 20000) && lab_run(lab, ROAM_SECONDS(1)));
-    attacker_start(&attacker, ATTACK_NONE, 0);
+    attacker_start(attacker, ATTACK_NONE, 0);
     EXPECT(lab, packets_with(lab, lab->server, false, FRAME_PATH_RESPONSE, NULL) > 0);
     nat_change_address(lab_nat(lab), "198.51.100.3", false);
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 1000) && lab_run(lab, ROAM_SECONDS(1)));
     EXPECT(lab, server_is_at(lab, 0) && server_moves(lab) == 2);
     for (int i = 0; i < 3; i++) {
-        attacker_replay(&attacker, i == 1);
+        attacker_replay(attacker, i == 1);
         EXPECT(lab, lab_run(lab, ROAM_SECONDS(2)));
         EXPECT(lab, server_is_at(lab, 0) && server_moves(lab) == 2);
     }
@@ -150,17 +149,16 @@ static void b06_after_a_to_b_to_a_the_server_sends_to_a(struct lab *lab)
 
 static void b07_overlapping_validations_leave_the_fallback_its_cid(struct lab *lab)
 {
-    struct attacker attacker;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
-    attacker_init(&attacker, lab, "203.0.113.99");
-    attacker.fresh_port = true;
+    struct attacker *attacker = attacker_new(lab, "203.0.113.99");
+    attacker->fresh_port = true;
     for (int i = 0; i < 6; i++) {
         lab_begin(lab, i % 2 == 0 ? TRANSFER_UPLOAD : TRANSFER_DOWNLOAD, 100000);
         EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(60)));
         /* Three places that nobody answers from, in the middle of a true migration. */
         roam_address local = lab_socket(lab, (size_t)(i + 1) % 2);
         client_app_migrate(lab_client(lab), &local);
-        attacker_start(&attacker, i < 3 ? ATTACK_MOVE : ATTACK_COPY, 3);
+        attacker_start(attacker, i < 3 ? ATTACK_MOVE : ATTACK_COPY, 3);
         EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(30)) && lab_run(lab, ROAM_SECONDS(8)));
         EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 1000));
         EXPECT(lab, server_is_at(lab, roam_address_equal(roam_conn_local_address(lab_client(lab)->conn), &local)
@@ -212,18 +210,17 @@ static void b09_every_datagram_twice_harms_nothing(struct lab *lab)
 
 static void b10_after_a_faster_forwarder_has_gone_the_server_is_back_on_the_true_path(struct lab *lab)
 {
-    struct attacker attacker;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
-    attacker_init(&attacker, lab, "203.0.113.99");
+    struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     oracle_record(lab->world.oracle, true);
     roam_address old = *roam_conn_remote_address(lab->server_app.newest);
-    attacker_start(&attacker, ATTACK_FORWARD, UINT64_MAX);
+    attacker_start(attacker, ATTACK_FORWARD, UINT64_MAX);
     lab_begin(lab, TRANSFER_DOWNLOAD, 300000);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(700)));
     EXPECT(lab, server_moves(lab) >= 1);
     EXPECT(lab, packets_with(lab, lab->server, true, FRAME_PATH_CHALLENGE, &old) >= 1);
-    attacker_start(&attacker, ATTACK_NONE, 0);
-    attacker.client = (roam_address){0};
+    attacker_start(attacker, ATTACK_NONE, 0);
+    attacker->client = (roam_address){0};
     EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(10)));
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 1000) && lab_run(lab, ROAM_SECONDS(1)));
     EXPECT(lab, roam_address_equal(roam_conn_remote_address(lab->server_app.newest), &old));

@@ -1,6 +1,7 @@
 /*
- * Packets sealed by hand with the keys of a real connection, so that what lies behind the decryption can be given anything at all:
- * for unit tests and the fuzz target alike. A number that is used here is taken from the connection, which will never use it again.
+ * Packets sealed by hand with the keys of a real connection, so that what lies behind the decryption can be given
+ * anything at all: for unit tests and the fuzz target alike. A number that is used here is taken from the connection,
+ * which will never use it again.
  */
 #ifndef TESTS_UNIT_SEALED_H
 #define TESTS_UNIT_SEALED_H
@@ -13,17 +14,17 @@
 #define SEALED_OVERHEAD_MAX 96
 
 struct sealing {
-    roam_conn *from;           /* whose keys, CIDs and numbers */
-    enum packet_type type;     /* INITIAL, HANDSHAKE or ONE_RTT */
+    roam_conn *from;       /* whose keys, CIDs and numbers */
+    enum packet_type type; /* INITIAL, HANDSHAKE or ONE_RTT */
     const uint8_t *payload;
     size_t payload_len;
-    uint8_t first_octet;       /* exclusive-or: reserved bits, key phase */
-    const roam_cid *dcid;      /* NULL: that of the active path */
-    const roam_cid *scid;      /* NULL: the connection's */
-    const uint8_t *token;      /* Initial */
+    uint8_t first_octet;  /* exclusive-or: reserved bits, key phase */
+    const roam_cid *dcid; /* NULL: that of the active path */
+    const roam_cid *scid; /* NULL: the connection's */
+    const uint8_t *token; /* Initial */
     size_t token_len;
     bool has_number;
-    uint64_t number;           /* used where has_number says so, and not taken */
+    uint64_t number; /* used where has_number says so, and not taken */
 };
 
 /* True where the connection has keys to send such packets, and somebody to send them to. */
@@ -34,7 +35,8 @@ static inline bool can_seal(roam_conn *conn, enum packet_type type)
            remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL;
 }
 
-/* Writes the packet, payload_len + token_len + SEALED_OVERHEAD_MAX octets at most, and returns its length; 0 without memory. */
+/* Writes the packet, payload_len + token_len + SEALED_OVERHEAD_MAX octets at most, and returns its length; 0 without
+ * memory. */
 static inline size_t seal_by_hand(const struct sealing *sealing, uint8_t *ret)
 {
     roam_conn *conn = sealing->from;
@@ -48,7 +50,8 @@ static inline size_t seal_by_hand(const struct sealing *sealing, uint8_t *ret)
     uint8_t *length_at = NULL;
     if (!packet_keys_expand(keys))
         return 0;
-    uint64_t number = sealing->has_number ? sealing->number : pn_space_take_number(conn_space(conn, space), false, conn->rng);
+    uint64_t number =
+        sealing->has_number ? sealing->number : pn_space_take_number(conn_space(conn, space), false, conn->rng);
     if (sealing->type == PACKET_ONE_RTT)
         packet_write_short(&writer, dcid, false, conn->keys.send_phase, PACKET_NUMBER_BYTES_MAX);
     else
@@ -60,8 +63,12 @@ static inline size_t seal_by_hand(const struct sealing *sealing, uint8_t *ret)
     if (length_at != NULL)
         packet_length_write(length_at, PACKET_NUMBER_BYTES_MAX + sealing->payload_len + AEAD_TAG_BYTES);
     const struct span span = {.data = sealing->payload, .len = sealing->payload_len};
-    const struct packet_seal job = {.packet = ret, .header_len = writer_len(&writer), .number_offset = number_offset,
-                                    .number = number, .spans = &span, .span_count = 1};
+    const struct packet_seal job = {.packet = ret,
+                                    .header_len = writer_len(&writer),
+                                    .number_offset = number_offset,
+                                    .number = number,
+                                    .spans = &span,
+                                    .span_count = 1};
     packet_protection_seal(keys, &job, 1);
     if (sealing->type == PACKET_ONE_RTT && !sealing->has_number)
         key_update_on_sent(&conn->keys, number);

@@ -1,5 +1,6 @@
 /*
- * What an endpoint says without a connection, or instead of one: Version Negotiation, Retry, tokens, refusals, Stateless Resets.
+ * What an endpoint says without a connection, or instead of one: Version Negotiation, Retry, tokens, refusals,
+ * Stateless Resets.
  */
 #include <setjmp.h>
 #include <stdarg.h>

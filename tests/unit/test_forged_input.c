@@ -1,0 +1,161 @@
+/*
+ * Datagrams that somebody on the way made up, and packets that are genuine but come with the wrong name, from the
+ * wrong place or after the end: each increments the one counter that names it, and closes nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bad_datagram.h"
+#include "crypto/key_schedule.h"
+
+/* ---- Forged */
+
+static size_t forge_version_negotiation(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *scid,
+                                        uint32_t version)
+{
+    struct writer writer = writer_init(ret, capacity);
+    packet_write_version_negotiation(&writer, 0, dcid->bytes, dcid->len, scid->bytes, scid->len, &version, 1);
+    return writer_len(&writer);
+}
+
+static size_t forge_retry(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *original_dcid,
+                          bool genuine)
+{
+    static const roam_cid scid = {.len = 8, .bytes = {1, 2, 3, 4, 5, 6, 7, 8}};
+    struct writer writer = writer_init(ret, capacity - RETRY_TAG_BYTES);
+    packet_write_retry(&writer, 0, QUIC_VERSION_1, dcid, &scid, (const uint8_t *)"token", 5);
+    retry_integrity_tag(original_dcid, ret, writer_len(&writer), ret + writer_len(&writer));
+    ret[writer_len(&writer)] ^= !genuine;
+    return writer_len(&writer) + RETRY_TAG_BYTES;
+}
+
+static void forged_version_negotiation_is_ignored(void **state)
+{
+    (void)state;
+    uint8_t data[64];
+    static const roam_cid nobody = {.len = 8, .bytes = {9, 9, 9}};
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    const roam_cid client = pair.client.conn->row_cid, server = pair.client.conn->initial_dcid;
+    /* With the version that the client speaks; with a source CID that nobody had; each before any packet of the
+     * server's. */
+    size_t len = forge_version_negotiation(data, sizeof(data), &client, &server, QUIC_VERSION_1);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
+    len = forge_version_negotiation(data, sizeof(data), &client, &nobody, 2);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
+    pair_handshake(&pair);
+    len = forge_version_negotiation(data, sizeof(data), &client, &server, 2);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
+    expect_to_live();
+}
+
+static void forged_retries_are_ignored(void **state)
+{
+    (void)state;
+    uint8_t data[128];
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->initial_dcid;
+    size_t len = forge_retry(data, sizeof(data), &client, &original, false);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_INTEGRITY);
+    pair_handshake(&pair);
+    len = forge_retry(data, sizeof(data), &client, &original, true);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_UNEXPECTED);
+    len = forge_retry(data, sizeof(data), &pair.server.conn->row_cid, &original, true);
+    expect_drop(TO_SERVER, data, len, ROAM_DROP_RETRY_UNEXPECTED);
+    expect_to_live();
+}
+
+static void a_token_in_a_servers_initial_is_dropped(void **state)
+{
+    (void)state;
+    static const uint8_t ping[32] = {0x01};
+    uint8_t data[1300] = {0};
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(25));
+    struct sealing sealing = {.from = pair.server.conn,
+                              .type = PACKET_INITIAL,
+                              .payload = ping,
+                              .payload_len = sizeof(ping),
+                              .token = ping,
+                              .token_len = 5};
+    size_t len = seal_by_hand(&sealing, data);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_TOKEN_UNEXPECTED);
+    pair_handshake(&pair);
+}
+
+static void connection_ids_stay_what_they_were(void **state)
+{
+    (void)state;
+    static const uint8_t ping[1200] = {0x01};
+    static const roam_cid nobody = {.len = 8, .bytes = {9, 9, 9}};
+    uint8_t data[1600];
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(25));
+    struct sealing sealing = {.from = pair.client.conn,
+                              .type = PACKET_INITIAL,
+                              .payload = ping,
+                              .payload_len = sizeof(ping),
+                              .scid = &nobody};
+    expect_drop(TO_SERVER, data, seal_by_hand(&sealing, data), ROAM_DROP_CID_MISMATCH);
+    /* RFC 9000 section 12.2: nor within a datagram. */
+    sealing.scid = NULL;
+    size_t len = seal_by_hand(&sealing, data);
+    sealing.dcid = &nobody;
+    sealing.payload_len = 32;
+    expect_drop(TO_SERVER, data, len + seal_by_hand(&sealing, data + len), ROAM_DROP_CID_MISMATCH);
+    pair_handshake(&pair);
+    expect_to_live();
+}
+
+/* ---- Addresses */
+
+static void packets_from_the_wrong_place_are_dropped(void **state)
+{
+    (void)state;
+    uint8_t data[1300] = {0};
+    roam_address elsewhere, blocked;
+    assert_true(roam_address_parse(&elsewhere, "10.9.8.7:6543") && roam_address_parse(&blocked, "192.168.1.10:53"));
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(45));
+    size_t len = seal_ping(pair.client.conn, PACKET_HANDSHAKE, data);
+    expect_drop_from(TO_SERVER, &elsewhere, data, len, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    len = seal_ping(pair.server.conn, PACKET_ONE_RTT, data);
+    expect_drop_from(TO_CLIENT, &elsewhere, data, len, ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
+    len = seal_ping(pair.client.conn, PACKET_ONE_RTT, data);
+    expect_drop_from(TO_SERVER, &blocked, data, len, ROAM_DROP_BLOCKED_PORT);
+    expect_to_live();
+}
+
+/* ---- The end */
+
+static void what_comes_after_the_end_is_counted(void **state)
+{
+    (void)state;
+    uint8_t to_server[256], to_client[256];
+    begin();
+    size_t to_server_len = seal_ping(pair.client.conn, PACKET_ONE_RTT, to_server);
+    size_t to_client_len = seal_ping(pair.server.conn, PACKET_ONE_RTT, to_client);
+    roam_conn_close(pair.client.conn, pair.now, 0, NULL);
+    pair_run(&pair, ROAM_MILLISECONDS(25));
+    expect_drop(TO_CLIENT, to_client, to_client_len, ROAM_DROP_CLOSING);
+    expect_drop(TO_SERVER, to_server, to_server_len, ROAM_DROP_DRAINING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(forged_version_negotiation_is_ignored),    TEST(forged_retries_are_ignored),
+        TEST(a_token_in_a_servers_initial_is_dropped),  TEST(connection_ids_stay_what_they_were),
+        TEST(packets_from_the_wrong_place_are_dropped), TEST(what_comes_after_the_end_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
