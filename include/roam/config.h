@@ -84,7 +84,7 @@ typedef struct roam_config {
     roam_time handshake_timeout;      /* default 10 s */
 
     /* Migration. */
-    uint32_t max_paths;               /* paths kept at once, 2..16; default 4 */
+    uint32_t max_paths;               /* paths kept at once, 3..16; default 4 */
 
     const uint8_t *token;             /* a client's NEW_TOKEN token for this server, copied; NULL: none */
     size_t token_bytes;

@@ -135,6 +135,16 @@ uint64_t local_cid_on_retire(struct local_cid_set *set, uint64_t sequence, uint6
     return ROAM_NO_ERROR;
 }
 
+bool local_cid_has_spare(const struct local_cid_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct local_cid *entry = &set->entries[i];
+        if (entry->state == LOCAL_CID_KNOWN && !entry->used && entry->sequence >= set->retire_prior_to)
+            return true;
+    }
+    return set->cid_bytes == 0;
+}
+
 struct local_cid *local_cid_find(struct local_cid_set *set, const roam_cid *cid)
 {
     for (size_t i = 0; i < set->count; i++)

@@ -71,6 +71,9 @@ bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence);
 uint64_t local_cid_on_retire(struct local_cid_set *set, uint64_t sequence, uint64_t packet_sequence,
                              roam_cid *ret_retired);
 
+/* True where the peer is known to hold a CID that it has not used yet, or writes none: it can answer on a new path. */
+bool local_cid_has_spare(const struct local_cid_set *set);
+
 /* NULL where it is none of ours (any more). */
 struct local_cid *local_cid_find(struct local_cid_set *set, const roam_cid *cid);
 

@@ -112,8 +112,8 @@ static void move(struct client *client, enum move_kind kind)
         result = roam_io_migrate(client->io, session->conn, &anywhere, &bound);
     complain_move(kind == MOVE_MIGRATE ? "migrate" : "rebind", result);
     if (kind != MOVE_MIGRATE && result == ROAM_OK) {
-        /* Nobody tells a client that it was rebound, nor a server: where all that is under way comes down to us, nothing
-         * would ever go up. A keep-alive would do the same, later. */
+        /* Nobody tells a client that it was rebound, nor a server: where all that is under way comes down to us,
+         * nothing would ever go up. A keep-alive would do the same, later. */
         roam_conn_ping(session->conn, roam_io_now(client->io));
         session->moves++;
     }

@@ -13,6 +13,13 @@ void conn_issue_cids(roam_conn *conn)
     }
 }
 
+void conn_renew_cids(roam_conn *conn)
+{
+    //= rfc9000#5.1.1 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
+    if (conn->local_cids.cid_bytes > 0 && local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
+        conn_issue_cids(conn);
+}
+
 static bool token_is_current(const roam_conn *conn, size_t i)
 {
     for (size_t j = 0; j < conn->remote_cids.count; j++) {

@@ -84,13 +84,20 @@ void conn_on_close_frame(roam_conn *conn, const struct frame *frame)
                application ? 0 : frame->close.frame_type, frame->close.reason, frame->close.reason_len);
 }
 
-void conn_on_datagram_while_closing(roam_conn *conn, size_t bytes)
+void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context)
 {
-    (void)bytes;
     //= rfc9000#10.2.1 Rate-limit packets sent while closing: the 1st, 2nd, 4th, 8th, ... datagram is answered.
     conn->close_received++;
-    if ((conn->close_received & (conn->close_received - 1)) == 0)
-        conn->close_pending = true;
+    if ((conn->close_received & (conn->close_received - 1)) != 0)
+        return;
+    conn->close_pending = true;
+    /* A peer that has moved since hears of the end where it is now. */
+    if (path_set_find_address(&conn->paths, &context->local, &context->remote) != path_set_active(&conn->paths)) {
+        conn->close_local = context->local;
+        conn->close_remote = context->remote;
+        //= rfc9000#10.2.1 While closing, packets from an unvalidated address are answered within 3x.
+        conn->close_allowance = AMPLIFICATION_FACTOR * context->datagram_bytes;
+    }
 }
 
 bool conn_is_over(const roam_conn *conn)

@@ -3,6 +3,7 @@
 
 #include "base/minmax.h"
 #include "cid/remote_cid.h"
+#include "conn/limits.h"
 #include "base/varint.h"
 #include "crypto/tls.h"
 #include "path/path_set.h"
@@ -114,7 +115,7 @@ roam_result config_check(const roam_config *config)
         return ROAM_ERR_CONFIG;
     if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN || config->active_connection_id_limit > REMOTE_CIDS_MAX)
         return ROAM_ERR_CONFIG;
-    if (config->max_paths < 2 || config->max_paths > PATHS_MAX)
+    if (config->max_paths < CONN_PATHS_MIN || config->max_paths > PATHS_MAX)
         return ROAM_ERR_CONFIG;
     if (config->initial_max_streams_bidi > MAX_STREAMS_LIMIT || config->initial_max_streams_uni > MAX_STREAMS_LIMIT)
         return ROAM_ERR_CONFIG;

@@ -157,7 +157,6 @@ struct roam_conn {
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     bool eliciting_since_receive;  /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;        /* sent since something ack-eliciting came, to a server that fell silent */
-    uint32_t busy_packets;         /* stream packets in a row, each less than a PTO after the one before */
     roam_time pacing_until;        /* nothing in flight goes out before */
     uint32_t ack_only_packets;     /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
 
@@ -165,7 +164,9 @@ struct roam_conn {
     roam_error error;
     bool close_pending;            /* CONNECTION_CLOSE is due */
     roam_time close_at;            /* end of closing or draining */
-    uint64_t close_received;       /* packets that came while closing */
+    uint64_t close_received;       /* datagrams that came while closing */
+    roam_address close_local, close_remote; /* where the newest of them came from, if not from a path: to be answered there too */
+    size_t close_allowance;        /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
 
@@ -188,7 +189,7 @@ struct packet_context {
     uint64_t number;
     uint64_t path_id;              /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
     uint64_t local_cid_sequence;   /* of the CID that it came to */
-    bool ack_eliciting, non_probing, has_stream;
+    bool ack_eliciting, non_probing;
     uint64_t frames;
 };
 
@@ -273,6 +274,8 @@ uint64_t conn_params_apply(roam_conn *conn);
 
 /* ---- cids.c: the sets and the endpoint's table, kept in step */
 void conn_issue_cids(roam_conn *conn);
+/* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it had. */
+void conn_renew_cids(roam_conn *conn);
 void conn_sync_reset_tokens(roam_conn *conn);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
@@ -280,7 +283,7 @@ uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_conte
 /* ---- migrate.c */
 /* Finds or makes the path of an authentic packet, or says why to drop it. */
 roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context);
-void conn_after_payload(roam_conn *conn, const struct packet_context *context);
+void conn_after_payload(roam_conn *conn, struct packet_context *context);
 uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);
@@ -326,6 +329,8 @@ struct assembly {
     size_t count;
     bool expand;              /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
     bool out_of_memory;
+    bool probe;               /* it asks whether a path is there: its loss says nothing about congestion */
+    bool elsewhere;           /* it goes to an address that is no path: not counted on this one */
 };
 
 /* Appends one packet of the space, if there is anything for it in this mode. */
@@ -351,7 +356,7 @@ void conn_on_close_frame(roam_conn *conn, const struct frame *frame);
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason, size_t len);
 void conn_end(roam_conn *conn, enum roam_close_cause cause);
 /* A datagram came while closing: answers now and then. */
-void conn_on_datagram_while_closing(roam_conn *conn, size_t bytes);
+void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context);
 /* True where the owner may delete it: closed and given back. */
 bool conn_is_over(const roam_conn *conn);
 

@@ -224,7 +224,7 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
     retry_integrity_tag(&handshake->original_dcid, packet, header->packet_len - RETRY_TAG_BYTES, tag);
     //= rfc9000#17.2.5.2 Drop Retry with a bad integrity tag or an empty token.
     //= rfc9000#17.2.5.1 Client drops a Retry whose source CID is its own destination CID.
-    if (header->token_len == 0 || roam_cid_equal(&header->scid, &current->cid) ||
+    if (header->token_len == 0 || header->token_len > RETRY_TOKEN_BYTES_MAX || roam_cid_equal(&header->scid, &current->cid) ||
         !equal_in_constant_time(tag, header->retry_tag, RETRY_TAG_BYTES)) {
         conn_count_drop(conn, ROAM_DROP_RETRY_INTEGRITY);
         return;

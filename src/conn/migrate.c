@@ -115,18 +115,22 @@ static struct path *add_path(roam_conn *conn, const roam_address *local, const r
     return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
 }
 
-/* No CID is left for a new place: an old path gives up its own, so that the peer replaces it within a round trip. */
+/* No CID is left for a new place: a path that has had its day gives up its own, so that the peer replaces it within a round trip. Not
+ * one that is just being proven: it may be where the peer is going. */
 static void free_a_cid(roam_conn *conn)
 {
     struct path *victim = path_to_give_up(conn);
-    if (victim != NULL)
+    if (victim != NULL && victim->validation.state != VALIDATION_RUNNING)
         forget_path(conn, victim);
 }
 
 void conn_validate_path(roam_conn *conn, struct path *path)
 {
     roam_time pto = rtt_pto(&path->recovery.rtt, ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms));
-    path_validation_start(&path->validation, conn->now, pto, conn_pto(conn));
+    struct rtt unknown;
+    rtt_init(&unknown, conn->config->initial_rtt);
+    //= rfc9000#8.2.4 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
+    path_validation_start(&path->validation, conn->now, pto, max_u64(conn_pto(conn), rtt_pto(&unknown, 0)));
 }
 
 /* Carries over what is known of the network where only the port is new: RFC 9000 section 9.4. */
@@ -157,6 +161,7 @@ static roam_drop create_path(roam_conn *conn, struct packet_context *context, co
         return ROAM_DROP_NO_CID_FOR_PATH;
     }
     path->nat_rebinding = verdict->share_cid;
+    path->local_cid_sequence = context->local_cid_sequence;
     if (verdict->keep_congestion)
         inherit_recovery(path, path_set_find(&conn->paths, active_id));
     path_on_received(path, context->datagram_bytes, conn->now);
@@ -219,10 +224,15 @@ static void challenge_previous(roam_conn *conn, uint64_t previous_id)
         conn_validate_path(conn, previous);
 }
 
-void conn_after_payload(roam_conn *conn, const struct packet_context *context)
+void conn_after_payload(roam_conn *conn, struct packet_context *context)
 {
+    if (!conn_is_alive(conn))
+        return;
+    /* What no path could be made for may have brought the CID that was missing. */
+    if (context->path_id == PATH_ID_NONE && conn->is_server)
+        conn_path_for_packet(conn, context);
     struct path *path = path_set_find(&conn->paths, context->path_id);
-    if (path == NULL || !conn_is_alive(conn))
+    if (path == NULL)
         return;
     bool is_highest = is_highest_non_probing(conn, context);
     /* A late packet says nothing about which CID the peer writes now. */
@@ -446,7 +456,8 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
         //= rfc9000#9.5 Never use one destination CID from more than one local address.
         if (peer_has_zero_length_cid(conn))
             return ROAM_ERR_NO_CID;
-        if (remote_cid_spare(&conn->remote_cids) == 0) {
+        //= rfc9000#5.1.1 Before migrating, the initiator makes sure the peer has a spare CID so it can answer on the new path.
+        if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
             free_a_cid(conn);
             conn->owner.wake(conn->owner.context, conn);
             return ROAM_ERR_NO_CID;

@@ -28,7 +28,7 @@ void conn_count_drop(roam_conn *conn, roam_drop reason)
 static void keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len)
 {
     struct handshake *handshake = conn->handshake;
-    if (handshake == NULL || handshake->early_count >= EARLY_PACKETS_MAX) {
+    if (handshake == NULL || handshake->early_count >= EARLY_PACKETS_MAX || len > EARLY_PACKET_BYTES_MAX) {
         conn_count_drop(conn, handshake == NULL ? ROAM_DROP_KEYS_UNAVAILABLE : ROAM_DROP_BUFFER_FULL);
         return;
     }
@@ -231,6 +231,13 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     conn_after_payload(conn, context);
 }
 
+/* No path can be made for the address, for lack of room, CIDs or memory: the connection does not move there now, but what an authentic
+ * packet says holds wherever it came from, above all that the peer closes. */
+static bool is_lack_of_means(roam_drop drop)
+{
+    return drop == ROAM_DROP_PATH_LIMIT || drop == ROAM_DROP_NO_CID_FOR_PATH || drop == ROAM_DROP_OUT_OF_MEMORY;
+}
+
 /* Judges an authentic packet before its payload is read: duplicate, reserved bits, path. */
 static bool admit(roam_conn *conn, const struct packet_header *header, struct packet_context *context, const struct opened *opened)
 {
@@ -245,11 +252,9 @@ static bool admit(roam_conn *conn, const struct packet_header *header, struct pa
         return false;
     }
     roam_drop drop = conn_path_for_packet(conn, context);
-    if (drop != ROAM_DROP_NONE) {
+    if (drop != ROAM_DROP_NONE)
         conn_count_drop(conn, drop);
-        return false;
-    }
-    return true;
+    return drop == ROAM_DROP_NONE || is_lack_of_means(drop);
 }
 
 /* Returns true where the packet was authentic. */
@@ -257,7 +262,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
 {
     context->type = header->type;
     context->space = packet_space_of(header->type);
-    context->ack_eliciting = context->non_probing = context->has_stream = false;
+    context->ack_eliciting = context->non_probing = false;
     context->frames = 0;
     if (!long_header_fits(conn, header, context))
         return false;
@@ -271,8 +276,10 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
         return false;
     conn->counters.packets_received++;
     conn->totals->packets_received++;
-    const struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
+    struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
     context->local_cid_sequence = local != NULL ? local->sequence : 0;
+    if (local != NULL)
+        local->used = true;
     if (admit(conn, header, context, &opened)) {
         conn->row_cid = local != NULL ? local->cid : conn->row_cid;
         process_authentic(conn, header, context, &opened);
@@ -361,7 +368,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     if (conn->state == ROAM_CONN_CLOSING) {
         /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */
         conn_count_drop(conn, ROAM_DROP_CLOSING);
-        conn_on_datagram_while_closing(conn, len);
+        conn_on_datagram_while_closing(conn, &context);
         conn->owner.wake(conn->owner.context, conn);
         return;
     }

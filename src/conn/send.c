@@ -71,6 +71,7 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
     sent->in_flight = packet->eliciting || packet->padded;
     sent->app_limited = app_limited;
     sent->ect = ect;
+    sent->probe = assembly->probe;
     sent_map_commit(&space->sent, sent);
     if (sent->in_flight) {
         congestion_on_sent(&path->recovery.congestion, sent->bytes);
@@ -127,7 +128,8 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
         observe(conn, assembly, &assembly->packets[i]);
     }
     discard_initial_if_due(conn, assembly);
-    path_on_sent(path, assembly->len, conn->now);
+    if (!assembly->elsewhere)
+        path_on_sent(path, assembly->len, conn->now);
     conn->counters.bytes_sent += assembly->len;
     ret->len = assembly->len;
     ret->segment_bytes = 0;
@@ -159,11 +161,25 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
 
 /* ---- Closing */
 
+/* To where the last datagram came from, or down the active path. */
+static bool start_close(roam_conn *conn, roam_datagram *ret, struct assembly *assembly)
+{
+    struct path *path = path_set_active(&conn->paths);
+    if (!roam_address_is_set(&conn->close_remote))
+        return start(conn, path, ret, assembly);
+    const struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    if (cid == NULL)
+        return false;
+    *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data, .elsewhere = true};
+    assembly->limit = min_size(min_size(conn->close_allowance, ret->capacity), DATAGRAM_BYTES_MIN);
+    return true;
+}
+
 static bool transmit_close(roam_conn *conn, roam_datagram *ret)
 {
     struct assembly assembly;
     conn->close_pending = false;
-    if (!start(conn, path_set_active(&conn->paths), ret, &assembly))
+    if (!start_close(conn, ret, &assembly))
         return false;
     //= rfc9000#10.2.3 Before confirmation, close at every level that the peer may have keys for.
     for (enum packet_space space = SPACE_INITIAL; space < PACKET_SPACES; space++) {
@@ -171,7 +187,13 @@ static bool transmit_close(roam_conn *conn, roam_datagram *ret)
             assemble_packet(conn, &assembly, space, ASSEMBLE_CLOSE);
         assembly.expand |= assembly.count > 0 && assembly.packets[0].space == SPACE_INITIAL && !conn->is_server;
     }
-    return finish(conn, &assembly, ret);
+    bool sent = finish(conn, &assembly, ret);
+    if (sent && assembly.elsewhere) {
+        ret->local = conn->close_local;
+        ret->remote = conn->close_remote;
+    }
+    conn->close_remote = (roam_address){0};
+    return sent;
 }
 
 /* ---- Paths that are not active: probing packets only */
@@ -184,6 +206,8 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
         bool due = path->response_count > 0 || path->validation.challenge_due;
         if (path->id == conn->paths.active_id || !due || !start(conn, path, ret, &assembly))
             continue;
+        //= rfc9000#9.4 Losses of probe packets do not lower the rate of the path that was left.
+        assembly.probe = true;
         assemble_packet(conn, &assembly, SPACE_APPLICATION, ASSEMBLE_PROBING);
         if (finish(conn, &assembly, ret))
             return true;
@@ -214,6 +238,10 @@ static enum assemble_mode mode_of_space(roam_conn *conn, enum packet_space numbe
         return ASSEMBLE_NORMAL; //= rfc9002#7.5 PTO probes are not blocked by the window.
     if (!conn_space_wants(conn, number))
         return ASSEMBLE_ACK_ONLY;
+    /* RFC 9002 section 7.3.2 lets one packet go out beyond the window on entering recovery. The handshake needs it: 1-RTT data that
+     * nobody can read before it is complete may fill the window, and no PTO runs for that. */
+    if (number != SPACE_APPLICATION && space->sent.ack_eliciting == 0)
+        return ASSEMBLE_NORMAL;
     return window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;
 }
 

@@ -42,14 +42,16 @@ static roam_time keep_alive_deadline(const roam_conn *conn)
     return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at), conn->config->keep_alive);
 }
 
-/* ---- A download that falls silent */
+/* ---- A server that falls silent */
 
-/* A client waits for the server while a download runs, or while a limit of flow control stops it, which only a frame of the server's can
- * raise; and nothing of its own is on the way that a PTO would repeat. */
+/* A client may be waiting for the server while it has streams, and surely is while a limit of flow control stops it, which only a frame
+ * of the server's can raise; and nothing of its own is on the way that a PTO would repeat. */
 static bool waits_for_server(const roam_conn *conn)
 {
-    return conn->confirmed && !conn->is_server && conn->application.sent.ack_eliciting == 0 && !conn->ping_pending &&
-           (conn->busy_packets >= BUSY_PACKETS || conn->streams.awaiting_credit);
+    if (!conn->confirmed || conn->is_server || conn->application.sent.ack_eliciting > 0 || conn->ping_pending)
+        return false;
+    return conn->streams.awaiting_credit ||
+           (!list_is_empty(&conn->streams.all) && conn->silence_pings < SILENCE_PINGS_MAX);
 }
 
 static roam_time quiet_deadline(const roam_conn *conn)
@@ -66,7 +68,6 @@ static void break_silence(roam_conn *conn)
 {
     if (quiet_deadline(conn) > conn->now)
         return;
-    conn->busy_packets = 0;
     conn->silence_pings++;
     conn->ping_pending = conn->full_ping_pending = true;
 }
@@ -178,6 +179,8 @@ static void expire_recovery(roam_conn *conn)
         return;
     conn->pto_count++;
     conn->counters.ptos++;
+    if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count == PTOS_BEFORE_NEW_CIDS)
+        conn_renew_cids(conn);
     prepare_probe(conn, space);
     //= rfc9002#6.2.4 Probe other spaces with data in flight too.
     if (space == SPACE_INITIAL && space_has_keys(conn, SPACE_HANDSHAKE))
@@ -262,8 +265,6 @@ void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
 
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context)
 {
-    if (context->has_stream)
-        conn->busy_packets = conn->now - conn->last_received_at <= conn_pto(conn) ? conn->busy_packets + 1 : 1;
     conn->idle_from = conn->last_received_at = conn->now;
     conn->eliciting_since_receive = false;
     if (context->ack_eliciting)

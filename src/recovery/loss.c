@@ -51,7 +51,7 @@ static void punish(struct path_recovery *path, const struct sent_packet *packet,
     if (path == NULL || !packet->in_flight)
         return;
     //= rfc9000#14.4 The loss of a probe for a larger MTU is no sign of congestion.
-    if (packet->mtu_probe)
+    if (packet->probe)
         congestion_forget(&path->congestion, packet->bytes);
     else
         congestion_on_lost(&path->congestion, packet->bytes, packet->sent_at, now);
@@ -87,7 +87,7 @@ static void run_extend(struct run *run, const struct sent_packet *packet, const 
         return;
     }
     //= rfc9002#7.6.2 The two packets that bound the period are ack-eliciting and were sent after an RTT sample.
-    if (!packet->ack_eliciting || packet->mtu_probe || packet->sent_at <= path->first_sample_at)
+    if (!packet->ack_eliciting || packet->probe || packet->sent_at <= path->first_sample_at)
         return;
     if (run->start == ROAM_TIME_NEVER) {
         run->start = packet->sent_at;

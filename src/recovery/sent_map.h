@@ -39,7 +39,7 @@ struct sent_packet {
     bool in_flight;      /* RFC 9002 section 2: counts for congestion control */
     bool app_limited;    /* sent when there was less to send than the window allows */
     bool ect;            /* left marked ECT(0) */
-    bool mtu_probe;
+    bool probe;          /* of a path or of its MTU: its loss says nothing about congestion */
 };
 
 struct sent_map {

@@ -15,7 +15,7 @@ static inline void compose_ack(struct writer *writer, const struct pn_space *spa
     struct range ranges[8];
     size_t count = 0;
     uint64_t number = space->next_number > (argument & 7) ? space->next_number - (argument & 7) : 0;
-    uint64_t start = saturating_sub(number, 16);
+    uint64_t start = saturating_sub(number, (argument & 0x20) != 0 ? 1 : 16);
     const uint64_t ecn[3] = {argument, 0, argument & 1};
     /* Single packets with gaps between them, or all at once. */
     for (; start < number && count < ARRAY_LENGTH(ranges); start += 2)

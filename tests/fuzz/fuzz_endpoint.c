@@ -40,6 +40,7 @@ struct side {
     roam_stream *streams[STREAMS_HELD];
     struct held held[DATAGRAMS_HELD]; /* what it sent, a ring */
     size_t held_count;
+    uint64_t left_out; /* a packet number that was never used, or 0 */
     bool keeps_closed; /* does not give back a connection that has ended */
 };
 
@@ -240,16 +241,30 @@ static size_t take_composed(struct world *world, roam_conn *to, uint8_t *ret, si
     return writer_len(&writer);
 }
 
-/* Which CID, an odd number, odd bits. */
-static void apply_flags(uint8_t flags, struct sealing *sealing)
+/* A number left out is a gap for the receiver; the first of them can come later after all. */
+static void leave_number_out(struct side *from)
 {
-    const struct remote_cid_set *cids = &sealing->from->remote_cids;
+    uint64_t number = pn_space_take_number(&from->conn->application, false, from->conn->rng);
+    if (from->left_out == 0)
+        from->left_out = number;
+}
+
+/* Which CID, an odd number, odd bits. */
+static void apply_flags(struct side *from, uint8_t flags, struct sealing *sealing)
+{
+    const struct remote_cid_set *cids = &from->conn->remote_cids;
     size_t cid = flags >> 2 & 3;
     if (cid > 0 && cid < cids->count && sealing->type == PACKET_ONE_RTT)
         sealing->dcid = &cids->entries[cid].cid;
-    if ((flags & 0xc0) == 0xc0) {
+    if ((flags & 0xc0) == 0x40) {
+        leave_number_out(from);
+    } else if ((flags & 0xd0) == 0xd0) {
+        sealing->has_number = from->left_out != 0;
+        sealing->number = from->left_out;
+        from->left_out = 0;
+    } else if ((flags & 0xd0) == 0xc0) {
         sealing->has_number = true;
-        sealing->number = conn_space(sealing->from, packet_space_of(sealing->type))->next_number +
+        sealing->number = conn_space(from->conn, packet_space_of(sealing->type))->next_number +
                           (UINT64_C(1) << (sealing->payload_len % 20));
     } else if ((flags & 0xc0) == 0x80) {
         sealing->first_octet = (flags & 0x10) != 0 ? 0x04 : 0x08;
@@ -267,7 +282,7 @@ static void inject(struct world *world, enum packet_type type, struct side *from
     if (from->conn == NULL || !can_seal(from->conn, type))
         return;
     struct sealing sealing = {.from = from->conn, .type = type, .payload = payload, .payload_len = len};
-    apply_flags(flags, &sealing);
+    apply_flags(from, flags, &sealing);
     held->len = seal_by_hand(&sealing, held->data);
     if (held->len > 0 && type == PACKET_INITIAL && held->len < DATAGRAM_BYTES_MIN) {
         memset(held->data + held->len, 0, DATAGRAM_BYTES_MIN - held->len);

@@ -1,7 +1,8 @@
 /*
- * Applications on hosts. A client opens streams in rounds, with silence between the rounds; each stream is one transfer that
- * says in its first 16 octets which one it is, and the server serves it: echo, download, upload with a receipt, or upload on
- * a unidirectional stream. Every octet is compared on both sides. A transfer is done when both sides have seen its end.
+ * Applications on hosts. A client opens streams in rounds, with silence between the rounds; each stream is one
+ * transfer that says in its first 16 octets which one it is, and the server serves it: echo, download, upload with a
+ * receipt, or upload on a unidirectional stream. Every octet is compared on both sides. A transfer is done when both
+ * sides have seen its end.
  */
 #ifndef SIM_APP_H
 #define SIM_APP_H
@@ -59,19 +60,19 @@ struct client_app {
     struct host *host;
     struct workload *workload;
     roam_config config;
-    roam_conn *conn;          /* NULL before and after */
+    roam_conn *conn; /* NULL before and after */
     bool connected, confirmed, closed;
-    roam_error error;         /* once closed */
-    size_t round, rounds;     /* current, how many */
+    roam_error error;           /* once closed */
+    size_t round, rounds;       /* current, how many */
     roam_time gaps[ROUNDS_MAX]; /* silence before each round */
-    bool stay_open;           /* do not close by itself */
+    bool stay_open;             /* do not close by itself */
     roam_time close_not_before;
-    bool finished;            /* all rounds are done */
+    bool finished; /* all rounds are done */
     roam_time finished_at;
     struct sim_event timer;
-    roam_time patience;       /* a round that shows nothing for so long is helped by a PING, as applications do; 0: never */
+    roam_time patience; /* a round that shows nothing for so long is helped by a PING; 0: never */
     struct sim_event watch;
-    uint64_t pings;           /* sent by impatience */
+    uint64_t pings; /* sent by impatience */
     bool round_running;
     struct app_history history;
 };
@@ -82,10 +83,10 @@ struct server_app {
     struct host *host;
     struct workload *workload;
     struct server_stream *streams;
-    roam_conn *newest;        /* connection accepted last, NULL once it is closed */
+    roam_conn *newest; /* connection accepted last, NULL once it is closed */
     uint64_t accepted, connected, closed;
     uint64_t causes[ROAM_CLOSE_CAUSES];
-    roam_error error;         /* of the connection closed last */
+    roam_error error; /* of the connection closed last */
     struct app_history history;
 };
 
@@ -125,8 +126,8 @@ void app_history_done(struct app_history *history);
 /* The n-th event of the type, counted from 0; NULL where there are not so many. */
 const struct app_event *app_history_find(const struct app_history *history, roam_event_type type, size_t n);
 
-/* How often it happened on a path to or from an address that was the active one then: for FAILED, where somebody was. (A
- * challenge on the path that was left, RFC 9000 section 9.3.3, fails where that is dead, and harms nobody.) */
+/* How often it happened on a path to or from an address that was the active one then: for FAILED, where somebody was.
+ * (A challenge on the path that was left, RFC 9000 section 9.3.3, fails where that is dead, and harms nobody.) */
 size_t app_history_failures_on_active(const struct app_history *history);
 
 #endif

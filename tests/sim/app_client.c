@@ -1,8 +1,8 @@
 /*
  * The client: rounds of transfers, then the end.
  *
- * connect -> CONNECTED -> round 0 .. round n, each begun by the timer and over when its transfers are done on both sides
- * -> the timer closes the connection -> CLOSED.
+ * connect -> CONNECTED -> round 0 .. round n, each begun by the timer and over when its transfers are done on both
+ * sides -> the timer closes the connection -> CLOSED.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -33,7 +33,8 @@ void workload_done(struct workload *workload)
     workload->transfers = NULL;
 }
 
-void workload_add(struct workload *workload, struct client_app *client, size_t round, enum transfer_kind kind, uint64_t bytes)
+void workload_add(struct workload *workload, struct client_app *client, size_t round, enum transfer_kind kind,
+                  uint64_t bytes)
 {
     if (workload->count == workload->capacity) {
         workload->capacity = workload->capacity == 0 ? 16 : 2 * workload->capacity;
@@ -154,7 +155,8 @@ static bool round_is_done(const struct client_app *app)
 {
     for (size_t i = 0; i < app->workload->count; i++) {
         const struct transfer *transfer = &app->workload->transfers[i];
-        if (transfer->client == app && transfer->round <= app->round && !(transfer->client_done && transfer->server_done))
+        if (transfer->client == app && transfer->round <= app->round &&
+            !(transfer->client_done && transfer->server_done))
             return false;
     }
     return true;
@@ -171,8 +173,8 @@ void client_app_nudge(struct client_app *app)
         set_timer(app, world_now(app->host->world));
 }
 
-/* Nothing tells a client that an answer was lost together with the mapping that it came through, if nothing of its own is
- * under way: then it is the application that has to ask. */
+/* Nothing tells a client that an answer was lost together with the mapping that it came through, if nothing of its own
+ * is under way: then it is the application that has to ask. */
 static void on_watch(struct sim_event *event)
 {
     struct client_app *app = SIM_CONTAINER(event, struct client_app, watch);
@@ -313,7 +315,8 @@ void client_app_start(struct client_app *app)
     roam_address_format(&ip, host);
     roam_result result;
     struct world *world = app->host->world;
-    app->conn = roam_connect(app->host->endpoint, host, app->config.remote->port, &app->config, world_now(world), &result);
+    app->conn =
+        roam_connect(app->host->endpoint, host, app->config.remote->port, &app->config, world_now(world), &result);
     if (app->conn == NULL) {
         world_fail(world, "%s: cannot connect: %s", app->host->name, roam_result_name(result));
         return;
@@ -329,8 +332,8 @@ static void trace_call(struct client_app *app, const char *what, const roam_addr
     trace_text(&world->trace, what);
     trace_address(&world->trace, local);
     trace_word(&world->trace, (uint64_t)(int64_t)result);
-    trace_line(&world->trace, world_now(world), "%s: %s %s: %s", app->host->name, what, roam_address_format(local, text),
-               roam_result_name(result));
+    trace_line(&world->trace, world_now(world), "%s: %s %s: %s", app->host->name, what,
+               roam_address_format(local, text), roam_result_name(result));
 }
 
 roam_result client_app_rebind(struct client_app *app, const roam_address *local)

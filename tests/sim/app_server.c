@@ -12,7 +12,7 @@ struct server_stream {
     roam_stream *stream;
     uint8_t prefix[PUMP_PREFIX_MAX];
     size_t prefix_len;
-    bool begun;            /* the prefix is read: `index` says which transfer it is */
+    bool begun; /* the prefix is read: `index` says which transfer it is */
     size_t index;
     struct pump_in in;
     struct pump_out out;
@@ -58,7 +58,8 @@ static void begin_transfer(struct server_stream *stream)
     struct world *world = workload->world;
     uint64_t word = get_u64(stream->prefix);
     uint64_t index = get_u64(stream->prefix + 8);
-    if (index >= workload->count || word != (UINT64_C(0x726f616d00000000) | (uint64_t)workload->transfers[index].kind)) {
+    if (index >= workload->count ||
+        word != (UINT64_C(0x726f616d00000000) | (uint64_t)workload->transfers[index].kind)) {
         world_fail(world, "%s: a stream begins with %016llx %016llx", stream->app->host->name, (unsigned long long)word,
                    (unsigned long long)index);
         return;

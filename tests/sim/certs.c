@@ -1,6 +1,6 @@
 /*
- * An Ed25519 certificate and its key, made for this simulator, known to everybody and worth nothing anywhere else. Ed25519
- * because its signatures have one length: handshakes of one seed then have the same lengths in every run.
+ * An Ed25519 certificate and its key, made for this simulator, known to everybody and worth nothing anywhere else.
+ * Ed25519 because its signatures have one length: handshakes of one seed then have the same lengths in every run.
  */
 #include "sim/certs.h"
 
@@ -9,22 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char chain_pem[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBTjCCAQCgAwIBAgIBATAFBgMrZXAwGDEWMBQGA1UEAwwNc2ltLnJvYW0udGVz\n"
-    "dDAgFw0yNjExMjMwMTM1MTZaGA8yMTI2MTAzMDAxMzUxNlowGDEWMBQGA1UEAwwN\n"
-    "c2ltLnJvYW0udGVzdDAqMAUGAytlcAMhAE1q0glurqhKTBidM4/2hnBEm83/nSRg\n"
-    "M33t3NwIw/4zo20wazAdBgNVHQ4EFgQUQXQGv+70jbRMplJNbafdCy1o4OcwHwYD\n"
-    "VR0jBBgwFoAUQXQGv+70jbRMplJNbafdCy1o4OcwDwYDVR0TAQH/BAUwAwEB/zAY\n"
-    "BgNVHREEETAPgg1zaW0ucm9hbS50ZXN0MAUGAytlcANBAM7i5n4F4d7uwOX3jdKW\n"
-    "169XL/OBw7MGK5OQqaNIP+xYgyZZMy++bK6dzLpZVuoCVYSQl+LNsVC2ioSg+uN0\n"
-    "zQ0=\n"
-    "-----END CERTIFICATE-----\n";
+static const char chain_pem[] = "-----BEGIN CERTIFICATE-----\n"
+                                "MIIBTjCCAQCgAwIBAgIBATAFBgMrZXAwGDEWMBQGA1UEAwwNc2ltLnJvYW0udGVz\n"
+                                "dDAgFw0yNjExMjMwMTM1MTZaGA8yMTI2MTAzMDAxMzUxNlowGDEWMBQGA1UEAwwN\n"
+                                "c2ltLnJvYW0udGVzdDAqMAUGAytlcAMhAE1q0glurqhKTBidM4/2hnBEm83/nSRg\n"
+                                "M33t3NwIw/4zo20wazAdBgNVHQ4EFgQUQXQGv+70jbRMplJNbafdCy1o4OcwHwYD\n"
+                                "VR0jBBgwFoAUQXQGv+70jbRMplJNbafdCy1o4OcwDwYDVR0TAQH/BAUwAwEB/zAY\n"
+                                "BgNVHREEETAPgg1zaW0ucm9hbS50ZXN0MAUGAytlcANBAM7i5n4F4d7uwOX3jdKW\n"
+                                "169XL/OBw7MGK5OQqaNIP+xYgyZZMy++bK6dzLpZVuoCVYSQl+LNsVC2ioSg+uN0\n"
+                                "zQ0=\n"
+                                "-----END CERTIFICATE-----\n";
 
-static const char key_pem[] =
-    "-----BEGIN PRIVATE KEY-----\n"
-    "MC4CAQAwBQYDK2VwBCIEIGNvB9W7LM3wO9Wj5CrYtIfu8Nxcqr4LJNv6pRFv4w33\n"
-    "-----END PRIVATE KEY-----\n";
+static const char key_pem[] = "-----BEGIN PRIVATE KEY-----\n"
+                              "MC4CAQAwBQYDK2VwBCIEIGNvB9W7LM3wO9Wj5CrYtIfu8Nxcqr4LJNv6pRFv4w33\n"
+                              "-----END PRIVATE KEY-----\n";
 
 static void write_file(char *path, const char *text)
 {

@@ -25,8 +25,8 @@ static uint64_t magnitude(struct drawn *drawn, unsigned low_bits, unsigned high_
 
 static void draw_limits(struct drawn *drawn, roam_config *config)
 {
-    config->active_connection_id_limit = between(drawn, 2, 8);
-    config->max_paths = (uint32_t)between(drawn, 2, 8);
+    config->active_connection_id_limit = between(drawn, 3, 8);
+    config->max_paths = (uint32_t)between(drawn, 3, 8);
     config->initial_max_stream_data = magnitude(drawn, 13, 20);
     config->initial_max_data = config->initial_max_stream_data + magnitude(drawn, 13, 20);
     config->initial_max_streams_bidi = one_in(drawn, 4) ? between(drawn, 1, 3) : 100;
@@ -122,8 +122,8 @@ void draw_world(struct drawn *drawn)
         config->nat[i] = (struct nat_config){.kind = (enum nat_kind)sim_rng_below(&drawn->rng, NAT_PREFIX),
                                              .port_preserving = one_in(drawn, 3),
                                              .inbound_refreshes = one_in(drawn, 2)};
-        /* A handshake does not survive another address, so that no mapping may end in it; a server without CIDs does not
-         * know who comes from somewhere else. */
+        /* A handshake does not survive another address, so that no mapping may end in it; a server without CIDs does
+         * not know who comes from somewhere else. */
         if (one_in(drawn, 3) && !immobile)
             config->nat[i].timeout = ROAM_SECONDS(between(drawn, 20, 60));
         config->up[i] = draw_link(drawn);
@@ -157,7 +157,7 @@ void draw_workload(struct drawn *drawn)
             }
         }
         app->stay_open = false;
-        app->patience = ROAM_SECONDS(8);
+        app->patience = 0;
     }
 }
 

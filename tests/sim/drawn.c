@@ -139,16 +139,19 @@ void drawn_totals_print(const struct drawn_totals *totals)
 {
     const uint64_t *f = totals->faults;
     unsigned long long nat = f[FAULT_NAT_PORTS] + f[FAULT_NAT_REBOOT] + f[FAULT_NAT_ADDRESS] + f[FAULT_NAT_PORT_STORM];
-    printf("drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu duplicated, "
-           "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
-           "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x limit, %llu impatient pings, %.0f virtual s\n",
-           (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
-           (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
-           (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
-           (unsigned long long)totals->rebound, (unsigned long long)totals->migrated,
-           (unsigned long long)f[FAULT_PROBE], (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
-           (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
-           (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
-           (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
-           (double)totals->virtual_ms / 1000);
+    printf(
+        "drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu "
+        "duplicated, "
+        "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
+        "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x "
+        "limit, %llu impatient pings, %.0f virtual s\n",
+        (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
+        (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
+        (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
+        (unsigned long long)totals->rebound, (unsigned long long)totals->migrated, (unsigned long long)f[FAULT_PROBE],
+        (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
+        (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
+        (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
+        (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
+        (double)totals->virtual_ms / 1000);
 }

@@ -1,7 +1,7 @@
 /*
- * Drawn worlds: topology, configuration, workload and faults follow from a seed. Faults come to an end; then every transfer
- * must get done, both sides must close by the application's word, and all memory must come back. Before, during and after,
- * the oracle looks.
+ * Drawn worlds: topology, configuration, workload and faults follow from a seed. Faults come to an end; then every
+ * transfer must get done, both sides must close by the application's word, and all memory must come back. Before,
+ * during and after, the oracle looks.
  */
 #ifndef SIM_DRAWN_H
 #define SIM_DRAWN_H
@@ -9,17 +9,17 @@
 #include "sim/lab.h"
 
 enum fault_kind {
-    FAULT_NAT_PORTS,       /* other ports, the old mapping dead or alive */
+    FAULT_NAT_PORTS, /* other ports, the old mapping dead or alive */
     FAULT_NAT_REBOOT,
     FAULT_NAT_ADDRESS,
-    FAULT_NAT_PORT_STORM,  /* a fresh port for every packet, for a while */
-    FAULT_REBIND,          /* the client's socket moves, on any interface */
+    FAULT_NAT_PORT_STORM, /* a fresh port for every packet, for a while */
+    FAULT_REBIND,         /* the client's socket moves, on any interface */
     FAULT_MIGRATE,
     FAULT_PROBE,
     FAULT_LINK_DOWN,
-    FAULT_LOSS,            /* heavy, for a while */
-    FAULT_SPOOF_MOVE,      /* packets of the client's get a victim's address as their source */
-    FAULT_SPOOF_COPY,      /* ... or copies of them do */
+    FAULT_LOSS,       /* heavy, for a while */
+    FAULT_SPOOF_MOVE, /* packets of the client's get a victim's address as their source */
+    FAULT_SPOOF_COPY, /* ... or copies of them do */
     FAULT_KEY_UPDATE,
     FAULT_PING,
     FAULT_KINDS
@@ -29,10 +29,10 @@ struct drawn_totals {
     uint64_t seeds, clients, transfers, bytes;
     uint64_t packets, sent, lost, duplicated, corrupted;
     uint64_t faults[FAULT_KINDS];
-    uint64_t migrated, rebound;      /* calls that were accepted */
+    uint64_t migrated, rebound; /* calls that were accepted */
     uint64_t moves, validated, failed_paths, reverts;
-    uint64_t guarded;                /* datagrams to addresses that were not proven yet */
-    uint64_t pings;                  /* by impatient applications */
+    uint64_t guarded; /* datagrams to addresses that were not proven yet */
+    uint64_t pings;   /* by impatient applications */
     uint64_t virtual_ms;
 };
 
@@ -58,16 +58,16 @@ struct fault {
     struct drawn *drawn;
     enum fault_kind kind;
     size_t client, interface;
-    uint64_t choice;       /* the rest of what is to be chosen */
-    roam_time span;        /* how long it lasts */
+    uint64_t choice; /* the rest of what is to be chosen */
+    roam_time span;  /* how long it lasts */
     bool running;
 };
 
 struct drawn {
     struct lab lab;
     struct sim_rng rng;
-    roam_time fault_span;  /* faults happen within this time from the start */
-    struct sim_event end;  /* of all faults */
+    roam_time fault_span; /* faults happen within this time from the start */
+    struct sim_event end; /* of all faults */
     bool over;
     struct fault faults[FAULTS_MAX];
     size_t fault_count;

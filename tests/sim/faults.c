@@ -1,7 +1,7 @@
 /*
- * What goes wrong in a drawn world, at the times that were drawn. What moves an address waits until the client's handshake
- * is confirmed, for before that a connection cannot move (RFC 9000 section 9). At the end of all faults the network is sane
- * again: links are up, nothing is lost or corrupted, nobody forges sources.
+ * What goes wrong in a drawn world, at the times that were drawn. What moves an address waits until the client's
+ * handshake is confirmed, for before that a connection cannot move (RFC 9000 section 9). At the end of all faults the
+ * network is sane again: links are up, nothing is lost or corrupted, nobody forges sources.
  */
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +60,8 @@ static void change_nat_address(struct drawn *drawn, const struct fault *fault, s
     (void)drawn;
     unsigned host = (unsigned)(fault->choice % 200) + 20;
     if (nat->config.kind == NAT_PREFIX)
-        snprintf(text, sizeof(text), "2001:db8:9%02x:%x::", (unsigned)fault->client * 16 + (unsigned)fault->interface, host);
+        snprintf(text, sizeof(text), "2001:db8:9%02x:%x::", (unsigned)fault->client * 16 + (unsigned)fault->interface,
+                 host);
     else
         snprintf(text, sizeof(text), "198.18.%u.%u", (unsigned)fault->client * 16 + (unsigned)fault->interface, host);
     nat_change_address(nat, text, fault->choice & 0x10000);

@@ -15,7 +15,7 @@
 #define FRUITLESS_WAKES_MAX 100
 
 #define EPHEMERAL_FIRST 49152
-#define EPHEMERAL_LAST 65535
+#define EPHEMERAL_LAST  65535
 
 static void host_wake(struct sim_event *event)
 {
@@ -117,8 +117,8 @@ static void interface_done(struct node *node)
     free(node);
 }
 
-struct interface *host_add_interface(struct host *host, const char *ip, struct node *parent, const struct link_config *up,
-                                     const struct link_config *down)
+struct interface *host_add_interface(struct host *host, const char *ip, struct node *parent,
+                                     const struct link_config *up, const struct link_config *down)
 {
     assert(host->interface_count < HOST_INTERFACES_MAX);
     struct interface *interface = calloc(1, sizeof(*interface));
@@ -262,8 +262,9 @@ static void send_one(struct host *host, const roam_datagram *out, const uint8_t 
     trace_address(&world->trace, &packet->dst);
     if (world->trace.print != NULL) {
         char src[ROAM_ADDRESS_TEXT_MAX], dst[ROAM_ADDRESS_TEXT_MAX];
-        trace_line(&world->trace, world_now(world), "#%llu %s sends %zu octets, %s to %s", (unsigned long long)packet->id,
-                   host->name, len, roam_address_format(&packet->src, src), roam_address_format(&packet->dst, dst));
+        trace_line(&world->trace, world_now(world), "#%llu %s sends %zu octets, %s to %s",
+                   (unsigned long long)packet->id, host->name, len, roam_address_format(&packet->src, src),
+                   roam_address_format(&packet->dst, dst));
     }
     oracle_on_datagram_out(host, packet);
     if (interface == NULL || socket == NULL || !socket->open) {

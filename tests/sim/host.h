@@ -1,10 +1,10 @@
 /*
- * A host: interfaces with addresses, sockets on them, and one roam endpoint. It hands datagrams to the endpoint, collects
- * what the endpoint sends, calls it when it wants to be called, and gives its events to the application.
+ * A host: interfaces with addresses, sockets on them, and one roam endpoint. It hands datagrams to the endpoint,
+ * collects what the endpoint sends, calls it when it wants to be called, and gives its events to the application.
  *
- * A datagram leaves through the interface that owns its local address, and only from an open socket. host_turn is the one
- * place where the endpoint's verbs other than receive are called; it is bounded, so that an endpoint that never comes to
- * rest is found out.
+ * A datagram leaves through the interface that owns its local address, and only from an open socket. host_turn is the
+ * one place where the endpoint's verbs other than receive are called; it is bounded, so that an endpoint that never
+ * comes to rest is found out.
  */
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
@@ -15,10 +15,10 @@
 #include "sim/world.h"
 
 #define HOST_INTERFACES_MAX 4
-#define HOST_BATCH 8
+#define HOST_BATCH          8
 
 struct interface {
-    struct node node;       /* first */
+    struct node node; /* first */
     struct host *host;
 };
 
@@ -33,8 +33,8 @@ struct host {
     char name[SIM_NAME_MAX + 1];
     uint32_t id;
     bool is_server;
-    struct sim_rng rng;          /* the endpoint's */
-    struct sim_rng ports;        /* ephemeral ports */
+    struct sim_rng rng;   /* the endpoint's */
+    struct sim_rng ports; /* ephemeral ports */
     struct sim_alloc alloc;
     roam_endpoint *endpoint;
     struct interface *interfaces[HOST_INTERFACES_MAX];
@@ -42,13 +42,13 @@ struct host {
     struct host_socket *sockets;
     size_t socket_count, socket_capacity;
     struct sim_event wake;
-    roam_time deadline;          /* that wake was set for */
-    uint32_t fruitless_wakes;    /* in a row, without a datagram or an event */
-    size_t batch;                /* datagrams per transmit, 1..HOST_BATCH */
-    size_t capacity;             /* of each, several packets may stand in one */
+    roam_time deadline;       /* that wake was set for */
+    uint32_t fruitless_wakes; /* in a row, without a datagram or an event */
+    size_t batch;             /* datagrams per transmit, 1..HOST_BATCH */
+    size_t capacity;          /* of each, several packets may stand in one */
     uint8_t *buffer;
     bool in_turn;
-    bool ipv4_mapped;            /* its socket shows IPv4 peers as ::ffff:a.b.c.d */
+    bool ipv4_mapped; /* its socket shows IPv4 peers as ::ffff:a.b.c.d */
     void (*on_event)(void *context, const roam_event *event);
     void *context;
     uint64_t datagrams_out, datagrams_in, refused; /* refused: sent from no open socket */
@@ -56,7 +56,7 @@ struct host {
 
 struct host_config {
     bool is_server;
-    size_t batch, capacity;      /* 0: 1 and 1500 */
+    size_t batch, capacity;        /* 0: 1 and 1500 */
     roam_endpoint_config endpoint; /* allocator and rng are the host's */
 };
 
@@ -68,8 +68,8 @@ void host_free(struct host *host);
 void host_end(struct host *host);
 
 /* Another interface, below `parent`. */
-struct interface *host_add_interface(struct host *host, const char *ip, struct node *parent, const struct link_config *up,
-                                     const struct link_config *down);
+struct interface *host_add_interface(struct host *host, const char *ip, struct node *parent,
+                                     const struct link_config *up, const struct link_config *down);
 
 /* Opens a socket; port 0: an ephemeral one that was never used before. Returns its address. */
 roam_address host_open_socket(struct host *host, const struct interface *interface, uint16_t port);

@@ -6,7 +6,7 @@
 
 #include "sim/oracle.h"
 
-#define SETTLE_TIME ROAM_MILLISECONDS(400)
+#define SETTLE_TIME  ROAM_MILLISECONDS(400)
 #define CONNECT_TIME ROAM_SECONDS(60)
 
 static const char *const alpn[] = {"roam-sim", NULL};
@@ -112,8 +112,7 @@ static bool add_client(struct lab *lab, size_t index)
             snprintf(ip, sizeof(ip), "192.0.2.%zu", 1 + 20 * i + 60 * index);
         else
             snprintf(ip, sizeof(ip), "%s.%zu", networks[i], 10 * (i + 1) + index);
-        client->interfaces[i] =
-            host_add_interface(client->host, ip, parent, &lab->config.up[i], &lab->config.down[i]);
+        client->interfaces[i] = host_add_interface(client->host, ip, parent, &lab->config.up[i], &lab->config.down[i]);
     }
     client->local = host_open_socket(client->host, client->interfaces[0], 50000);
     client->remote = lab->server_address[lab->config.ipv6[0]];

@@ -1,6 +1,6 @@
 /*
- * The usual world: one server, one or two clients, each interface of a client behind a NAT of its own. A scenario changes
- * lab->config as it likes, opens the lab, and lets things happen.
+ * The usual world: one server, one or two clients, each interface of a client behind a NAT of its own. A scenario
+ * changes lab->config as it likes, opens the lab, and lets things happen.
  *
  *   client 192.168.1.10 -- NAT 198.51.100.1  --\
  *          10.0.0.20    -- NAT 198.51.100.21 --- internet -- server 203.0.113.5:443
@@ -13,9 +13,9 @@
 #include "sim/certs.h"
 #include "sim/nat.h"
 
-#define LAB_CLIENTS_MAX 3
+#define LAB_CLIENTS_MAX    3
 #define LAB_INTERFACES_MAX 3
-#define LAB_PORT 443
+#define LAB_PORT           443
 
 struct lab_config {
     uint64_t seed;
@@ -23,15 +23,15 @@ struct lab_config {
     const struct sim_certs *certs;
     roam_config client, server;
     roam_endpoint_config client_endpoint, server_endpoint;
-    size_t clients, interfaces;          /* interfaces of each client */
+    size_t clients, interfaces; /* interfaces of each client */
     bool ipv6[LAB_INTERFACES_MAX];
     bool no_nat[LAB_INTERFACES_MAX];
-    bool double_nat;                     /* a second box behind the first */
-    bool one_nat;                        /* all clients behind the first client's boxes */
+    bool double_nat; /* a second box behind the first */
+    bool one_nat;    /* all clients behind the first client's boxes */
     struct nat_config nat[LAB_INTERFACES_MAX];
     struct link_config up[LAB_INTERFACES_MAX], down[LAB_INTERFACES_MAX]; /* of the clients' access */
     struct link_config server_link;
-    size_t batch, capacity;              /* of all hosts */
+    size_t batch, capacity; /* of all hosts */
 };
 
 struct lab_client {
@@ -49,7 +49,7 @@ struct lab {
     struct workload workload;
     struct host *server;
     struct server_app server_app;
-    roam_address server_address[2];      /* IPv4, IPv6 */
+    roam_address server_address[2]; /* IPv4, IPv6 */
     struct lab_client clients[LAB_CLIENTS_MAX];
     bool open;
 };
@@ -100,12 +100,12 @@ roam_address lab_socket(struct lab *lab, size_t interface);
 roam_time lab_pto(const roam_path_info *path);
 
 /* Ends the scenario where the condition does not hold. */
-#define EXPECT(lab, condition)                                                                                             \
-    do {                                                                                                                   \
-        if (!(condition)) {                                                                                                \
-            world_fail(&(lab)->world, "%s:%d: not so: %s", __FILE__, __LINE__, #condition);                                \
-            return;                                                                                                        \
-        }                                                                                                                  \
+#define EXPECT(lab, condition)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            world_fail(&(lab)->world, "%s:%d: not so: %s", __FILE__, __LINE__, #condition);                            \
+            return;                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 #endif

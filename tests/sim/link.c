@@ -45,8 +45,8 @@ static bool is_lost(struct link *link)
     return link->in_burst || sim_rng_chance(&link->rng, config->loss_ppm);
 }
 
-/* The bit that tells a long header from a short one stays: with it, octets that are ciphertext would become lengths, and
- * what a receiver answers would no longer follow from the seed. */
+/* The bit that tells a long header from a short one stays: with it, octets that are ciphertext would become lengths,
+ * and what a receiver answers would no longer follow from the seed. */
 static void corrupt(struct link *link, struct sim_packet *packet)
 {
     uint64_t flips = sim_rng_between(&link->rng, 1, 3);

@@ -1,6 +1,6 @@
 /*
- * One direction of a wire: delay, jitter, rate with a queue, loss alone and in bursts, reordering, duplication, corruption,
- * a largest size, ECN marks set and bleached. What is chosen at random comes from the link's own stream.
+ * One direction of a wire: delay, jitter, rate with a queue, loss alone and in bursts, reordering, duplication,
+ * corruption, a largest size, ECN marks set and bleached. What is chosen at random comes from the link's own stream.
  *
  * A datagram enters by link_send, is dropped or given its time of arrival at once, and leaves by link_deliver. Without
  * reordering, datagrams leave in the order in which they came, whatever the jitter.
@@ -16,19 +16,19 @@ struct node;
 struct sim_packet;
 
 struct link_config {
-    roam_time delay, jitter;     /* each datagram takes delay .. delay + jitter */
-    uint64_t rate_bits_per_s;    /* 0: no limit */
-    size_t queue_bytes;          /* waiting at most, when there is a rate; 0: 64 KiB */
+    roam_time delay, jitter;  /* each datagram takes delay .. delay + jitter */
+    uint64_t rate_bits_per_s; /* 0: no limit */
+    size_t queue_bytes;       /* waiting at most, when there is a rate; 0: 64 KiB */
     uint32_t loss_ppm;
-    uint32_t burst_begin_ppm;    /* a burst of losses begins with this datagram */
-    uint32_t burst_end_ppm;      /* and ends before the next */
-    uint32_t reorder_ppm;        /* delayed by reorder_delay more, and overtaken meanwhile */
+    uint32_t burst_begin_ppm; /* a burst of losses begins with this datagram */
+    uint32_t burst_end_ppm;   /* and ends before the next */
+    uint32_t reorder_ppm;     /* delayed by reorder_delay more, and overtaken meanwhile */
     roam_time reorder_delay;
     uint32_t duplicate_ppm;
-    uint32_t corrupt_ppm;        /* one to three bits are flipped */
-    size_t mtu_bytes;            /* largest UDP payload; 0: no limit */
-    uint32_t ce_ppm;             /* ECT becomes CE */
-    bool ecn_bleach;             /* every mark becomes Not-ECT */
+    uint32_t corrupt_ppm; /* one to three bits are flipped */
+    size_t mtu_bytes;     /* largest UDP payload; 0: no limit */
+    uint32_t ce_ppm;      /* ECT becomes CE */
+    bool ecn_bleach;      /* every mark becomes Not-ECT */
 };
 
 struct link {
@@ -38,12 +38,12 @@ struct link {
     struct link_config config;
     struct sim_rng rng;
     struct node *to;
-    bool upwards;                /* `to` gets it from below */
-    bool down;                   /* nothing passes */
+    bool upwards; /* `to` gets it from below */
+    bool down;    /* nothing passes */
     bool in_burst;
-    roam_time busy_until;        /* the sender's end is serializing until then */
+    roam_time busy_until; /* the sender's end is serializing until then */
     roam_time last_arrival;
-    uint64_t drop_mask;          /* bit 0: drop the next datagram, bit 1: the one after, ... */
+    uint64_t drop_mask; /* bit 0: drop the next datagram, bit 1: the one after, ... */
     bool (*filter)(void *context, const struct sim_packet *packet); /* false: dropped. NULL: none */
     void *filter_context;
     uint64_t passed, lost;

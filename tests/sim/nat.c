@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define FIRST_PORT 20000
-#define LAST_PORT 60000
+#define LAST_PORT  60000
 
 static bool is_expired(const struct nat *nat, const struct nat_mapping *mapping)
 {
@@ -64,7 +64,8 @@ static struct nat_mapping *map(struct nat *nat, const roam_address *inside, cons
             abort();
     }
     struct nat_mapping *mapping = &nat->mappings[nat->count++];
-    *mapping = (struct nat_mapping){.inside = *inside, .port = port, .open = true, .last_used = world_now(nat->node.world)};
+    *mapping =
+        (struct nat_mapping){.inside = *inside, .port = port, .open = true, .last_used = world_now(nat->node.world)};
     if (peer != NULL)
         mapping->peer = *peer;
     nat->mapped++;

@@ -13,9 +13,9 @@
 struct wire_peer {
     const struct host *host;
     roam_address remote;
-    uint64_t in, out;      /* UDP payload octets */
-    bool challenge_going;  /* in the datagrams that are being made */
-    bool challenge_seen;   /* a real host has got one of them, and nobody has answered since */
+    uint64_t in, out;     /* UDP payload octets */
+    bool challenge_going; /* in the datagrams that are being made */
+    bool challenge_seen;  /* a real host has got one of them, and nobody has answered since */
     bool proven;
 };
 
@@ -26,7 +26,7 @@ struct oracle {
     struct sim_map peer_index;
     size_t going[HOST_BATCH]; /* peers to which challenges are in the datagrams that are being made */
     size_t going_count;
-    size_t *asked;         /* peers whose challenge was seen */
+    size_t *asked; /* peers whose challenge was seen */
     size_t asked_count, asked_capacity;
     struct conn_view *views;
     bool recording;
@@ -261,10 +261,11 @@ static void trace_packet(struct world *world, const struct host *host, const str
         if (packet->frames & FRAME_BIT(type))
             at += (size_t)snprintf(frames + at, sizeof(frames) - at, " %s", frame_rule_of(type)->name);
     }
-    trace_line(&world->trace, world_now(world), "    %s %s %s %llu on path %lld to %s cid %s, %zu octets:%s", host->name,
-               packet->sent ? "sent" : "got", packet_type_name(packet->type), (unsigned long long)packet->number,
-               (long long)packet->path_id, text_of(packet->sent ? &packet->remote : &packet->local),
-               roam_cid_format(&packet->dcid, cid), packet->bytes, frames);
+    trace_line(&world->trace, world_now(world), "    %s %s %s %llu on path %lld to %s cid %s, %zu octets:%s",
+               host->name, packet->sent ? "sent" : "got", packet_type_name(packet->type),
+               (unsigned long long)packet->number, (long long)packet->path_id,
+               text_of(packet->sent ? &packet->remote : &packet->local), roam_cid_format(&packet->dcid, cid),
+               packet->bytes, frames);
 }
 
 static void on_challenge_sent(struct oracle *oracle, struct wire_peer *peer)
@@ -283,8 +284,8 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
     struct conn_view *view = get_view(oracle, host, packet->conn);
     enum packet_space space = packet_space_of(packet->type);
     if (packet->number < view->last_sent[space])
-        world_fail(oracle->world, "%s: %s packet number %llu was used before", host->name, packet_type_name(packet->type),
-                   (unsigned long long)packet->number);
+        world_fail(oracle->world, "%s: %s packet number %llu was used before", host->name,
+                   packet_type_name(packet->type), (unsigned long long)packet->number);
     view->last_sent[space] = packet->number + 1;
     if (packet->type == PACKET_ONE_RTT) {
         const char *wrong = conn_view_sent(view, packet);
@@ -302,8 +303,8 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
 
 static void note_newest(struct conn_view *view, const struct observed_packet *packet)
 {
-    const uint64_t probing = FRAME_BIT(FRAME_PADDING) | FRAME_BIT(FRAME_PATH_CHALLENGE) | FRAME_BIT(FRAME_PATH_RESPONSE) |
-                             FRAME_BIT(FRAME_NEW_CONNECTION_ID);
+    const uint64_t probing = FRAME_BIT(FRAME_PADDING) | FRAME_BIT(FRAME_PATH_CHALLENGE) |
+                             FRAME_BIT(FRAME_PATH_RESPONSE) | FRAME_BIT(FRAME_NEW_CONNECTION_ID);
     if ((packet->frames & ~probing) == 0 || packet->number < view->newest)
         return;
     view->newest = packet->number + 1;
@@ -318,10 +319,9 @@ static void on_packet_received(struct oracle *oracle, struct host *host, const s
     if (!added)
         world_fail(oracle->world, "%s: processes %s packet %llu twice", host->name, packet_type_name(packet->type),
                    (unsigned long long)packet->number);
-    if (packet->type == PACKET_ONE_RTT) {
-        conn_view_received(view, packet);
+    conn_view_received(view, packet);
+    if (packet->type == PACKET_ONE_RTT)
         note_newest(view, packet);
-    }
     if (!host->is_server)
         return;
     if (packet->type == PACKET_HANDSHAKE)

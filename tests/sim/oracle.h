@@ -1,17 +1,17 @@
 /*
- * The oracle: what must hold whatever happens, looked at after every event. It keeps books of its own, from what the wires
- * of the world carried and from what the packets were, and holds the library's state against them.
+ * The oracle: what must hold whatever happens, looked at after every event. It keeps books of its own, from what the
+ * wires of the world carried and from what the packets were, and holds the library's state against them.
  *
  *   - A server sends at most three times the octets that came from an address, until that address is proven (RFC 9000
- *     section 8.1). Proven means: a Handshake packet or an Initial with a token came from it, or a PATH_CHALLENGE sent to it
- *     was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
+ *     section 8.1). Proven means: a Handshake packet or an Initial with a token came from it, or a PATH_CHALLENGE sent
+ *     to it was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
  *   - No packet number is used twice (section 12.3).
  *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
  *   - No packet is processed twice, and only the newest non-probing packet moves a server's connection (section 9.3).
  *   - A server does not stay where a validation has failed (section 9.3.2).
  *   - A client sends to servers of this world only (section 9).
- *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand within the
- *     peer's limit, and so on.
+ *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand
+ *     within the peer's limit, and so on.
  */
 #ifndef SIM_ORACLE_H
 #define SIM_ORACLE_H
@@ -84,15 +84,15 @@ struct conn_view {
     struct cid_uses sent, received;
     roam_address *rebinds;
     size_t rebind_count;
-    struct sim_map numbers;            /* packets received: number and space */
-    uint64_t newest;                   /* highest non-probing 1-RTT packet received, plus one */
+    struct sim_map numbers; /* packets received: number and space */
+    uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
 };
 
 void conn_view_done(struct conn_view *view);
 void conn_view_rebind(struct conn_view *view, const roam_address *local);
 
-/* A 1-RTT packet came: which CID of ours does that address know? */
+/* A packet came: which CID of ours does that address know? */
 void conn_view_received(struct conn_view *view, const struct observed_packet *packet);
 
 /* A 1-RTT packet leaves. NULL, or what is wrong with its CID. */

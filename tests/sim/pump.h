@@ -16,23 +16,23 @@ struct pump_out {
     uint8_t prefix[PUMP_PREFIX_MAX];
     size_t prefix_len;
     uint64_t key;
-    uint64_t at, end;   /* of prefix and content together */
-    bool finished;      /* the end is written too */
+    uint64_t at, end; /* of prefix and content together */
+    bool finished;    /* the end is written too */
 };
 
 struct pump_in {
     roam_stream *stream;
     uint64_t key;
     uint64_t at, end;
-    bool by_peeking;    /* read where it lies instead of copying */
-    bool ended;         /* the end came, just where it had to */
+    bool by_peeking; /* read where it lies instead of copying */
+    bool ended;      /* the end came, just where it had to */
 };
 
 /* The content with this key at offset .. offset + len. */
 void content_fill(uint64_t key, uint64_t offset, uint8_t *ret, size_t len);
 
-/* Writes what the stream takes, up to `limit` (of prefix and content together), and the end behind the last octet. False,
- * with the world failed, where the library behaves strangely. */
+/* Writes what the stream takes, up to `limit` (of prefix and content together), and the end behind the last octet.
+ * False, with the world failed, where the library behaves strangely. */
 bool pump_out_run(struct world *world, struct pump_out *out, uint64_t limit);
 
 /* Reads and compares all there is. */

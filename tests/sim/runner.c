@@ -17,15 +17,15 @@
 #define WATCHDOG_SECONDS 120
 
 struct slot {
-    uint64_t next;            /* seed that is to be run next, or runs */
+    uint64_t next; /* seed that is to be run next, or runs */
     struct drawn_totals totals;
     uint64_t repeated;
-    uint64_t first_hash;      /* of the first seed of all, by the worker that ran it */
+    uint64_t first_hash; /* of the first seed of all, by the worker that ran it */
     unsigned failures;
 };
 
 struct board {
-    unsigned failures;        /* of all workers, by atomic increments */
+    unsigned failures; /* of all workers, by atomic increments */
     struct slot slots[JOBS_MAX];
 };
 

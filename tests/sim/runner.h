@@ -1,6 +1,6 @@
 /*
- * Runs many drawn worlds, in several processes: a world in which the library ends the process is one failed seed, and the
- * rest goes on in another process.
+ * Runs many drawn worlds, in several processes: a world in which the library ends the process is one failed seed, and
+ * the rest goes on in another process.
  */
 #ifndef SIM_RUNNER_H
 #define SIM_RUNNER_H
@@ -10,7 +10,7 @@
 struct runner_config {
     uint64_t first, last;
     unsigned jobs;
-    unsigned failures_max;  /* stop after so many */
+    unsigned failures_max; /* stop after so many */
     const struct sim_certs *certs;
 };
 

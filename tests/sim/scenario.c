@@ -1,4 +1,5 @@
-/* The tables of scenarios, and how one is run: built, run, said goodbye to, and looked after for what it leaves behind. */
+/* The tables of scenarios, and how one is run: built, run, said goodbye to, and looked after for what it leaves
+ * behind. */
 #include "sim/scenario.h"
 
 #include <stdlib.h>

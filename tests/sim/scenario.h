@@ -1,6 +1,6 @@
 /*
- * Named worlds in which one thing happens, each with what must come of it: S001 to S020 are situations, B01 to B15 and B36
- * are mistakes that other stacks have made.
+ * Named worlds in which one thing happens, each with what must come of it: S001 to S020 are situations, B01 to B15 and
+ * B36 are mistakes that other stacks have made.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
@@ -12,7 +12,10 @@ struct scenario {
     void (*run)(struct lab *lab);
 };
 
-#define SCENARIO(function) {#function, function}
+#define SCENARIO(function)                                                                                             \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
 
 /* Each table ends with an empty entry. */
 extern const struct scenario scenarios_rebind[];  /* S001 .. S015 */
@@ -23,8 +26,8 @@ extern const struct scenario scenarios_limits[];  /* the rest of B: long runs an
 /* Prints all names. */
 void scenario_list(void);
 
-/* Runs those whose name begins with `prefix` (case does not matter; NULL: all), prints a verdict each, and returns how many
- * failed, or -1 where there is none of that name. */
+/* Runs those whose name begins with `prefix` (case does not matter; NULL: all), prints a verdict each, and returns how
+ * many failed, or -1 where there is none of that name. */
 int scenario_run(const char *prefix, const struct sim_certs *certs, FILE *trace);
 
 #endif

@@ -3,7 +3,7 @@
 #include "sim/oracle.h"
 #include "sim/scenario.h"
 
-#define HAS_FRAME(packet, type) (((packet)->frames >> (type) & 1) != 0)
+#define HAS_FRAME(packet, type) (((packet)->frames >> (type)&1) != 0)
 
 static bool server_is_at(struct lab *lab, size_t interface)
 {
@@ -199,7 +199,8 @@ static void b09_every_datagram_twice_harms_nothing(struct lab *lab)
     for (size_t i = 0; i < 10; i++) {
         roam_address local = lab_socket(lab, i % 2);
         EXPECT(lab, client_app_migrate(lab_client(lab), &local) == ROAM_OK);
-        EXPECT(lab, lab_transfer(lab, (enum transfer_kind)(i % TRANSFER_KINDS), 20000) && lab_run(lab, ROAM_SECONDS(5)));
+        EXPECT(lab,
+               lab_transfer(lab, (enum transfer_kind)(i % TRANSFER_KINDS), 20000) && lab_run(lab, ROAM_SECONDS(5)));
         nat_change_ports(lab->clients[0].nats[i % 2], false);
         EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 5000) && lab_run(lab, ROAM_SECONDS(5)));
         EXPECT(lab, server_is_at(lab, i % 2));

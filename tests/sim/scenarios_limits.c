@@ -79,7 +79,7 @@ static void b14_after_validation_the_limit_is_gone_and_datagrams_are_full(struct
 static void b15_more_rebindings_than_paths_leak_no_slot(struct lab *lab)
 {
     lab->config.server.max_paths = 3;
-    lab->config.client.max_paths = 2;
+    lab->config.client.max_paths = 3;
     lab->config.client.active_connection_id_limit = lab->config.server.active_connection_id_limit = 2;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     for (unsigned n = 0; n < 40; n++) {

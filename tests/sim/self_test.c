@@ -10,10 +10,10 @@
 
 static const char *failure;
 
-#define CHECK(condition)                                                                                                   \
-    do {                                                                                                                   \
-        if (!(condition) && failure == NULL)                                                                               \
-            failure = #condition;                                                                                          \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition) && failure == NULL)                                                                           \
+            failure = #condition;                                                                                      \
     } while (0)
 
 /* A leaf that keeps what comes. */

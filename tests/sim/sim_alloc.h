@@ -8,7 +8,7 @@
 #include <roam/types.h>
 
 struct sim_alloc {
-    uint64_t blocks, bytes;      /* outstanding */
+    uint64_t blocks, bytes; /* outstanding */
     uint64_t bytes_peak;
     uint64_t allocations;        /* so far, growth by resizing included */
     uint64_t fail_from, fail_to; /* allocations with an index in [from, to) get nothing; both 0: none */

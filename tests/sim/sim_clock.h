@@ -1,6 +1,6 @@
 /*
- * Virtual time: a heap of events, each embedded in what it is about. Time stands still while an event is handled and jumps
- * to the next one afterwards. Events of one time fire in the order in which they were set.
+ * Virtual time: a heap of events, each embedded in what it is about. Time stands still while an event is handled and
+ * jumps to the next one afterwards. Events of one time fire in the order in which they were set.
  */
 #ifndef SIM_SIM_CLOCK_H
 #define SIM_SIM_CLOCK_H

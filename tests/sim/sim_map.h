@@ -1,4 +1,5 @@
-/* A growing map from 64-bit hashes to numbers. Two keys of one hash would be one entry; among thousands that does not happen. */
+/* A growing map from 64-bit hashes to numbers. Two keys of one hash would be one entry; among thousands that does not
+ * happen. */
 #ifndef SIM_SIM_MAP_H
 #define SIM_SIM_MAP_H
 
@@ -8,7 +9,7 @@ struct sim_map {
     struct {
         uint64_t key; /* 0: empty */
         uint64_t value;
-    } *slots;
+    } * slots;
     size_t count, capacity;
 };
 

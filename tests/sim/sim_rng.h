@@ -1,6 +1,6 @@
 /*
- * Seeded streams of randomness: each node and each link of a world draws from a stream of its own, derived from the world's
- * seed and its name, so that one more draw in one place changes nothing anywhere else.
+ * Seeded streams of randomness: each node and each link of a world draws from a stream of its own, derived from the
+ * world's seed and its name, so that one more draw in one place changes nothing anywhere else.
  */
 #ifndef SIM_SIM_RNG_H
 #define SIM_SIM_RNG_H

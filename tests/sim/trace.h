@@ -1,7 +1,7 @@
 /*
- * The trace of a world: everything that happened, mixed into one number, and printed where somebody asked for it. Two runs
- * of one seed have equal traces. Ciphertext is not part of it, since TLS draws its randomness from elsewhere; times,
- * places, addresses, lengths, packet numbers and frames are.
+ * The trace of a world: everything that happened, mixed into one number, and printed where somebody asked for it. Two
+ * runs of one seed have equal traces. Ciphertext is not part of it, since TLS draws its randomness from elsewhere;
+ * times, places, addresses, lengths, packet numbers and frames are.
  */
 #ifndef SIM_TRACE_H
 #define SIM_TRACE_H

@@ -164,8 +164,8 @@ void world_packet_free(struct sim_packet *packet)
 
 const char *sim_drop_name(enum sim_drop reason)
 {
-    static const char *const names[SIM_DROPS] = {"link down", "filtered", "too large", "lost",
-                                                 "queue full", "no mapping", "no route", "no socket"};
+    static const char *const names[SIM_DROPS] = {"link down",  "filtered",   "too large", "lost",
+                                                 "queue full", "no mapping", "no route",  "no socket"};
     return names[reason];
 }
 

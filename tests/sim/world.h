@@ -1,9 +1,9 @@
 /*
- * A world: virtual time, one source of seeds, nodes joined by links, the trace of what happened, and the first thing that
- * went wrong. Everything in it belongs to it and goes with it; nothing in it is shared with another world.
+ * A world: virtual time, one source of seeds, nodes joined by links, the trace of what happened, and the first thing
+ * that went wrong. Everything in it belongs to it and goes with it; nothing in it is shared with another world.
  *
- * Datagrams travel along a tree. Its root is the internet; NAT boxes stand between the root and what is behind them; the
- * leaves are the interfaces of hosts. Upwards a datagram goes to the parent, until some node owns the destination
+ * Datagrams travel along a tree. Its root is the internet; NAT boxes stand between the root and what is behind them;
+ * the leaves are the interfaces of hosts. Upwards a datagram goes to the parent, until some node owns the destination
  * address; downwards it goes to the child that owns it.
  */
 #ifndef SIM_WORLD_H
@@ -39,14 +39,14 @@ struct sim_packet {
     struct sim_event arrival;
     struct sim_packet *next; /* in the pool, or among those on their way */
     struct sim_packet *previous;
-    struct link *link;       /* that it is on */
+    struct link *link; /* that it is on */
     struct world *world;
     roam_address src, dst;
-    roam_address sent_to;    /* dst, as the sending host wrote it */
-    uint64_t id;             /* in order of sending; copies made by the network share it */
+    roam_address sent_to; /* dst, as the sending host wrote it */
+    uint64_t id;          /* in order of sending; copies made by the network share it */
     uint8_t ecn;
-    bool challenge;          /* a PATH_CHALLENGE is in it: the oracle wants to know who gets to see it */
-    bool forged;             /* no host of this world sent it like this */
+    bool challenge; /* a PATH_CHALLENGE is in it: the oracle wants to know who gets to see it */
+    bool forged;    /* no host of this world sent it like this */
     size_t len;
     uint8_t data[SIM_PACKET_MAX];
 };
@@ -56,10 +56,10 @@ struct node {
     struct world *world;
     struct node *next;
     char name[SIM_NAME_MAX + 1];
-    roam_address ip;         /* what it owns, port 0; unset: nothing */
-    size_t prefix_octets;    /* it owns the whole prefix; 0: the one address */
+    roam_address ip;      /* what it owns, port 0; unset: nothing */
+    size_t prefix_octets; /* it owns the whole prefix; 0: the one address */
     struct node *parent;
-    struct link *up, *down;  /* to and from the parent */
+    struct link *up, *down; /* to and from the parent */
     void (*from_above)(struct node *node, struct sim_packet *packet);
     void (*from_below)(struct node *node, struct sim_packet *packet);
     void (*done)(struct node *node); /* frees it */

@@ -267,11 +267,11 @@ static void with_no_path_at_all_the_default_rtt_counts(void **state)
     assert_int_equal(detect(fixture, 0, 1, MS(1)), MS(333) + MS(333) / 8);
 }
 
-static void a_lost_mtu_probe_says_nothing_about_congestion(void **state)
+static void a_lost_probe_of_a_path_or_its_mtu_says_nothing_about_congestion(void **state)
 {
     struct fixture *fixture = *state;
     sample(&fixture->paths[0], MS(100), 0);
-    send(fixture, 0, 0, MS(10))->mtu_probe = true;
+    send(fixture, 0, 0, MS(10))->probe = true;
     send(fixture, 1, 0, MS(10));
     send(fixture, 2, 0, MS(10));
     send(fixture, 3, 0, MS(10));
@@ -476,7 +476,7 @@ static void flights_stay_balanced_and_losses_come_in_time_in_any_history(void **
             now += seeded_below(&seed, MS(4));
             uint64_t choice = seeded_below(&seed, 100);
             if (choice < 80)
-                send(fixture, next++, active, now)->mtu_probe = choice < 4;
+                send(fixture, next++, active, now)->probe = choice < 4;
             else if (choice < 90)
                 random_acknowledgements(fixture, &seed, next, &largest, now);
             else if (choice == 90)
@@ -519,7 +519,7 @@ int main(void)
         TEST(a_fast_old_path_waits_for_the_slow_active_one),
         TEST(packets_of_a_path_that_is_gone_are_lost_by_time_alone),
         TEST(with_no_path_at_all_the_default_rtt_counts),
-        TEST(a_lost_mtu_probe_says_nothing_about_congestion),
+        TEST(a_lost_probe_of_a_path_or_its_mtu_says_nothing_about_congestion),
         TEST(lost_acknowledgements_are_settled_without_congestion),
         TEST(a_long_stretch_of_losses_is_persistent_congestion),
         TEST(a_stretch_just_as_long_as_the_period_is_not),
