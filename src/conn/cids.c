@@ -67,14 +67,34 @@ static void reassign_path(roam_conn *conn, uint64_t path_id)
     conn_cid_event(conn, ROAM_EVENT_CID_CHANGED, &assigned->cid, assigned->sequence);
 }
 
+/* The path that was heard of or spoken to last, of those that had a CID of their own and have none now; NULL where there is none. Those
+ * that shared one, as every forged rebinding does, get one when they are moved to. */
+static const struct path *newest_without_cid(roam_conn *conn)
+{
+    const struct path *newest = NULL;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *path = conn->paths.paths[i];
+        if (!path->nat_rebinding && remote_cid_of_path(&conn->remote_cids, path->id) == NULL &&
+            (newest == NULL || path->last_used > newest->last_used))
+            newest = path;
+    }
+    return newest;
+}
+
 /* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2): first the path that is in
- * use, then the one to fall back to, then the rest. */
+ * use, then the others, the newest first; one CID is left for the next new place. */
 static void reassign_paths(roam_conn *conn)
 {
+    const struct path *path;
     reassign_path(conn, conn->paths.active_id);
-    reassign_path(conn, conn->paths.fallback_id);
-    for (size_t i = 0; i < conn->paths.count; i++)
-        reassign_path(conn, conn->paths.paths[i]->id);
+    while (remote_cid_spare(&conn->remote_cids) > 1 && (path = newest_without_cid(conn)) != NULL)
+        reassign_path(conn, path->id);
+}
+
+void conn_assign_cid(roam_conn *conn, uint64_t path_id)
+{
+    reassign_path(conn, path_id);
+    conn_sync_reset_tokens(conn);
 }
 
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame)

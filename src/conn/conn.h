@@ -277,6 +277,8 @@ void conn_issue_cids(roam_conn *conn);
 /* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it had. */
 void conn_renew_cids(roam_conn *conn);
 void conn_sync_reset_tokens(roam_conn *conn);
+/* Gives the path a CID where it has none and there is one. */
+void conn_assign_cid(roam_conn *conn, uint64_t path_id);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
 

@@ -206,6 +206,7 @@ static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
     if (old->address_validated)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
+    conn_assign_cid(conn, path->id);
     path->was_active = true;
     path->migrate_when_valid = false;
     if (conn->paths.fallback_id == path->id)
@@ -232,9 +233,13 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
     if (context->path_id == PATH_ID_NONE && conn->is_server)
         conn_path_for_packet(conn, context);
     struct path *path = path_set_find(&conn->paths, context->path_id);
-    if (path == NULL)
-        return;
     bool is_highest = is_highest_non_probing(conn, context);
+    if (path == NULL) {
+        /* It cannot be followed; but what is older says nothing any more about where the peer is. */
+        if (context->non_probing && is_highest)
+            conn->largest_non_probing = context->number;
+        return;
+    }
     /* A late packet says nothing about which CID the peer writes now. */
     if (context->number == conn->application.received.largest)
         path->local_cid_sequence = context->local_cid_sequence;

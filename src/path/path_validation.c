@@ -80,20 +80,21 @@ void path_validation_on_sent(struct path_validation *validation, const roam_rng 
     memcpy(ret, validation->challenges[0].data, PATH_DATA_BYTES);
 }
 
-static bool full_size_is_outstanding(const struct path_validation *validation)
+/* Of the challenges that left after the one at `answered`; those before it are as good as lost. */
+static bool full_size_is_on_its_way(const struct path_validation *validation, size_t answered)
 {
-    for (size_t i = 0; i < validation->kept; i++)
+    for (size_t i = 0; i < answered; i++)
         if (validation->challenges[i].full_size)
             return true;
     return false;
 }
 
-/* The first answer to a small challenge. Where a full-size one left already, its answer may be on the way: the resend
+/* The first answer to a small challenge. Where a full-size one left since, its answer may be on the way: the resend
  * timer goes on for it, and only the deadline starts again. */
-static void begin_full_size_round(struct path_validation *validation, roam_time now)
+static void begin_full_size_round(struct path_validation *validation, size_t answered, roam_time now)
 {
     validation->address_proven = true;
-    if (full_size_is_outstanding(validation))
+    if (full_size_is_on_its_way(validation, answered))
         validation->deadline = saturating_add(now, validation->timeout);
     else
         begin_round(validation, now);
@@ -116,7 +117,7 @@ enum validation_answer path_validation_on_response(struct path_validation *valid
         *ret_delay = saturating_sub(now, validation->challenges[i].sent_at);
     if (!full_size) {
         //= rfc9000#8.2.3 After success in small datagrams, another validation in expanded ones.
-        begin_full_size_round(validation, now);
+        begin_full_size_round(validation, i, now);
         return VALIDATION_ADDRESS;
     }
     //= rfc9000#8.2.3 Only matching data proves the path, not the acknowledgement of a challenge.

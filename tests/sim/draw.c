@@ -157,7 +157,7 @@ void draw_workload(struct drawn *drawn)
             }
         }
         app->stay_open = false;
-        app->patience = 0;
+        app->patience = ROAM_SECONDS(8);
     }
 }
 

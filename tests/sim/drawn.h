@@ -33,6 +33,7 @@ struct drawn_totals {
     uint64_t moves, validated, failed_paths, reverts;
     uint64_t guarded; /* datagrams to addresses that were not proven yet */
     uint64_t pings;   /* by impatient applications */
+    uint64_t starved; /* worlds in which the server had no CID left to answer with */
     uint64_t virtual_ms;
 };
 
