@@ -56,7 +56,7 @@ enum roam_congestion { ROAM_CONGESTION_CUBIC = 0, ROAM_CONGESTION_NEWRENO = 1 };
 typedef struct roam_config {
     size_t size;                   /* set by roam_config_init */
     roam_credentials *credentials; /* a server needs a certificate; a client's NULL trusts the system's authorities */
-    const char *const *alpn;       /* protocols in order of preference, NULL-terminated; at least one (RFC 9001 section 8.1) */
+    const char *const *alpn;       /* protocols by preference, NULL-terminated; at least one (RFC 9001 section 8.1) */
     const char *server_name;       /* name to ask for and to verify; NULL: the host given to roam_connect */
     unsigned ciphers;              /* enum roam_cipher, or-ed; 0: all, AES-128-GCM first */
 
@@ -75,9 +75,9 @@ typedef struct roam_config {
     enum roam_congestion congestion;
     uint64_t initial_window_packets;  /* default 10, RFC 9002 section 7.2 */
     roam_time initial_rtt;            /* default 333 ms, RFC 9002 section 6.2.2 */
-    uint64_t datagram_bytes;          /* size of full datagrams before any discovery; default 1200, RFC 9000 section 14 */
+    uint64_t datagram_bytes;          /* size of full datagrams; default 1200, RFC 9000 section 14 */
     bool ecn;                         /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
-    size_t stream_buffer_bytes;       /* octets that roam_stream_write takes ahead of the network, per stream; default 1 MiB */
+    size_t stream_buffer_bytes;       /* octets that a stream takes ahead of the network; default 1 MiB */
 
     /* How long we hold on. */
     roam_time keep_alive;             /* PING after so long in silence; 0: never, the default */
@@ -120,7 +120,7 @@ typedef struct roam_endpoint_config {
     uint32_t resets_per_second; /* Stateless Resets and Version Negotiations sent; default 1,000 */
     roam_time retry_token_lifetime; /* default 10 s */
     roam_time new_token_lifetime;   /* default 24 h */
-    uint32_t max_events;        /* events waiting to be polled beyond which path and CID events are dropped; default 65,536 */
+    uint32_t max_events;        /* events in the queue beyond which path and CID events are dropped; default 65,536 */
     uint32_t force_version;     /* a client's first version, to provoke Version Negotiation; 0: version 1 */
 } roam_endpoint_config;
 

@@ -16,17 +16,17 @@ typedef enum roam_event_type {
     ROAM_EVENT_NONE = 0,
 
     /* Connections. */
-    ROAM_EVENT_RESOLVE,     /* roam_connect was given a name: answer with roam_conn_resolved (roam/io.h does so by itself) */
+    ROAM_EVENT_RESOLVE,     /* roam_connect was given a name: answer with roam_conn_resolved (roam/io.h does so) */
     ROAM_EVENT_ACCEPTED,    /* a client's first Initial made a connection; its handshake goes on */
     ROAM_EVENT_CONNECTED,   /* handshake complete: the peer is authenticated, ALPN known, streams may be used */
     ROAM_EVENT_CONFIRMED,   /* handshake confirmed, RFC 9001 section 4.1.2: from here on the connection can move */
-    ROAM_EVENT_CLOSED,      /* the end, for whatever reason: `error`. The last event of its connection; call roam_conn_free */
-    ROAM_EVENT_NEW_TOKEN,   /* a client got an address validation token for later: `token` (valid until the next poll) */
+    ROAM_EVENT_CLOSED,      /* the end, for whatever reason: `error`. The last event; call roam_conn_free */
+    ROAM_EVENT_NEW_TOKEN,   /* a client got an address validation token for later: `token`, until the next poll */
     ROAM_EVENT_KEY_UPDATED, /* the 1-RTT keys changed, by either side */
 
     /* Streams. `stream` is valid until the application calls roam_stream_free. */
     ROAM_EVENT_STREAM_OPENED,   /* the peer opened it */
-    ROAM_EVENT_STREAM_READABLE, /* there is data, or the end, to read: comes once until roam_stream_read found nothing */
+    ROAM_EVENT_STREAM_READABLE, /* there is data, or the end, to read: once until roam_stream_read finds nothing */
     ROAM_EVENT_STREAM_WRITABLE, /* a write that was cut short can go on */
     ROAM_EVENT_STREAM_RESET,    /* the peer gave up sending: `code` (RFC 9000 section 19.4) */
     ROAM_EVENT_STREAM_STOPPED,  /* the peer will not read on: `code`; our sending half was reset (section 19.5) */

@@ -105,22 +105,24 @@ ROAM_API size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_co
 
 /* ---- Connection ------------------------------------------------------------------------------------------------ */
 
-/* Opens a connection to host:port. host is an address ("203.0.113.5", "2001:db8::1") or a name, which is resolved through
- * ROAM_EVENT_RESOLVE unless config->remote says where to go. The server must prove that it is `host` (or
- * config->server_name). The configuration is copied; NULL credentials trust the system's authorities. On failure returns
- * NULL and says why in *ret_result (may be NULL). The first packets come out of the next roam_endpoint_transmit. */
+/* Opens a connection to host:port. host is an address ("203.0.113.5", "2001:db8::1") or a name, which is resolved
+ * through ROAM_EVENT_RESOLVE unless config->remote says where to go. The server must prove that it is `host` (or
+ * config->server_name). The configuration is copied; NULL credentials trust the system's authorities. On failure
+ * returns NULL and says why in *ret_result (may be NULL). The first packets come out of the next
+ * roam_endpoint_transmit. */
 ROAM_API roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config,
                                  roam_time now, roam_result *ret_result);
 
 /* The host's name, for ROAM_EVENT_RESOLVE, and its port. */
 ROAM_API const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port);
 
-/* Answers ROAM_EVENT_RESOLVE: n addresses in order of preference (the port is filled in from roam_connect); n 0 says that
- * there are none and ends the connection with ROAM_CLOSE_RESOLUTION. */
+/* Answers ROAM_EVENT_RESOLVE: n addresses in order of preference (the port is filled in from roam_connect); n 0 says
+ * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. */
 ROAM_API void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n);
 
 /* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000 section
- * 10.2. Data that was not acknowledged is lost. ROAM_EVENT_CLOSED follows when the closing period is over. */
+ * 10.2. Data that was not acknowledged is lost. ROAM_EVENT_CLOSED comes at once; the row stays in the table as closing or
+ * draining for three PTOs more, so that the peer hears of the end, and then goes. */
 ROAM_API void roam_conn_close(roam_conn *conn, roam_time now, uint64_t code, const char *reason);
 
 /* Gives the handle back. A connection that still lives is closed first, and forgotten when it has drained. All its
@@ -152,9 +154,9 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 
 /* ---- Moving ---------------------------------------------------------------------------------------------------- */
 
-/* The client's packets leave from new_local from now on, and nobody is told: what a NAT does when it reboots, what a laptop
- * does when it wakes up elsewhere. Same CIDs. The server finds out by itself. ROAM_ERR_STATE before the handshake is
- * confirmed or on a server's connection (RFC 9000 section 9). */
+/* The client's packets leave from new_local from now on, and nobody is told: what a NAT does when it reboots, what a
+ * laptop does when it wakes up elsewhere. Same CIDs. The server finds out by itself. ROAM_ERR_STATE before the
+ * handshake is confirmed or on a server's connection (RFC 9000 section 9). */
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
@@ -221,8 +223,8 @@ ROAM_API void roam_conn_ping(roam_conn *conn, roam_time now);
 ROAM_API roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roam_result *ret_result);
 
 /* Takes up to len octets to be sent and returns how many: fewer than len where the buffer is full
- * (ROAM_EVENT_STREAM_WRITABLE tells when to go on). The octets are copied. Returns ROAM_ERR_CLOSED after finish, reset or
- * stop, ROAM_ERR_STATE on a stream that only the peer sends on. */
+ * (ROAM_EVENT_STREAM_WRITABLE tells when to go on). The octets are copied. Returns ROAM_ERR_CLOSED after finish,
+ * reset or stop, ROAM_ERR_STATE on a stream that only the peer sends on. */
 ROAM_API ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size_t len);
 
 /* Ends the sending half after what was written: the peer reads the end. */
@@ -233,8 +235,9 @@ ROAM_API roam_result roam_stream_finish(roam_stream *stream);
  * ROAM_ERR_STATE on a stream that only we send on. */
 ROAM_API ptrdiff_t roam_stream_read(roam_stream *stream, void *ret, size_t len, bool *ret_end);
 
-/* Shows the octets that can be read next where they lie, without copying: *ret points to `return` octets, valid until the
- * next call on this connection. roam_stream_consume then takes the first len of them away. Results as of read. */
+/* Shows the octets that can be read next where they lie, without copying: *ret points to `return` octets, valid
+ * until the next call on this connection. roam_stream_consume then takes the first len of them away. Results as of
+ * read. */
 ROAM_API ptrdiff_t roam_stream_peek(roam_stream *stream, const uint8_t **ret, bool *ret_end);
 ROAM_API void roam_stream_consume(roam_stream *stream, size_t len);
 
@@ -252,8 +255,8 @@ ROAM_API void roam_stream_set_user(roam_stream *stream, void *user);
 /* Octets written that the peer has not acknowledged yet. */
 ROAM_API uint64_t roam_stream_unacknowledged(const roam_stream *stream);
 
-/* Gives the handle back. A half that is not at its end is reset or stopped with code 0; what was written and finished is
- * still delivered. NULL is allowed. */
+/* Gives the handle back. A half that is not at its end is reset or stopped with code 0; what was written and
+ * finished is still delivered. NULL is allowed. */
 ROAM_API void roam_stream_free(roam_stream *stream);
 
 #ifdef __cplusplus

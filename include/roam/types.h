@@ -115,8 +115,8 @@ typedef struct roam_allocator {
 } roam_allocator;
 
 /* Randomness comes from the application: fill puts len unpredictable octets into buf and cannot fail. CIDs, keys of
- * tokens, PATH_CHALLENGE data come from it, so that outside of tests it must be cryptographically strong. (TLS draws its
- * own from its library.) */
+ * tokens, PATH_CHALLENGE data come from it, so that outside of tests it must be cryptographically strong. (TLS draws
+ * its own from its library.) */
 typedef struct roam_rng {
     void (*fill)(void *context, void *buf, size_t len);
     void *context;

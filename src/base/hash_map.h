@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 
-#define HASH_KEY_MAX 55
+#define HASH_KEY_MAX      55
 #define SIPHASH_KEY_BYTES 16
 
 struct hash_key {

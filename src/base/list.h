@@ -11,9 +11,18 @@ struct list_node {
     struct list_node *prev, *next;
 };
 
-static inline void list_init(struct list_node *node) { node->prev = node->next = node; }
-static inline bool list_is_linked(const struct list_node *node) { return node->next != node; }
-static inline bool list_is_empty(const struct list_node *head) { return head->next == head; }
+static inline void list_init(struct list_node *node)
+{
+    node->prev = node->next = node;
+}
+static inline bool list_is_linked(const struct list_node *node)
+{
+    return node->next != node;
+}
+static inline bool list_is_empty(const struct list_node *head)
+{
+    return head->next == head;
+}
 
 static inline void list_insert_before(struct list_node *where, struct list_node *node)
 {
@@ -24,7 +33,10 @@ static inline void list_insert_before(struct list_node *where, struct list_node 
 }
 
 /* Appends at the end of the list. */
-static inline void list_append(struct list_node *head, struct list_node *node) { list_insert_before(head, node); }
+static inline void list_append(struct list_node *head, struct list_node *node)
+{
+    list_insert_before(head, node);
+}
 
 static inline void list_unlink(struct list_node *node)
 {
@@ -36,8 +48,8 @@ static inline void list_unlink(struct list_node *node)
 #define LIST_FOR_EACH(node, head) for (struct list_node *node = (head)->next; (node) != (head); (node) = (node)->next)
 
 /* Allows unlinking of `node` in the body. */
-#define LIST_FOR_EACH_SAFE(node, head) \
-    for (struct list_node *node = (head)->next, *node##_next = node->next; (node) != (head); \
+#define LIST_FOR_EACH_SAFE(node, head)                                                                                 \
+    for (struct list_node *node = (head)->next, *node##_next = node->next; (node) != (head);                           \
          (node) = node##_next, node##_next = (node)->next)
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Objects of one size, kept on a free list between uses: nothing on the per-packet path goes to the allocator. Slabs are
- * returned when the pool is done.
+ * Objects of one size, kept on a free list between uses: nothing on the per-packet path goes to the allocator. Slabs
+ * are returned when the pool is done.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

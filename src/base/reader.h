@@ -20,7 +20,10 @@ static inline struct reader reader_init(const uint8_t *data, size_t len)
     return (struct reader){.pos = data, .end = len > 0 ? data + len : data, .failed = false};
 }
 
-static inline size_t reader_left(const struct reader *reader) { return (size_t)(reader->end - reader->pos); }
+static inline size_t reader_left(const struct reader *reader)
+{
+    return (size_t)(reader->end - reader->pos);
+}
 
 uint8_t read_u8(struct reader *reader);
 uint16_t read_u16(struct reader *reader);

@@ -1,6 +1,6 @@
 /*
- * Binary min-heap of deadlines, one entry per connection, embedded in what it times. A node that waits for nothing is not
- * in the heap.
+ * Binary min-heap of deadlines, one entry per connection, embedded in what it times. A node that waits for nothing
+ * is not in the heap.
  */
 #ifndef BASE_TIMER_HEAP_H
 #define BASE_TIMER_HEAP_H

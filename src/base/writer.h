@@ -21,8 +21,14 @@ static inline struct writer writer_init(uint8_t *data, size_t capacity)
     return (struct writer){.start = data, .pos = data, .end = capacity > 0 ? data + capacity : data, .failed = false};
 }
 
-static inline size_t writer_len(const struct writer *writer) { return (size_t)(writer->pos - writer->start); }
-static inline size_t writer_left(const struct writer *writer) { return (size_t)(writer->end - writer->pos); }
+static inline size_t writer_len(const struct writer *writer)
+{
+    return (size_t)(writer->pos - writer->start);
+}
+static inline size_t writer_left(const struct writer *writer)
+{
+    return (size_t)(writer->end - writer->pos);
+}
 
 void write_u8(struct writer *writer, uint8_t value);
 void write_u16(struct writer *writer, uint16_t value);

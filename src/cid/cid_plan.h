@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 /* Lengths that a server may choose: 0, or enough octets to be unpredictable. */
-#define CID_BYTES_MIN 4
+#define CID_BYTES_MIN     4
 #define CID_BYTES_DEFAULT 8
 
 bool cid_plan_length_is_valid(uint8_t len);

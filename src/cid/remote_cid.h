@@ -34,7 +34,7 @@ struct remote_cid {
     uint64_t sequence;
     roam_cid cid;
     bool has_reset_token;
-    bool used;      /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
+    bool used; /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
     uint8_t reset_token[RESET_TOKEN_BYTES];
 };
 
@@ -43,13 +43,20 @@ enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };
 struct remote_cid_set {
     struct remote_cid entries[REMOTE_CIDS_MAX]; /* ascending by sequence */
     size_t count;
-    size_t limit;              /* our active_connection_id_limit */
-    uint64_t retire_prior_to;  /* the highest that the peer asked for */
-    struct { uint64_t sequence; enum retirement_state state; } retirements[REMOTE_RETIREMENTS_MAX];
+    size_t limit;             /* our active_connection_id_limit */
+    uint64_t retire_prior_to; /* the highest that the peer asked for */
+    struct {
+        uint64_t sequence;
+        enum retirement_state state;
+    } retirements[REMOTE_RETIREMENTS_MAX];
     size_t retirement_count;
-    struct { uint64_t path_id, sequence; } assignments[REMOTE_ASSIGNMENTS_MAX];
+    struct {
+        uint64_t path_id, sequence;
+    } assignments[REMOTE_ASSIGNMENTS_MAX];
     size_t assignment_count;
-    struct { uint64_t start, end; } seen[REMOTE_SEEN_RANGES_MAX]; /* [start, end), ascending, apart; the first from 0 */
+    struct {
+        uint64_t start, end;
+    } seen[REMOTE_SEEN_RANGES_MAX]; /* [start, end), ascending, apart; the first from 0 */
     size_t seen_count;
 };
 

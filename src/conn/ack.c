@@ -7,7 +7,7 @@
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */
 struct ack_news {
-    uint64_t newest;            /* largest number newly acknowledged, PACKET_NUMBER_NONE */
+    uint64_t newest; /* largest number newly acknowledged, PACKET_NUMBER_NONE */
     roam_time newest_sent_at;
     uint64_t newest_path;
     bool any_eliciting;
@@ -153,7 +153,8 @@ static void count_marked(struct ack_news *news, const struct sent_packet *packet
     }
 }
 
-static void on_packet_acked(roam_conn *conn, enum packet_space number, struct sent_packet *packet, struct ack_news *news)
+static void on_packet_acked(roam_conn *conn, enum packet_space number, struct sent_packet *packet,
+                            struct ack_news *news)
 {
     struct path *path = path_set_find(&conn->paths, packet->path_id);
     if (news->newest == PACKET_NUMBER_NONE || packet->number > news->newest) {
@@ -168,14 +169,15 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
         *largest = *largest == PACKET_NUMBER_NONE ? packet->number : max_u64(*largest, packet->number);
         //= rfc9000#9.4 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
         if (packet->in_flight)
-            congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now, &path->recovery.rtt,
-                                packet->app_limited);
+            congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now,
+                                &path->recovery.rtt, packet->app_limited);
     }
     for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
         settle_acked(conn, number, frame);
 }
 
-static void acknowledge_range(roam_conn *conn, enum packet_space number, uint64_t smallest, uint64_t largest, struct ack_news *news)
+static void acknowledge_range(roam_conn *conn, enum packet_space number, uint64_t smallest, uint64_t largest,
+                              struct ack_news *news)
 {
     struct sent_map *sent = &conn_space(conn, number)->sent;
     struct sent_packet *packet = sent_map_outstanding_from(sent, smallest);
@@ -195,7 +197,8 @@ static roam_time scaled_ack_delay(const roam_conn *conn, enum packet_space numbe
     return saturating_mul(saturating_mul(delay, UINT64_C(1) << conn->peer.ack_delay_exponent), 1000);
 }
 
-static void take_rtt_sample(roam_conn *conn, enum packet_space number, const struct frame_ack *ack, const struct ack_news *news)
+static void take_rtt_sample(roam_conn *conn, enum packet_space number, const struct frame_ack *ack,
+                            const struct ack_news *news)
 {
     struct path *path = path_set_find(&conn->paths, news->newest_path);
     //= rfc9002#5.1 A sample only when the largest acknowledged is new and something ack-eliciting is.
@@ -207,13 +210,14 @@ static void take_rtt_sample(roam_conn *conn, enum packet_space number, const str
         path->recovery.first_sample_at = conn->now;
 }
 
-static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct frame_ack *ack, const struct ack_news *news)
+static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct frame_ack *ack,
+                         const struct ack_news *news)
 {
     uint64_t ect0 = saturating_sub(ack->ect0, space->ect0_acked);
     uint64_t ect1 = saturating_sub(ack->ect1, space->ect1_acked);
     uint64_t ce = saturating_sub(ack->ce, space->ce_acked);
-    /* Counts are of the space, marks of a path: where one ACK covers several paths, the counts cannot be told apart, and
-     * only one that covers a single path judges. */
+    /* Counts are of the space, marks of a path: where one ACK covers several paths, the counts cannot be told apart,
+     * and only one that covers a single path judges. */
     for (size_t i = 0; i < news->paths; i++) {
         struct path *path = path_set_find(&conn->paths, news->path_ids[i]);
         if (path != NULL && news->paths == 1 && ecn_on_acked(&path->ecn, news->marked[i], ack->has_ecn, ect0, ect1, ce))
@@ -226,7 +230,8 @@ static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct f
     }
 }
 
-static uint64_t acknowledge(roam_conn *conn, enum packet_space number, const struct frame_ack *ack, struct ack_news *news)
+static uint64_t acknowledge(roam_conn *conn, enum packet_space number, const struct frame_ack *ack,
+                            struct ack_news *news)
 {
     struct ack_walk walk;
     uint64_t smallest, largest;

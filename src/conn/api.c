@@ -1,5 +1,5 @@
-/* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c, connecting in the
- * endpoint. */
+/* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
+ * connecting in the endpoint. */
 #include "conn/conn.h"
 
 void *roam_conn_user(const roam_conn *conn)

@@ -1,7 +1,7 @@
 /*
- * One packet: header, then the frames that are due, in order of urgency. Control frames are written where they will be encrypted;
- * of STREAM frames only the header is, and the payload stays in the stream's buffer until it is sealed. Every frame whose fate
- * matters is recorded with its packet.
+ * One packet: header, then the frames that are due, in order of urgency. Control frames are written where they will
+ * be encrypted; of STREAM frames only the header is, and the payload stays in the stream's buffer until it is
+ * sealed. Every frame whose fate matters is recorded with its packet.
  */
 #include <assert.h>
 
@@ -89,8 +89,8 @@ static void put_crypto(roam_conn *conn, struct payload *payload, enum packet_spa
     size_t len;
     bool fin;
     while (room(payload) > frame_crypto_header_len(stream->written, room(payload)) &&
-           send_half_next(stream, UINT64_MAX, room(payload) - frame_crypto_header_len(stream->written, room(payload)), &offset,
-                          &data, &len, &fin)) {
+           send_half_next(stream, UINT64_MAX, room(payload) - frame_crypto_header_len(stream->written, room(payload)),
+                          &offset, &data, &len, &fin)) {
         frame_write_crypto(&payload->writer, offset, data, len);
         send_half_on_sent(stream, offset, len, false);
         record(payload, &(struct sent_frame){.type = FRAME_CRYPTO, .offset = offset, .len = (uint32_t)len});
@@ -108,7 +108,8 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
         payload->assembly->expand = true;        //= rfc9000#8.2.2 Pad datagrams with PATH_RESPONSE to 1200 bytes.
     }
     if (path->validation.challenge_due && room(payload) >= 1 + PATH_DATA_BYTES) {
-        path_validation_on_sent(&path->validation, conn->rng, conn->now, payload->assembly->limit >= DATAGRAM_BYTES_MIN, data);
+        path_validation_on_sent(&path->validation, conn->rng, conn->now, payload->assembly->limit >= DATAGRAM_BYTES_MIN,
+                                data);
         frame_write_path(&payload->writer, FRAME_PATH_CHALLENGE, data);
         note_type(payload, FRAME_PATH_CHALLENGE);
         payload->assembly->expand = true; //= rfc9000#8.2.1 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
@@ -184,15 +185,18 @@ static void put_streams(roam_conn *conn, struct payload *payload)
             payload->writer.pos += out.data.len; /* the ciphertext goes there */
             payload->open_from = payload->writer.pos;
         }
-        record(payload, &(struct sent_frame){.type = out.type, .id = out.id, .offset = out.offset, .len = out.len, .fin = out.fin});
+        record(payload, &(struct sent_frame){
+                            .type = out.type, .id = out.id, .offset = out.offset, .len = out.len, .fin = out.fin});
     }
 }
 
 static void put_ping(roam_conn *conn, struct payload *payload, enum assemble_mode mode)
 {
-    bool owed = mode == ASSEMBLE_NORMAL && (payload->space->probes > 0 || conn->ping_pending) && !payload->packet->eliciting;
+    bool owed =
+        mode == ASSEMBLE_NORMAL && (payload->space->probes > 0 || conn->ping_pending) && !payload->packet->eliciting;
     //= rfc9000#13.2.7 Besides ACK send something ack-eliciting from time to time.
-    owed |= !payload->packet->eliciting && payload->packet->frames != 0 && conn->ack_only_packets >= ACK_ONLY_PACKETS_MAX;
+    owed |=
+        !payload->packet->eliciting && payload->packet->frames != 0 && conn->ack_only_packets >= ACK_ONLY_PACKETS_MAX;
     if (!owed || room(payload) == 0)
         return;
     frame_write_ping(&payload->writer);
@@ -208,7 +212,8 @@ static void put_close(roam_conn *conn, struct payload *payload, enum packet_type
         frame_write_close(&payload->writer, false, ROAM_APPLICATION_ERROR, 0, "", 0);
         application = false;
     } else {
-        frame_write_close(&payload->writer, application, error->code, error->frame_type, error->reason, strlen(error->reason));
+        frame_write_close(&payload->writer, application, error->code, error->frame_type, error->reason,
+                          strlen(error->reason));
     }
     if (!payload->writer.failed)
         payload->packet->frames |= frame_bit(application ? FRAME_CONNECTION_CLOSE_APPLICATION : FRAME_CONNECTION_CLOSE);
@@ -233,8 +238,8 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
         put_path_frames(conn, payload);
     if (mode == ASSEMBLE_PROBING)
         return;
-    if (payload->space->received.pending &&
-        (ack_tracker_is_due(&payload->space->received, conn->now) || mode == ASSEMBLE_NORMAL || payload->packet->eliciting))
+    if (payload->space->received.pending && (ack_tracker_is_due(&payload->space->received, conn->now) ||
+                                             mode == ASSEMBLE_NORMAL || payload->packet->eliciting))
         put_ack(conn, payload);
     if (mode == ASSEMBLE_NORMAL) {
         put_crypto(conn, payload, space);
@@ -252,7 +257,8 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
 
 /* ---- The packet around them */
 
-static bool has_something(roam_conn *conn, const struct assembly *assembly, enum packet_space number, enum assemble_mode mode)
+static bool has_something(roam_conn *conn, const struct assembly *assembly, enum packet_space number,
+                          enum assemble_mode mode)
 {
     const struct pn_space *space = conn_space(conn, number);
     const struct path *path = assembly->path;
@@ -275,8 +281,8 @@ bool conn_space_wants(roam_conn *conn, enum packet_space space)
     uint64_t sequence;
     return conn->handshake_done_pending || conn->ping_pending ||
            (conn->new_token_pending && path_set_active(&conn->paths)->address_validated) ||
-           local_cid_next_pending(&conn->local_cids) != NULL || remote_cid_next_retirement(&conn->remote_cids, &sequence) ||
-           stream_set_wants(&conn->streams);
+           local_cid_next_pending(&conn->local_cids) != NULL ||
+           remote_cid_next_retirement(&conn->remote_cids, &sequence) || stream_set_wants(&conn->streams);
 }
 
 static enum packet_type type_of_space(enum packet_space space)
@@ -284,8 +290,8 @@ static enum packet_type type_of_space(enum packet_space space)
     return space == SPACE_INITIAL ? PACKET_INITIAL : space == SPACE_HANDSHAKE ? PACKET_HANDSHAKE : PACKET_ONE_RTT;
 }
 
-static void write_header(roam_conn *conn, struct assembly *assembly, struct pending_packet *packet, struct writer *writer,
-                         size_t number_len)
+static void write_header(roam_conn *conn, struct assembly *assembly, struct pending_packet *packet,
+                         struct writer *writer, size_t number_len)
 {
     if (packet->type == PACKET_ONE_RTT) {
         packet_write_short(writer, assembly->dcid, false, conn->keys.send_phase, number_len);
@@ -304,7 +310,8 @@ static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet
 {
     struct pn_space *space = conn_space(conn, number);
     struct pending_packet *packet = &assembly->packets[assembly->count];
-    *packet = (struct pending_packet){.space = number, .type = type_of_space(number), .start = assembly->data + assembly->len};
+    *packet = (struct pending_packet){
+        .space = number, .type = type_of_space(number), .start = assembly->data + assembly->len};
     size_t left = assembly->limit - assembly->len;
     if (left <= AEAD_TAG_BYTES || space->next_number > PACKET_NUMBER_MAX)
         return false;
@@ -318,7 +325,8 @@ static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet
         space->next_number = packet->number;
         return false;
     }
-    *ret = (struct payload){.writer = writer, .open_from = writer.pos, .packet = packet, .assembly = assembly, .space = space};
+    *ret = (struct payload){
+        .writer = writer, .open_from = writer.pos, .packet = packet, .assembly = assembly, .space = space};
     return true;
 }
 
@@ -327,7 +335,8 @@ static void pad_to_minimum(const roam_conn *conn, struct payload *payload)
     struct pending_packet *packet = payload->packet;
     size_t len = writer_len(&payload->writer);
     size_t wanted = packet->number_offset + PACKET_NUMBER_BYTES_MAX;
-    //= rfc9000#10.3 Packets are at least 22 bytes longer than the shortest CID asked of the peer. Not ACKs: padding would put them in flight.
+    //= rfc9000#10.3 Packets are at least 22 bytes longer than the shortest CID asked of the peer.
+    // Not ACKs alone: padding would put them in flight.
     if (packet->type == PACKET_ONE_RTT && packet->eliciting)
         wanted = max_size(wanted, SHORT_PACKET_BYTES_MIN(conn->local_cids.cid_bytes) - AEAD_TAG_BYTES);
     if (len < wanted)

@@ -39,5 +39,6 @@ void conn_check(const roam_conn *conn)
     stream_set_check(&conn->streams);
     assert(!conn->confirmed || conn->handshake_complete);
     assert(conn->handshake_complete || conn->handshake != NULL);
-    assert((conn->state == ROAM_CONN_CLOSED) == (conn->close_at == ROAM_TIME_NEVER && conn->error.cause != ROAM_CLOSE_NONE));
+    assert((conn->state == ROAM_CONN_CLOSED) ==
+           (conn->close_at == ROAM_TIME_NEVER && conn->error.cause != ROAM_CLOSE_NONE));
 }

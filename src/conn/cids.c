@@ -16,7 +16,8 @@ void conn_issue_cids(roam_conn *conn)
 void conn_renew_cids(roam_conn *conn)
 {
     //= rfc9000#5.1.1 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
-    if (conn->local_cids.cid_bytes > 0 && local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
+    if (conn->local_cids.cid_bytes > 0 &&
+        local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
         conn_issue_cids(conn);
 }
 
@@ -67,8 +68,8 @@ static void reassign_path(roam_conn *conn, uint64_t path_id)
     conn_cid_event(conn, ROAM_EVENT_CID_CHANGED, &assigned->cid, assigned->sequence);
 }
 
-/* The path that was heard of or spoken to last, of those that had a CID of their own and have none now; NULL where there is none. Those
- * that shared one, as every forged rebinding does, get one when they are moved to. */
+/* The path that was heard of or spoken to last, of those that had a CID of their own and have none now; NULL where
+ * there is none. Those that shared one, as every forged rebinding does, get one when they are moved to. */
 static const struct path *newest_without_cid(roam_conn *conn)
 {
     const struct path *newest = NULL;
@@ -81,8 +82,8 @@ static const struct path *newest_without_cid(roam_conn *conn)
     return newest;
 }
 
-/* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2): first the path that is in
- * use, then the others, the newest first; one CID is left for the next new place. */
+/* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2): first the
+ * path that is in use, then the others, the newest first; one CID is left for the next new place. */
 static void reassign_paths(roam_conn *conn)
 {
     const struct path *path;

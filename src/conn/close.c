@@ -9,8 +9,8 @@
  */
 #include "conn/conn.h"
 
-static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
-                      size_t len)
+static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
+                      const uint8_t *reason, size_t len)
 {
     if (conn->error.cause != ROAM_CLOSE_NONE)
         return;
@@ -34,7 +34,8 @@ static void tell_closed(roam_conn *conn)
     conn_event(conn, ROAM_EVENT_CLOSED);
 }
 
-void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const char *reason)
+void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
+                     const char *reason)
 {
     if (!conn_is_alive(conn))
         return;
@@ -53,7 +54,8 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     conn->owner.wake(conn->owner.context, conn);
 }
 
-void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason, size_t len)
+void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
+                size_t len)
 {
     if (!conn_is_alive(conn) && conn->state != ROAM_CONN_CLOSING)
         return;

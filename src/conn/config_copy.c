@@ -2,9 +2,9 @@
 #include "conn/config_copy.h"
 
 #include "base/minmax.h"
+#include "base/varint.h"
 #include "cid/remote_cid.h"
 #include "conn/limits.h"
-#include "base/varint.h"
 #include "crypto/tls.h"
 #include "path/path_set.h"
 #include "wire/packet.h"
@@ -113,7 +113,8 @@ roam_result config_check(const roam_config *config)
 {
     if (config->size < offsetof(roam_config, user) || !alpn_is_valid(config->alpn))
         return ROAM_ERR_CONFIG;
-    if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN || config->active_connection_id_limit > REMOTE_CIDS_MAX)
+    if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN ||
+        config->active_connection_id_limit > REMOTE_CIDS_MAX)
         return ROAM_ERR_CONFIG;
     if (config->max_paths < CONN_PATHS_MIN || config->max_paths > PATHS_MAX)
         return ROAM_ERR_CONFIG;

@@ -1,6 +1,7 @@
 /*
- * The connection: joins the floors below. It is plain data but for two things that come and go: `handshake`, which lives from
- * creation until the handshake is confirmed and everything of it is settled, and what the endpoint links it with.
+ * The connection: joins the floors below. It is plain data but for two things that come and go: `handshake`, which
+ * lives from creation until the handshake is confirmed and everything of it is settled, and what the endpoint links
+ * it with.
  *
  * States (enum roam_conn_state) and who moves them:
  *   RESOLVING -> HANDSHAKE            conn_start
@@ -67,26 +68,26 @@ struct conn_owner {
 
 /* What only the handshake needs. Freed when it is confirmed and its CRYPTO data is settled. */
 struct handshake {
-    struct tls *tls;                   /* NULL once it has done its work */
-    struct pn_space spaces[2];         /* SPACE_INITIAL, SPACE_HANDSHAKE */
+    struct tls *tls;           /* NULL once it has done its work */
+    struct pn_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
     struct packet_keys receive[2], send[2];
-    bool discarded[2];                 /* keys of the space are gone for good */
+    bool discarded[2]; /* keys of the space are gone for good */
     struct send_half crypto_send[PACKET_SPACES];
     struct recv_half crypto_receive[PACKET_SPACES];
-    enum aead_suite suite;             /* of the 1-RTT secrets that wait here for completion */
+    enum aead_suite suite; /* of the 1-RTT secrets that wait here for completion */
     bool has_receive_secret, has_send_secret;
     uint8_t receive_secret[SECRET_BYTES_MAX], send_secret[SECRET_BYTES_MAX];
-    roam_cid original_dcid;            /* first destination CID of the client */
-    roam_cid initial_scid;             /* the peer's source CID, once a packet of its was processed */
+    roam_cid original_dcid; /* first destination CID of the client */
+    roam_cid initial_scid;  /* the peer's source CID, once a packet of its was processed */
     roam_cid retry_scid;
-    bool has_retry, any_packet;        /* client: Retry taken; a packet of the peer's was processed */
-    uint8_t *token;                    /* client: to be sent in Initials, own memory */
+    bool has_retry, any_packet; /* client: Retry taken; a packet of the peer's was processed */
+    uint8_t *token;             /* client: to be sent in Initials, own memory */
     size_t token_bytes;
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
-    bool out_of_memory;                /* a callback of TLS had no memory */
-    struct early_packet *early;        /* packets that wait for keys */
+    bool out_of_memory;         /* a callback of TLS had no memory */
+    struct early_packet *early; /* packets that wait for keys */
     size_t early_count;
     bool peer_completed_address_validation; /* RFC 9002 appendix A.8 */
 };
@@ -112,21 +113,21 @@ struct roam_conn {
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config;
-    roam_config *own_config;       /* a client's copy, to be freed; a server's is the endpoint's */
-    roam_endpoint_stats *totals;   /* the endpoint's counters */
+    roam_config *own_config;     /* a client's copy, to be freed; a server's is the endpoint's */
+    roam_endpoint_stats *totals; /* the endpoint's counters */
     void *user;
-    char *host;                    /* client: as given to roam_connect */
+    char *host; /* client: as given to roam_connect */
     uint16_t port;
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
-    bool app_holds;                /* the application has the handle */
-    bool closed_told;              /* ROAM_EVENT_CLOSED is out */
+    bool app_holds;   /* the application has the handle */
+    bool closed_told; /* ROAM_EVENT_CLOSED is out */
     uint32_t version;
-    roam_time now;                 /* of the verb that runs */
+    roam_time now; /* of the verb that runs */
     roam_time created;
 
-    struct handshake *handshake;   /* NULL afterwards */
+    struct handshake *handshake; /* NULL afterwards */
     struct one_rtt_keys keys;
     struct pool frame_pool;
     struct pn_space application;
@@ -138,43 +139,47 @@ struct roam_conn {
     char alpn[32];
 
     /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
-    struct { uint64_t sequence; uint8_t token[RESET_TOKEN_BYTES]; } tokens_known[REMOTE_CIDS_MAX];
+    struct {
+        uint64_t sequence;
+        uint8_t token[RESET_TOKEN_BYTES];
+    } tokens_known[REMOTE_CIDS_MAX];
     size_t token_count;
 
     /* The row. */
-    roam_cid row_cid;              /* CID of ours on the newest packet */
+    roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
-    uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    uint64_t largest_non_probing; /* highest number among non-probing packets, PACKET_NUMBER_NONE */
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
     bool ticket_sent;
-    uint64_t next_tls_message;     /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
+    uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
     uint32_t pto_count;
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
-    bool eliciting_since_receive;  /* an ack-eliciting packet went out since the last packet came */
-    uint32_t silence_pings;        /* sent since something ack-eliciting came, to a server that fell silent */
-    roam_time pacing_until;        /* nothing in flight goes out before */
-    uint32_t ack_only_packets;     /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
+    bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
+    uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
+    roam_time pacing_until;                /* nothing in flight goes out before */
+    uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
 
     /* The end. */
     roam_error error;
-    bool close_pending;            /* CONNECTION_CLOSE is due */
-    roam_time close_at;            /* end of closing or draining */
-    uint64_t close_received;       /* datagrams that came while closing */
-    roam_address close_local, close_remote; /* where the newest of them came from, if not from a path: to be answered there too */
-    size_t close_allowance;        /* octets of the answer, at most three times those of the datagram */
+    bool close_pending;      /* CONNECTION_CLOSE is due */
+    roam_time close_at;      /* end of closing or draining */
+    uint64_t close_received; /* datagrams that came while closing */
+    roam_address close_local,
+        close_remote;       /* where the newest of them came from, if not from a path: to be answered there too */
+    size_t close_allowance; /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
 
     /* The endpoint's. */
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
-    roam_cid initial_dcid;         /* the client's first DCID, which a server routes for as long as the connection lasts */
-    roam_address initial_remote;   /* and where it came from */
+    roam_cid initial_dcid; /* the client's first DCID, which a server routes for as long as the connection lasts */
+    roam_address initial_remote; /* and where it came from */
     bool initial_dcid_routed, half_open;
     size_t events_queued;
 };
@@ -187,8 +192,8 @@ struct packet_context {
     enum packet_type type;
     enum packet_space space;
     uint64_t number;
-    uint64_t path_id;              /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
-    uint64_t local_cid_sequence;   /* of the CID that it came to */
+    uint64_t path_id; /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
+    uint64_t local_cid_sequence; /* of the CID that it came to */
     bool ack_eliciting, non_probing;
     uint64_t frames;
 };
@@ -199,20 +204,20 @@ struct conn_create {
     struct conn_owner owner;
     const roam_allocator *allocator;
     const roam_rng *rng;
-    const roam_config *config;     /* client: copied; server: kept */
+    const roam_config *config; /* client: copied; server: kept */
     roam_endpoint_stats *totals;
     bool is_server;
     uint32_t version;
     roam_time now;
-    const char *host;              /* client */
+    const char *host; /* client */
     uint16_t port;
-    roam_address local, remote;    /* client: may be unset until conn_start */
-    roam_cid client_dcid;          /* server: destination CID of the Initial that is being answered */
-    roam_cid client_scid;          /* server */
-    bool retried;                  /* server: the token was a valid Retry token */
-    roam_cid original_dcid;        /* server: from the token if retried, else client_dcid */
-    bool address_validated;        /* server: a valid token of any kind */
-    const uint8_t *ticket_key;     /* server */
+    roam_address local, remote; /* client: may be unset until conn_start */
+    roam_cid client_dcid;       /* server: destination CID of the Initial that is being answered */
+    roam_cid client_scid;       /* server */
+    bool retried;               /* server: the token was a valid Retry token */
+    roam_cid original_dcid;     /* server: from the token if retried, else client_dcid */
+    bool address_validated;     /* server: a valid token of any kind */
+    const uint8_t *ticket_key;  /* server */
 };
 
 roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result);
@@ -254,7 +259,8 @@ bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_r
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
 uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offset, const uint8_t *data, size_t len);
 void conn_on_confirmed(roam_conn *conn);
-/* Whatever the last packet has made possible: completion, confirmation, memory back. Not while a packet is being processed. */
+/* Whatever the last packet has made possible: completion, confirmation, memory back. Not while a packet is being
+ * processed. */
 void conn_settle_handshake(roam_conn *conn);
 void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet);
 void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
@@ -274,7 +280,8 @@ uint64_t conn_params_apply(roam_conn *conn);
 
 /* ---- cids.c: the sets and the endpoint's table, kept in step */
 void conn_issue_cids(roam_conn *conn);
-/* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it had. */
+/* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it
+ * had. */
 void conn_renew_cids(roam_conn *conn);
 void conn_sync_reset_tokens(roam_conn *conn);
 /* Gives the path a CID where it has none and there is one. */
@@ -299,10 +306,10 @@ void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *p
 bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret);
 
 enum assemble_mode {
-    ASSEMBLE_NORMAL,          /* everything */
-    ASSEMBLE_ACK_ONLY,        /* congestion or pacing: ACK, and path frames */
-    ASSEMBLE_PROBING,         /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
-    ASSEMBLE_CLOSE,           /* CONNECTION_CLOSE */
+    ASSEMBLE_NORMAL,   /* everything */
+    ASSEMBLE_ACK_ONLY, /* congestion or pacing: ACK, and path frames */
+    ASSEMBLE_PROBING,  /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
+    ASSEMBLE_CLOSE,    /* CONNECTION_CLOSE */
 };
 
 /* A packet that has its frames and is not sealed yet. */
@@ -311,28 +318,29 @@ struct pending_packet {
     enum packet_type type;
     uint64_t number;
     struct sent_packet *sent;
-    uint8_t *start;           /* in the datagram */
-    uint8_t *length_at;       /* length field of a long header, or NULL */
+    uint8_t *start;     /* in the datagram */
+    uint8_t *length_at; /* length field of a long header, or NULL */
     size_t number_offset, header_len;
     struct span spans[PACKET_SPANS_MAX];
     size_t span_count, payload_len;
-    uint64_t frames;          /* a bit for each type */
+    uint64_t frames; /* a bit for each type */
     bool eliciting, padded;
 };
 
-/* A datagram that is being filled: packets are gathered first and padded, sealed and entered in the sent maps together. */
+/* A datagram that is being filled: packets are gathered first and padded, sealed and entered in the sent maps
+ * together. */
 struct assembly {
     struct path *path;
     const roam_cid *dcid;
     uint8_t *data;
-    size_t limit;             /* octets of this datagram at most */
+    size_t limit; /* octets of this datagram at most */
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
-    bool expand;              /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
+    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
     bool out_of_memory;
-    bool probe;               /* it asks whether a path is there: its loss says nothing about congestion */
-    bool elsewhere;           /* it goes to an address that is no path: not counted on this one */
+    bool probe;     /* it asks whether a path is there: its loss says nothing about congestion */
+    bool elsewhere; /* it goes to an address that is no path: not counted on this one */
 };
 
 /* Appends one packet of the space, if there is anything for it in this mode. */
@@ -349,13 +357,15 @@ void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting);
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context);
 
 /* ---- close.c */
-void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const char *reason);
+void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
+                     const char *reason);
 static inline void conn_fail(roam_conn *conn, uint64_t code, uint64_t frame_type, const char *reason)
 {
     conn_close_with(conn, ROAM_CLOSE_LOCAL_TRANSPORT, code, frame_type, reason);
 }
 void conn_on_close_frame(roam_conn *conn, const struct frame *frame);
-void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason, size_t len);
+void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
+                size_t len);
 void conn_end(roam_conn *conn, enum roam_close_cause cause);
 /* A datagram came while closing: answers now and then. */
 void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context);
@@ -364,7 +374,8 @@ bool conn_is_over(const roam_conn *conn);
 
 static inline bool conn_is_alive(const roam_conn *conn)
 {
-    return conn->state == ROAM_CONN_RESOLVING || conn->state == ROAM_CONN_HANDSHAKE || conn->state == ROAM_CONN_ESTABLISHED;
+    return conn->state == ROAM_CONN_RESOLVING || conn->state == ROAM_CONN_HANDSHAKE ||
+           conn->state == ROAM_CONN_ESTABLISHED;
 }
 
 /* ---- events */

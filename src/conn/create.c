@@ -1,6 +1,6 @@
 /*
- * The beginning and the end of a connection's memory: conn_new at both sides, conn_start when a client knows where to go,
- * conn_handshake_free when the handshake has been settled, conn_delete.
+ * The beginning and the end of a connection's memory: conn_new at both sides, conn_start when a client knows where
+ * to go, conn_handshake_free when the handshake has been settled, conn_delete.
  */
 #include <assert.h>
 
@@ -58,7 +58,8 @@ static void init_handshake(roam_conn *conn)
         send_half_init(&handshake->crypto_send[space], conn->allocator, UINT64_MAX);
         recv_half_init(&handshake->crypto_receive[space], conn->allocator);
     }
-    /* A server's address needs no proof; a client's is proven when the server may stop asking (RFC 9002 appendix A.8). */
+    /* A server's address needs no proof; a client's is proven when the server may stop asking (RFC 9002 appendix
+     * A.8). */
     handshake->peer_completed_address_validation = conn->is_server;
 }
 
@@ -107,8 +108,8 @@ static bool take_client_token(roam_conn *conn)
     return true;
 }
 
-/* The CIDs that both sides start with: ours, new and routed; the peer's, at a client a random one for the server to replace
- * (RFC 9000 section 7.2). */
+/* The CIDs that both sides start with: ours, new and routed; the peer's, at a client a random one for the server to
+ * replace (RFC 9000 section 7.2). */
 static bool init_cids(roam_conn *conn, const struct conn_create *create)
 {
     roam_cid ours;

@@ -81,8 +81,10 @@ void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid)
     initial_secrets(dcid, client, server);
     packet_keys_done(&handshake->receive[SPACE_INITIAL]);
     packet_keys_done(&handshake->send[SPACE_INITIAL]);
-    packet_keys_set(&handshake->receive[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM, conn->is_server ? client : server, NULL);
-    packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM, conn->is_server ? server : client, NULL);
+    packet_keys_set(&handshake->receive[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM,
+                    conn->is_server ? client : server, NULL);
+    packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM,
+                    conn->is_server ? server : client, NULL);
 }
 
 struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space)
@@ -191,8 +193,9 @@ void conn_settle_handshake(roam_conn *conn)
         return;
     /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
     if (handshake->tls != NULL)
-        conn->next_tls_message = tls_is_between_messages(handshake->tls) ? handshake->crypto_receive[SPACE_APPLICATION].read
-                                                                         : TLS_MESSAGES_UNKNOWN;
+        conn->next_tls_message = tls_is_between_messages(handshake->tls)
+                                     ? handshake->crypto_receive[SPACE_APPLICATION].read
+                                     : TLS_MESSAGES_UNKNOWN;
     tls_free(handshake->tls);
     handshake->tls = NULL;
     const struct send_half *tickets = &handshake->crypto_send[SPACE_APPLICATION];
@@ -224,7 +227,8 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
     retry_integrity_tag(&handshake->original_dcid, packet, header->packet_len - RETRY_TAG_BYTES, tag);
     //= rfc9000#17.2.5.2 Drop Retry with a bad integrity tag or an empty token.
     //= rfc9000#17.2.5.1 Client drops a Retry whose source CID is its own destination CID.
-    if (header->token_len == 0 || header->token_len > RETRY_TOKEN_BYTES_MAX || roam_cid_equal(&header->scid, &current->cid) ||
+    if (header->token_len == 0 || header->token_len > RETRY_TOKEN_BYTES_MAX ||
+        roam_cid_equal(&header->scid, &current->cid) ||
         !equal_in_constant_time(tag, header->retry_tag, RETRY_TAG_BYTES)) {
         conn_count_drop(conn, ROAM_DROP_RETRY_INTEGRITY);
         return;

@@ -24,7 +24,10 @@ static uint64_t on_crypto(roam_conn *conn, struct packet_context *context, const
 static uint64_t on_new_token(roam_conn *conn, struct packet_context *context, const struct frame *frame)
 {
     (void)context;
-    roam_event event = {.type = ROAM_EVENT_NEW_TOKEN, .time = conn->now, .conn = conn, .token = frame->new_token.token,
+    roam_event event = {.type = ROAM_EVENT_NEW_TOKEN,
+                        .time = conn->now,
+                        .conn = conn,
+                        .token = frame->new_token.token,
                         .token_bytes = frame->new_token.len};
     conn->owner.event(conn->owner.context, &event);
     return ROAM_NO_ERROR;
@@ -116,7 +119,7 @@ static frame_handler *const handlers[FRAME_TYPES] = {
     [FRAME_STOP_SENDING] = on_stop_sending,
     [FRAME_CRYPTO] = on_crypto,
     [FRAME_NEW_TOKEN] = on_new_token,
-    [FRAME_STREAM ... FRAME_STREAM_LAST] = on_stream,
+    [FRAME_STREAM... FRAME_STREAM_LAST] = on_stream,
     [FRAME_MAX_DATA] = on_max_data,
     [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
     [FRAME_MAX_STREAMS_BIDI] = on_max_streams,

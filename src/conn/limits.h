@@ -6,12 +6,13 @@
 #include "path/path_set.h"
 #include "recovery/loss.h"
 
-/* RFC 9000 section 7.5 wants at least 4,096 octets of CRYPTO data taken ahead of order; certificates chains are larger. */
+/* RFC 9000 section 7.5 wants at least 4,096 octets of CRYPTO data taken ahead of order; certificates chains are
+ * larger. */
 #define CRYPTO_BUFFER_BYTES_MAX (64 * 1024)
 _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 
 /* Packets that came before their keys and are kept until these come: a flight's worth. */
-#define EARLY_PACKETS_MAX 8
+#define EARLY_PACKETS_MAX      8
 #define EARLY_PACKET_BYTES_MAX 2048
 
 /* A Retry token that still leaves room for a ClientHello in 1200 octets. */
@@ -33,28 +34,31 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * comes back, short enough that its CID is soon retired. */
 #define PATH_LINGER ROAM_SECONDS(10)
 
-/* PINGs of a client whose server has fallen silent while streams are open: after 1, 2, 4, ... PTOs. One that is answered has shown the
- * server where the client is; more only help where the address changes again before the server speaks. */
+/* PINGs of a client whose server has fallen silent while streams are open: after 1, 2, 4, ... PTOs. One that is
+ * answered has shown the server where the client is; more only help where the address changes again before the
+ * server speaks. */
 #define SILENCE_PINGS_MAX 4
 
 /* PTOs in a row after which a client that moved gives the server new CIDs: it may have none left to answer with. */
 #define PTOS_BEFORE_NEW_CIDS 2
 
-/* Octets that no 1-RTT packet of ours falls below: 21 octets of a Stateless Reset hide among the packets that the peer's CIDs
- * can be on (RFC 9000 section 10.3: 22 more than the shortest CID asked for). */
+/* Octets that no 1-RTT packet of ours falls below: 21 octets of a Stateless Reset hide among the packets that the
+ * peer's CIDs can be on (RFC 9000 section 10.3: 22 more than the shortest CID asked for). */
 #define SHORT_PACKET_BYTES_MIN(cid_len) (22 + (size_t)(cid_len))
 
 /* An ACK-only packet is no larger: 20 octets of CID, a few ranges, ECN counts. */
 #define ACK_PACKET_BYTES_MAX 96
 
-/* Paths that a connection needs: the active one, the one to fall back to, and the one that the peer has just moved to. */
+/* Paths that a connection needs: the active one, the one to fall back to, and the one that the peer has just moved
+ * to. */
 #define CONN_PATHS_MIN 3
 _Static_assert(CONN_PATHS_MIN <= PATHS_MAX, "they fit");
 
 /* Spans of one packet's plaintext: each STREAM frame takes two. */
 #define PACKET_SPANS_MAX 16
 
-/* ACK-only packets in a row before one carries a PING, so that the peer acknowledges acknowledgements (section 13.2.7). */
+/* ACK-only packets in a row before one carries a PING, so that the peer acknowledges acknowledgements (section
+ * 13.2.7). */
 #define ACK_ONLY_PACKETS_MAX 32
 
 /* ACK ranges written into one frame. */

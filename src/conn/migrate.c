@@ -1,6 +1,7 @@
 /*
- * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, assigning its DCID,
- * retiring the old one and giving up what the old path had happen here and nowhere else; whether to do so is migration's to say.
+ * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, assigning
+ * its DCID, retiring the old one and giving up what the old path had happen here and nowhere else; whether to do so
+ * is migration's to say.
  *
  *   a new place      conn_path_for_packet: an authentic packet from an unknown address makes a path
  *   the row moves    conn_after_payload -> move_to
@@ -14,7 +15,11 @@
 void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
 {
     struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
-    roam_event event = {.type = type, .time = conn->now, .conn = conn, .path_id = path->id, .local = path->local,
+    roam_event event = {.type = type,
+                        .time = conn->now,
+                        .conn = conn,
+                        .path_id = path->id,
+                        .local = path->local,
                         .remote = path->remote};
     if (previous != NULL)
         event.previous = *previous;
@@ -51,7 +56,8 @@ static bool has_spare_cid(const roam_conn *conn)
     return peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0;
 }
 
-/* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing else is left. */
+/* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing
+ * else is left. */
 static struct path *path_to_give_up(const roam_conn *conn)
 {
     struct path *path = path_set_evictable(&conn->paths);
@@ -115,8 +121,8 @@ static struct path *add_path(roam_conn *conn, const roam_address *local, const r
     return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
 }
 
-/* No CID is left for a new place: a path that has had its day gives up its own, so that the peer replaces it within a round trip. Not
- * one that is just being proven: it may be where the peer is going. */
+/* No CID is left for a new place: a path that has had its day gives up its own, so that the peer replaces it within
+ * a round trip. Not one that is just being proven: it may be where the peer is going. */
 static void free_a_cid(roam_conn *conn)
 {
     struct path *victim = path_to_give_up(conn);
@@ -196,8 +202,8 @@ static void count_move(roam_conn *conn)
     conn->totals->moves++;
 }
 
-/* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall back to if it
- * was validated, and keeps its own CID, RTT and window. */
+/* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall
+ * back to if it was validated, and keeps its own CID, RTT and window. */
 static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
 {
     struct path *old = path_set_active(&conn->paths);
@@ -217,12 +223,26 @@ static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
     conn_path_event(conn, type, path, &previous);
 }
 
-/* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section 9.3.3). */
+/* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section
+ * 9.3.3). */
 static void challenge_previous(roam_conn *conn, uint64_t previous_id)
 {
     struct path *previous = path_set_find(&conn->paths, previous_id);
-    if (previous != NULL && previous->id != conn->paths.active_id && remote_cid_of_path(&conn->remote_cids, previous_id) != NULL)
+    if (previous != NULL && previous->id != conn->paths.active_id &&
+        remote_cid_of_path(&conn->remote_cids, previous_id) != NULL)
         conn_validate_path(conn, previous);
+}
+
+/* The path may have lost its CID to Retire Prior To while it was not in use. Under an unchanged CID of ours it goes
+ * on with the one that the active path has, as on any rebinding (section 9.5). */
+static void give_cid(roam_conn *conn, const struct path *path, bool cid_changed)
+{
+    if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
+        return;
+    if (!cid_changed && remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL)
+        remote_cid_share(&conn->remote_cids, path->id, conn->paths.active_id);
+    else
+        conn_assign_cid(conn, path->id);
 }
 
 void conn_after_payload(roam_conn *conn, struct packet_context *context)
@@ -259,6 +279,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
         return;
     }
     uint64_t previous_id = conn->paths.active_id;
+    give_cid(conn, path, facts.cid_changed);
     if (verdict.keep_congestion && !path->was_active)
         inherit_recovery(path, path_set_active(&conn->paths));
     move_to(conn, path, ROAM_EVENT_PATH_MOVED);
@@ -280,7 +301,8 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
     return ROAM_NO_ERROR;
 }
 
-/* A path that came from another one by a rebinding is proven: nothing that went to the dead mapping will be acknowledged. */
+/* A path that came from another one by a rebinding is proven: nothing that went to the dead mapping will be
+ * acknowledged. */
 static void give_up_dead_mapping(roam_conn *conn, const struct path *proven)
 {
     if (!proven->nat_rebinding || proven->id != conn->paths.active_id)
@@ -346,7 +368,8 @@ static void fall_back(roam_conn *conn)
     }
     //= rfc9000#9.3.2 Fall back to the last validated address when validation of the new one fails.
     move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
-    /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it, and its CID. */
+    /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it,
+     * and its CID. */
     conn_give_up_path(conn, failed->id);
 }
 
@@ -373,7 +396,8 @@ static void on_validation_failed(roam_conn *conn, struct path *path)
 /* When a path that nobody uses is forgotten. */
 static roam_time linger_deadline(const roam_conn *conn, const struct path *path)
 {
-    bool needed = path->id == conn->paths.active_id || path->validation.state == VALIDATION_RUNNING || is_last_resort(conn, path);
+    bool needed =
+        path->id == conn->paths.active_id || path->validation.state == VALIDATION_RUNNING || is_last_resort(conn, path);
     return needed ? ROAM_TIME_NEVER : saturating_add(path->last_used, PATH_LINGER);
 }
 
@@ -461,7 +485,7 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
         //= rfc9000#9.5 Never use one destination CID from more than one local address.
         if (peer_has_zero_length_cid(conn))
             return ROAM_ERR_NO_CID;
-        //= rfc9000#5.1.1 Before migrating, the initiator makes sure the peer has a spare CID so it can answer on the new path.
+        //= rfc9000#5.1.1 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
         if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
             free_a_cid(conn);
             conn->owner.wake(conn->owner.context, conn);

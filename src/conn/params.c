@@ -1,5 +1,5 @@
-/* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really happened in the
- * handshake (RFC 9000 section 7.3) and put to work. */
+/* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really
+ * happened in the handshake (RFC 9000 section 7.3) and put to work. */
 #include "conn/conn.h"
 
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
@@ -40,7 +40,8 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
 void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len)
 {
     struct handshake *handshake = conn->handshake;
-    handshake->params_error = transport_params_parse(&conn->peer, data, len, !conn->is_server, &handshake->params_reason);
+    handshake->params_error =
+        transport_params_parse(&conn->peer, data, len, !conn->is_server, &handshake->params_reason);
     handshake->params_received = true;
 }
 

@@ -1,14 +1,15 @@
 /*
- * CRYPTO frames after TLS has done its work. Tickets are not wanted any more and are thrown away, acknowledged (RFC 9000 section
- * 7.5); but what TLS must not do over QUIC is an error still (RFC 9001 sections 4.4 and 6). Messages are told apart by their
- * headers, as long as these come in order and whole; when the thread is lost, all is thrown away.
+ * CRYPTO frames after TLS has done its work. Tickets are not wanted any more and are thrown away, acknowledged (RFC
+ * 9000 section 7.5); but what TLS must not do over QUIC is an error still (RFC 9001 sections 4.4 and 6). Messages
+ * are told apart by their headers, as long as these come in order and whole; when the thread is lost, all is thrown
+ * away.
  */
 #include "conn/conn.h"
 
 /* RFC 8446 section 4. */
-#define TLS_HEADER_BYTES 4
-#define TLS_CERTIFICATE_REQUEST 13
-#define TLS_KEY_UPDATE 24
+#define TLS_HEADER_BYTES             4
+#define TLS_CERTIFICATE_REQUEST      13
+#define TLS_KEY_UPDATE               24
 #define TLS_ALERT_UNEXPECTED_MESSAGE 10
 
 uint64_t conn_on_late_crypto(roam_conn *conn, uint64_t offset, const uint8_t *data, size_t len)

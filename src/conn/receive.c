@@ -1,15 +1,15 @@
 /*
- * Datagrams in: coalesced packets one by one, header protection, packet number, AEAD, duplicate, path, payload, ACK, move - in
- * this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named drop; what is wrong
- * with an authentic one is a connection error.
+ * Datagrams in: coalesced packets one by one, header protection, packet number, AEAD, duplicate, path, payload, ACK,
+ * move - in this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named
+ * drop; what is wrong with an authentic one is a connection error.
  */
 #include <assert.h>
 
 #include "conn/conn.h"
 
-#define RESERVED_BITS_LONG 0x0c
+#define RESERVED_BITS_LONG  0x0c
 #define RESERVED_BITS_SHORT 0x18
-#define KEY_PHASE_BIT 0x04
+#define KEY_PHASE_BIT       0x04
 
 /* A packet whose protection is removed. */
 struct opened {
@@ -37,8 +37,11 @@ static void keep_early(roam_conn *conn, const struct packet_context *context, co
         conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
         return;
     }
-    *packet = (struct early_packet){.local = context->local, .remote = context->remote, .len = len,
-                                    .datagram_bytes = context->datagram_bytes, .ecn = context->ecn};
+    *packet = (struct early_packet){.local = context->local,
+                                    .remote = context->remote,
+                                    .len = len,
+                                    .datagram_bytes = context->datagram_bytes,
+                                    .ecn = context->ecn};
     memcpy(packet->data, data, len);
     struct early_packet **end = &handshake->early;
     while (*end != NULL)
@@ -93,8 +96,8 @@ static ptrdiff_t open_one_rtt(roam_conn *conn, struct packet_context *context, u
     roam_drop drop = ROAM_DROP_NONE;
     uint64_t error = ROAM_NO_ERROR;
     bool updated = false;
-    ptrdiff_t payload = key_update_open(&conn->keys, (first_octet & KEY_PHASE_BIT) != 0, context->number, data, header_len, len,
-                                        conn->now, conn_pto(conn), &drop, &error, &updated);
+    ptrdiff_t payload = key_update_open(&conn->keys, (first_octet & KEY_PHASE_BIT) != 0, context->number, data,
+                                        header_len, len, conn->now, conn_pto(conn), &drop, &error, &updated);
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, "");
     if (payload < 0)
@@ -148,9 +151,16 @@ static void observe(roam_conn *conn, const struct packet_header *header, const s
 {
     if (conn->owner.observe == NULL)
         return;
-    struct observed_packet packet = {.conn = conn, .sent = false, .type = header->type, .number = context->number,
-                                     .path_id = context->path_id, .local = context->local, .remote = context->remote,
-                                     .dcid = header->dcid, .bytes = header->packet_len, .frames = context->frames};
+    struct observed_packet packet = {.conn = conn,
+                                     .sent = false,
+                                     .type = header->type,
+                                     .number = context->number,
+                                     .path_id = context->path_id,
+                                     .local = context->local,
+                                     .remote = context->remote,
+                                     .dcid = header->dcid,
+                                     .bytes = header->packet_len,
+                                     .frames = context->frames};
     conn->owner.observe(conn->owner.context, &packet);
 }
 
@@ -193,7 +203,7 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
         conn_count_drop(conn, ROAM_DROP_CID_MISMATCH);
         return false;
     }
-    //= rfc9000#14.1 A server drops Initials in datagrams of less than 1200 octets, also those of a connection that it knows.
+    //= rfc9000#14.1 A server drops Initials in datagrams below 1200 octets, also of connections that it knows.
     if (conn->is_server && header->type == PACKET_INITIAL && context->datagram_bytes < DATAGRAM_BYTES_MIN) {
         conn_count_drop(conn, ROAM_DROP_INITIAL_TOO_SMALL);
         return false;
@@ -219,11 +229,12 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     }
     struct pn_space *space = conn_space(conn, context->space);
     roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
-    /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts as received. */
+    /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts
+     * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
     //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
-    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn, conn->now,
-                                               delay)) {
+    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
+                                               conn->now, delay)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
         return;
     }
@@ -231,15 +242,16 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     conn_after_payload(conn, context);
 }
 
-/* No path can be made for the address, for lack of room, CIDs or memory: the connection does not move there now, but what an authentic
- * packet says holds wherever it came from, above all that the peer closes. */
+/* No path can be made for the address, for lack of room, CIDs or memory: the connection does not move there now, but
+ * what an authentic packet says holds wherever it came from, above all that the peer closes. */
 static bool is_lack_of_means(roam_drop drop)
 {
     return drop == ROAM_DROP_PATH_LIMIT || drop == ROAM_DROP_NO_CID_FOR_PATH || drop == ROAM_DROP_OUT_OF_MEMORY;
 }
 
 /* Judges an authentic packet before its payload is read: duplicate, reserved bits, path. */
-static bool admit(roam_conn *conn, const struct packet_header *header, struct packet_context *context, const struct opened *opened)
+static bool admit(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
+                  const struct opened *opened)
 {
     //= rfc9000#12.3 Check duplicates only after removing protection.
     if (ack_tracker_is_duplicate(&conn_space(conn, context->space)->received, context->number)) {
@@ -258,7 +270,8 @@ static bool admit(roam_conn *conn, const struct packet_header *header, struct pa
 }
 
 /* Returns true where the packet was authentic. */
-static bool receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context, uint8_t *data)
+static bool receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
+                           uint8_t *data)
 {
     context->type = header->type;
     context->space = packet_space_of(header->type);
@@ -362,7 +375,9 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     conn->counters.bytes_received += len;
     struct packet_context context = {.local = roam_address_unmap(&datagram->local),
                                      .remote = roam_address_unmap(&datagram->remote),
-                                     .datagram_bytes = len, .ecn = datagram->ecn, .path_id = PATH_ID_NONE};
+                                     .datagram_bytes = len,
+                                     .ecn = datagram->ecn,
+                                     .path_id = PATH_ID_NONE};
     learn_local_address(conn, &context);
     credit_path(conn, &context.local, &context.remote, len);
     if (conn->state == ROAM_CONN_CLOSING) {
@@ -400,8 +415,11 @@ void conn_replay_early(roam_conn *conn)
                 continue;
             *at = packet->next;
             conn->handshake->early_count--;
-            struct packet_context context = {.local = packet->local, .remote = packet->remote, .ecn = packet->ecn,
-                                             .datagram_bytes = packet->datagram_bytes, .path_id = PATH_ID_NONE};
+            struct packet_context context = {.local = packet->local,
+                                             .remote = packet->remote,
+                                             .ecn = packet->ecn,
+                                             .datagram_bytes = packet->datagram_bytes,
+                                             .path_id = PATH_ID_NONE};
             if (conn_is_alive(conn))
                 receive_packets(conn, &context, packet->data, packet->len);
             mem_free(conn->allocator, packet, sizeof(*packet) + packet->len);

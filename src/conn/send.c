@@ -1,6 +1,7 @@
 /*
- * Datagrams out: which path, how large, which packets - then padded, sealed, counted. Nothing leaves beyond the 3x limit of a path
- * that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002 section 7.5).
+ * Datagrams out: which path, how large, which packets - then padded, sealed, counted. Nothing leaves beyond the 3x
+ * limit of a path that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002
+ * section 7.5).
  */
 #include <assert.h>
 
@@ -58,8 +59,8 @@ static bool is_app_limited(roam_conn *conn, const struct path *path)
            !conn_space_wants(conn, SPACE_APPLICATION);
 }
 
-static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet, bool app_limited,
-                              bool ect)
+static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet,
+                              bool app_limited, bool ect)
 {
     struct pn_space *space = conn_space(conn, packet->space);
     struct path *path = assembly->path;
@@ -89,10 +90,16 @@ static void observe(roam_conn *conn, const struct assembly *assembly, const stru
     conn->totals->packets_sent++;
     if (conn->owner.observe == NULL)
         return;
-    struct observed_packet observed = {.conn = conn, .sent = true, .type = packet->type, .number = packet->number,
-                                       .path_id = assembly->path->id, .local = assembly->path->local,
-                                       .remote = assembly->path->remote, .dcid = *assembly->dcid,
-                                       .bytes = packet_bytes(packet), .frames = packet->frames};
+    struct observed_packet observed = {.conn = conn,
+                                       .sent = true,
+                                       .type = packet->type,
+                                       .number = packet->number,
+                                       .path_id = assembly->path->id,
+                                       .local = assembly->path->local,
+                                       .remote = assembly->path->remote,
+                                       .dcid = *assembly->dcid,
+                                       .bytes = packet_bytes(packet),
+                                       .frames = packet->frames};
     conn->owner.observe(conn->owner.context, &observed);
 }
 
@@ -135,7 +142,8 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     ret->segment_bytes = 0;
     ret->local = path->local;
     ret->remote = path->remote;
-    /* Frames that are on no record could never be repaired. Not before the sealing: closing lets go of what the spans point to. */
+    /* Frames that are on no record could never be repaired. Not before the sealing: closing lets go of what the
+     * spans point to. */
     if (assembly->out_of_memory)
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory");
     return true;
@@ -238,8 +246,8 @@ static enum assemble_mode mode_of_space(roam_conn *conn, enum packet_space numbe
         return ASSEMBLE_NORMAL; //= rfc9002#7.5 PTO probes are not blocked by the window.
     if (!conn_space_wants(conn, number))
         return ASSEMBLE_ACK_ONLY;
-    /* RFC 9002 section 7.3.2 lets one packet go out beyond the window on entering recovery. The handshake needs it: 1-RTT data that
-     * nobody can read before it is complete may fill the window, and no PTO runs for that. */
+    /* RFC 9002 section 7.3.2 lets one packet go out beyond the window on entering recovery. The handshake needs it:
+     * 1-RTT data that nobody can read before it is complete may fill the window, and no PTO runs for that. */
     if (number != SPACE_APPLICATION && space->sent.ack_eliciting == 0)
         return ASSEMBLE_NORMAL;
     return window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;

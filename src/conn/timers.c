@@ -1,6 +1,6 @@
 /*
- * The clocks of a connection: idle timeout, PTO and loss (RFC 9002 section 6), owed ACKs, pacing, paths, key phases, keep-alive, and
- * the end. One deadline comes out; conn_expire does whatever has come due.
+ * The clocks of a connection: idle timeout, PTO and loss (RFC 9002 section 6), owed ACKs, pacing, paths, key phases,
+ * keep-alive, and the end. One deadline comes out; conn_expire does whatever has come due.
  */
 #include "conn/conn.h"
 
@@ -29,7 +29,8 @@ static roam_time idle_timeout(const roam_conn *conn)
 
 static roam_time idle_deadline(const roam_conn *conn)
 {
-    roam_time deadline = conn->handshake_complete ? saturating_add(conn->idle_from, idle_timeout(conn)) : ROAM_TIME_NEVER;
+    roam_time deadline =
+        conn->handshake_complete ? saturating_add(conn->idle_from, idle_timeout(conn)) : ROAM_TIME_NEVER;
     if (!conn->handshake_complete && conn->config->handshake_timeout > 0)
         deadline = saturating_add(conn->created, conn->config->handshake_timeout);
     return deadline;
@@ -39,13 +40,14 @@ static roam_time keep_alive_deadline(const roam_conn *conn)
 {
     if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending)
         return ROAM_TIME_NEVER;
-    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at), conn->config->keep_alive);
+    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at),
+                          conn->config->keep_alive);
 }
 
 /* ---- A server that falls silent */
 
-/* A client may be waiting for the server while it has streams, and surely is while a limit of flow control stops it, which only a frame
- * of the server's can raise; and nothing of its own is on the way that a PTO would repeat. */
+/* A client may be waiting for the server while it has streams, and surely is while a limit of flow control stops it,
+ * which only a frame of the server's can raise; and nothing of its own is on the way that a PTO would repeat. */
 static bool waits_for_server(const roam_conn *conn)
 {
     if (!conn->confirmed || conn->is_server || conn->application.sent.ack_eliciting > 0 || conn->ping_pending)
@@ -59,11 +61,13 @@ static roam_time quiet_deadline(const roam_conn *conn)
     if (!waits_for_server(conn))
         return ROAM_TIME_NEVER;
     roam_time from = max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
-    return saturating_add(from, saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX)));
+    return saturating_add(from,
+                          saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX)));
 }
 
-/* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and hears of the new
- * one only from us. A full-sized PING, so that it also feeds the peer's 3x allowance; the PTO repeats it. */
+/* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and
+ * hears of the new one only from us. A full-sized PING, so that it also feeds the peer's 3x allowance; the PTO
+ * repeats it. */
 static void break_silence(roam_conn *conn)
 {
     if (quiet_deadline(conn) > conn->now)
@@ -84,13 +88,12 @@ static roam_time backed_off(const roam_conn *conn, roam_time pto)
     return saturating_mul(pto, UINT64_C(1) << min_u64(conn->pto_count, PTO_BACKOFF_MAX));
 }
 
-/* Nothing can be sent until something comes: the 3x limit is reached, or the peer has retired the last of its CIDs. A timer that wants
- * to send would fire for nothing. */
+/* Nothing can be sent until something comes: the 3x limit is reached, or the peer has retired the last of its CIDs.
+ * A timer that wants to send would fire for nothing. */
 static bool is_muted(roam_conn *conn)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return path_allowance(active) < ACK_PACKET_BYTES_MAX ||
-           remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
+    return path_allowance(active) < ACK_PACKET_BYTES_MAX || remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
 }
 
 //= rfc9002#6.2.2.1 Client arms PTO while its Handshake is unacknowledged and unconfirmed even with nothing in flight.
@@ -163,7 +166,8 @@ static void prepare_probe(roam_conn *conn, enum packet_space number)
         send_half_retransmit_oldest(&conn->handshake->crypto_send[number], octets);
     if (number == SPACE_APPLICATION && !conn_space_wants(conn, number))
         stream_set_retransmit_oldest(&conn->streams, octets);
-    /* Nobody answers: perhaps our address is another one now, and then every octet is one that the server may answer threefold. */
+    /* Nobody answers: perhaps our address is another one now, and then every octet is one that the server may answer
+     * threefold. */
     conn->full_ping_pending |= number == SPACE_APPLICATION && !conn->is_server;
 }
 

@@ -13,18 +13,18 @@
 enum aead_suite { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_SUITES };
 
 #define AEAD_KEY_BYTES_MAX 32
-#define AEAD_NONCE_BYTES 12
-#define SECRET_BYTES_MAX 48
+#define AEAD_NONCE_BYTES   12
+#define SECRET_BYTES_MAX   48
 
 /* RFC 9001 section 6.6. */
 #define CONFIDENTIALITY_LIMIT_AES_GCM (UINT64_C(1) << 23)
-#define INTEGRITY_LIMIT_AES_GCM (UINT64_C(1) << 52)
-#define INTEGRITY_LIMIT_CHACHA20 (UINT64_C(1) << 36)
+#define INTEGRITY_LIMIT_AES_GCM       (UINT64_C(1) << 52)
+#define INTEGRITY_LIMIT_CHACHA20      (UINT64_C(1) << 36)
 
 struct aead_suite_info {
-    const char *name;      /* "AES-128-GCM" */
-    size_t key_bytes;      /* also of the header protection key */
-    size_t secret_bytes;   /* of the hash: 32 or 48 */
+    const char *name;                                /* "AES-128-GCM" */
+    size_t key_bytes;                                /* also of the header protection key */
+    size_t secret_bytes;                             /* of the hash: 32 or 48 */
     uint64_t confidentiality_limit, integrity_limit; /* packets */
 };
 
@@ -54,7 +54,8 @@ struct crypto_backend {
     void (*key_free)(const roam_allocator *allocator, void *key); /* wipes it; NULL is allowed */
     void (*seal)(void *key, const struct aead_seal *jobs, size_t n);
     /* Opens data[0..len) with its tag in place; false where it is not authentic (the content is then indeterminate). */
-    bool (*open)(void *key, const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *aad, size_t aad_len, uint8_t *data, size_t len);
+    bool (*open)(void *key, const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *aad, size_t aad_len, uint8_t *data,
+                 size_t len);
     /* Header protection masks of n samples of 16 octets: 5 octets each, RFC 9001 section 5.4. */
     void (*masks)(void *key, const uint8_t *const *samples, size_t n, uint8_t (*ret)[5]);
 };

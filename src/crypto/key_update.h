@@ -1,9 +1,10 @@
 /*
  * The 1-RTT keys of a connection and their phases, RFC 9001 section 6.
  *
- * Invariants: sending uses one phase; receiving holds current and next, and for a while after an update the previous.
- * Transitions: key_update_begin (ours), key_update_received (the peer's), key_update_acked (an acknowledgement of a packet of the
- * current phase permits the next), key_update_expire (previous keys forgotten 3 PTO after the update).
+ * Invariants: sending uses one phase; receiving holds current and next, and for a while after an update the
+ * previous. Transitions: key_update_begin (ours), key_update_received (the peer's), key_update_acked (an
+ * acknowledgement of a packet of the current phase permits the next), key_update_expire (previous keys forgotten 3
+ * PTO after the update).
  */
 #ifndef CRYPTO_KEY_UPDATE_H
 #define CRYPTO_KEY_UPDATE_H
@@ -14,10 +15,11 @@
 
 struct one_rtt_keys {
     struct packet_keys send, receive, receive_next, receive_previous;
-    bool send_phase, receive_phase;     /* key phase bits */
-    uint64_t updates;                   /* phases begun after the first */
-    uint64_t send_phase_first_number;   /* first packet number sent in this phase, PACKET_NUMBER_NONE before one was */
-    uint64_t receive_phase_first_number;/* lowest packet number received in this phase, PACKET_NUMBER_NONE before one was */
+    bool send_phase, receive_phase;   /* key phase bits */
+    uint64_t updates;                 /* phases begun after the first */
+    uint64_t send_phase_first_number; /* first packet number sent in this phase, PACKET_NUMBER_NONE before one was */
+    uint64_t
+        receive_phase_first_number; /* lowest packet number received in this phase, PACKET_NUMBER_NONE before one was */
     uint64_t receive_phase_last_number; /* highest packet number received in this phase; meaningless before one was */
     uint64_t receive_previous_end;      /* packet numbers from here on are above all received in earlier phases */
     bool acked;                         /* a packet of the current sending phase was acknowledged */
@@ -43,8 +45,8 @@ bool key_update_begin(struct one_rtt_keys *keys, roam_time now, roam_time pto);
 /* True where this sending key must be updated before the confidentiality limit (it begins to say so well before). */
 bool key_update_needed(const struct one_rtt_keys *keys);
 
-/* True where this sending key is used up (section 6.6): nothing more may be sent with it, and if no update is allowed the
- * connection ends with AEAD_LIMIT_REACHED. */
+/* True where this sending key is used up (section 6.6): nothing more may be sent with it, and if no update is
+ * allowed the connection ends with AEAD_LIMIT_REACHED. */
 bool key_update_exhausted(const struct one_rtt_keys *keys);
 
 /* The sender put this packet number on the wire. */
@@ -54,11 +56,12 @@ void key_update_on_sent(struct one_rtt_keys *keys, uint64_t number);
 void key_update_on_acked(struct one_rtt_keys *keys, uint64_t number, roam_time now, roam_time pto);
 
 /* Opens a 1-RTT packet whose header protection is removed, with the keys that its phase bit and number call for, and
- * follows an update of the peer's when it proves authentic. Returns the plaintext's length, or -1 with *ret_drop set; on
- * *ret_error other than ROAM_NO_ERROR the connection must be closed with it (KEY_UPDATE_ERROR, AEAD_LIMIT_REACHED).
- * *ret_updated is set where the peer's update was followed. */
-ptrdiff_t key_update_open(struct one_rtt_keys *keys, bool phase, uint64_t number, uint8_t *packet, size_t header_len, size_t len,
-                          roam_time now, roam_time pto, roam_drop *ret_drop, uint64_t *ret_error, bool *ret_updated);
+ * follows an update of the peer's when it proves authentic. Returns the plaintext's length, or -1 with *ret_drop
+ * set; on *ret_error other than ROAM_NO_ERROR the connection must be closed with it (KEY_UPDATE_ERROR,
+ * AEAD_LIMIT_REACHED). *ret_updated is set where the peer's update was followed. */
+ptrdiff_t key_update_open(struct one_rtt_keys *keys, bool phase, uint64_t number, uint8_t *packet, size_t header_len,
+                          size_t len, roam_time now, roam_time pto, roam_drop *ret_drop, uint64_t *ret_error,
+                          bool *ret_updated);
 
 /* Forgets previous keys when their time is over; deadline is previous_until. */
 void key_update_expire(struct one_rtt_keys *keys, roam_time now);

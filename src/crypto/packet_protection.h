@@ -1,7 +1,7 @@
 /*
  * The keys of one direction at one level, and what they do to packets: seal (AEAD, then header protection) and open
- * (header protection, packet number, AEAD), RFC 9001 sections 5.3 and 5.4. Removing protection follows one path whatever
- * is wrong with the packet (section 9.5).
+ * (header protection, packet number, AEAD), RFC 9001 sections 5.3 and 5.4. Removing protection follows one path
+ * whatever is wrong with the packet (section 9.5).
  */
 #ifndef CRYPTO_PACKET_PROTECTION_H
 #define CRYPTO_PACKET_PROTECTION_H
@@ -27,10 +27,11 @@ struct packet_keys {
 void packet_keys_init(struct packet_keys *keys);
 
 /* Keys from a traffic secret. backend NULL: the fastest. */
-void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite, const uint8_t *secret,
-                     const struct crypto_backend *backend);
+void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
+                     const uint8_t *secret, const struct crypto_backend *backend);
 
-/* The keys of the next phase: a new key and IV; header protection stays, RFC 9001 section 6.1. *ret must be without keys. */
+/* The keys of the next phase: a new key and IV; header protection stays, RFC 9001 section 6.1. *ret must be without
+ * keys. */
 void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys);
 
 /* Wipes and frees; available is false afterwards. */
@@ -42,12 +43,12 @@ void packet_keys_shrink(struct packet_keys *keys);
 /* Makes the expanded form; false without memory. Must have been called (once since shrink) before seal and open. */
 bool packet_keys_expand(struct packet_keys *keys);
 
-/* One packet to seal. The header up to and with the packet number stands at packet[0..header_len) in plain; ciphertext and
- * tag go behind it. */
+/* One packet to seal. The header up to and with the packet number stands at packet[0..header_len) in plain;
+ * ciphertext and tag go behind it. */
 struct packet_seal {
     uint8_t *packet;
     size_t header_len;
-    size_t number_offset;    /* of the packet number field */
+    size_t number_offset; /* of the packet number field */
     uint64_t number;
     const struct span *spans; /* payload, at least 4 - packet number octets long (RFC 9001 section 5.4.2) */
     size_t span_count;
@@ -61,8 +62,9 @@ void packet_protection_seal(struct packet_keys *keys, const struct packet_seal *
 void packet_protection_unmask(struct packet_keys *keys, uint8_t *packet, size_t number_offset, uint8_t *ret_first_octet,
                               size_t *ret_number_len, uint64_t *ret_truncated);
 
-/* Opens in place: the header is packet[0..header_len), plaintext ends up at packet + header_len. Returns its length, or -1
- * where the packet is not authentic (keys->packets counts it). */
-ptrdiff_t packet_protection_open(struct packet_keys *keys, uint64_t number, uint8_t *packet, size_t header_len, size_t len);
+/* Opens in place: the header is packet[0..header_len), plaintext ends up at packet + header_len. Returns its length,
+ * or -1 where the packet is not authentic (keys->packets counts it). */
+ptrdiff_t packet_protection_open(struct packet_keys *keys, uint64_t number, uint8_t *packet, size_t header_len,
+                                 size_t len);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * TLS 1.3 as QUIC needs it (RFC 9001 section 4): handshake octets in and out by level, secrets out, transport parameters both
- * ways. Behind this header stands GnuTLS; nothing above knows. The object lives only for the handshake: what outlasts it
- * (secrets, ALPN, verdict) has been handed out by then.
+ * TLS 1.3 as QUIC needs it (RFC 9001 section 4): handshake octets in and out by level, secrets out, transport
+ * parameters both ways. Behind this header stands GnuTLS; nothing above knows. The object lives only for the
+ * handshake: what outlasts it (secrets, ALPN, verdict) has been handed out by then.
  *
- * Transitions: tls_new -> (tls_start at a client) -> tls_receive... -> complete -> tls_free. After a failure only tls_free.
+ * Transitions: tls_new -> (tls_start at a client) -> tls_receive... -> complete -> tls_free. After a failure only
+ * tls_free.
  */
 #ifndef CRYPTO_TLS_H
 #define CRYPTO_TLS_H
@@ -23,7 +24,8 @@ struct tls_sink {
     /* Handshake octets to be sent in CRYPTO frames of this level. Copy them. */
     void (*send)(void *context, enum tls_level level, const uint8_t *data, size_t len);
     /* Traffic secrets of a level; either may be NULL (not known yet). */
-    void (*secrets)(void *context, enum tls_level level, enum aead_suite suite, const uint8_t *receive, const uint8_t *send);
+    void (*secrets)(void *context, enum tls_level level, enum aead_suite suite, const uint8_t *receive,
+                    const uint8_t *send);
     /* The peer's transport parameters, as they came in its ClientHello or EncryptedExtensions. At a server the answer
      * (our parameters, which may depend on the client's) must be in place when this returns: see tls_config. */
     void (*params)(void *context, const uint8_t *data, size_t len);
@@ -31,12 +33,12 @@ struct tls_sink {
 
 struct tls_config {
     bool is_server;
-    const roam_config *config;     /* credentials, alpn, server_name, ciphers: must outlive the object */
-    const char *server_name;       /* client: name to ask for (no SNI for an IP address) and to verify */
-    const uint8_t *params;         /* our encoded transport parameters, copied */
+    const roam_config *config; /* credentials, alpn, server_name, ciphers: must outlive the object */
+    const char *server_name;   /* client: name to ask for (no SNI for an IP address) and to verify */
+    const uint8_t *params;     /* our encoded transport parameters, copied */
     size_t params_len;
-    const uint8_t *ticket_key;     /* server: 64 octets for session tickets, or NULL: none are sent */
-    const uint8_t *session;        /* client: a session to resume, as tls_session gave it, or NULL */
+    const uint8_t *ticket_key; /* server: 64 octets for session tickets, or NULL: none are sent */
+    const uint8_t *session;    /* client: a session to resume, as tls_session gave it, or NULL */
     size_t session_len;
     struct tls_sink sink;
 };
@@ -58,7 +60,8 @@ bool tls_is_between_messages(const struct tls *tls);
 /* Server, after completion: sends a session ticket (through sink.send at TLS_APPLICATION). */
 uint64_t tls_send_ticket(struct tls *tls);
 
-/* Client: a session for resumption once a ticket has come. Writes up to capacity octets, returns how many, 0 where there is none. */
+/* Client: a session for resumption once a ticket has come. Writes up to capacity octets, returns how many, 0 where
+ * there is none. */
 size_t tls_session(const struct tls *tls, uint8_t *ret, size_t capacity);
 
 /* The protocol agreed on, "" before. */

@@ -1,7 +1,7 @@
 /*
- * Address validation tokens, RFC 9000 sections 8.1.2 to 8.1.4: sealed with an AEAD under a key from the endpoint's static
- * key, so that no one else can make, read or link them. A Retry token is bound to IP and port and carries the original
- * destination CID; a NEW_TOKEN token is bound to the IP. Both carry the time of issue.
+ * Address validation tokens, RFC 9000 sections 8.1.2 to 8.1.4: sealed with an AEAD under a key from the endpoint's
+ * static key, so that no one else can make, read or link them. A Retry token is bound to IP and port and carries the
+ * original destination CID; a NEW_TOKEN token is bound to the IP. Both carry the time of issue.
  */
 #ifndef CRYPTO_TOKEN_H
 #define CRYPTO_TOKEN_H
@@ -17,7 +17,7 @@ enum token_kind { TOKEN_RETRY = 1, TOKEN_NEW = 2 };
 
 enum token_verdict {
     TOKEN_VALID,
-    TOKEN_UNKNOWN,       /* not ours, damaged, or of a kind that we do not know */
+    TOKEN_UNKNOWN, /* not ours, damaged, or of a kind that we do not know */
     TOKEN_EXPIRED,
     TOKEN_WRONG_ADDRESS,
 };
@@ -39,6 +39,7 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
 /* Opens data[0..len). *ret->kind tells a Retry token from a NEW_TOKEN token also where the verdict is EXPIRED or
  * WRONG_ADDRESS (RFC 9000 section 8.1.1). A token from the future is TOKEN_EXPIRED. */
 enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYTES], const uint8_t *data, size_t len,
-                              const roam_address *remote, roam_time now, roam_time retry_lifetime, roam_time new_lifetime);
+                              const roam_address *remote, roam_time now, roam_time retry_lifetime,
+                              roam_time new_lifetime);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Who gets in: Initials of no connection. In this order: a version that we speak, a datagram large enough, a destination CID long
- * enough, a token if there is one, Retry if the policy asks for one, room. No state is kept before all that.
+ * Who gets in: Initials of no connection. In this order: a version that we speak, a datagram large enough, a
+ * destination CID long enough, a token if there is one, Retry if the policy asks for one, room. No state is kept
+ * before all that.
  */
 #include "cid/cid_plan.h"
 #include "crypto/key_schedule.h"
@@ -12,7 +13,8 @@
 
 /* ---- Version Negotiation, RFC 9000 section 6.1 */
 
-void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len)
+void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          size_t len)
 {
     endpoint_count_drop(endpoint, ROAM_DROP_UNSUPPORTED_VERSION);
     //= rfc9000#5.2.2 Drop unsupported-version packets in datagrams too small to start a connection.
@@ -22,7 +24,8 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
         endpoint_count_drop(endpoint, ROAM_DROP_RESET_RATE_LIMIT);
         return;
     }
-    /* Besides version 1 one of the reserved versions (section 15), so that clients learn to skip what they do not know. */
+    /* Besides version 1 one of the reserved versions (section 15), so that clients learn to skip what they do not
+     * know. */
     const uint64_t random = rng_u64(&endpoint->rng);
     const uint32_t versions[] = {QUIC_VERSION_1, ((uint32_t)random & UINT32_C(0xf0f0f0f0)) | UINT32_C(0x0a0a0a0a)};
     size_t capacity = 7 + (size_t)header->scid_len + header->dcid_len + sizeof(versions);
@@ -30,15 +33,16 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
     if (reply == NULL)
         return;
     struct writer writer = writer_init(reply->data, capacity);
-    packet_write_version_negotiation(&writer, (uint8_t)(random >> 32), header->scid_bytes, header->scid_len, header->dcid_bytes,
-                                     header->dcid_len, versions, ARRAY_LENGTH(versions));
+    packet_write_version_negotiation(&writer, (uint8_t)(random >> 32), header->scid_bytes, header->scid_len,
+                                     header->dcid_bytes, header->dcid_len, versions, ARRAY_LENGTH(versions));
     reply->len = writer.failed ? 0 : writer_len(&writer);
     endpoint->stats.version_negotiations_sent++;
 }
 
 /* ---- Refusal: CONNECTION_CLOSE in an Initial, without a connection */
 
-static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint64_t error)
+static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                   uint64_t error)
 {
     struct reply *reply = reply_new(endpoint, datagram, REFUSAL_BYTES_MAX);
     uint8_t client[32], server[32], payload[16];
@@ -58,8 +62,12 @@ static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const
     packet_keys_set(&keys, &endpoint->allocator, AEAD_AES_128_GCM, server, NULL);
     if (packet_keys_expand(&keys)) {
         struct span span = {.data = payload, .len = writer_len(&frames)};
-        struct packet_seal job = {.packet = reply->data, .header_len = writer_len(&writer), .number_offset = number_offset,
-                                  .number = 0, .spans = &span, .span_count = 1};
+        struct packet_seal job = {.packet = reply->data,
+                                  .header_len = writer_len(&writer),
+                                  .number_offset = number_offset,
+                                  .number = 0,
+                                  .spans = &span,
+                                  .span_count = 1};
         packet_protection_seal(&keys, &job, 1);
         reply->len = job.header_len + span.len + AEAD_TAG_BYTES;
     }
@@ -73,14 +81,16 @@ static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, c
     struct token token = {.kind = TOKEN_RETRY, .issued = endpoint->now, .original_dcid = header->dcid};
     uint8_t sealed[TOKEN_BYTES_MAX];
     //= rfc9000#7.2 The client will use this as its destination CID: at least 8 unpredictable octets.
-    cid_plan_generate(&token.retry_scid, (uint8_t)max_u64(endpoint->config.cid_bytes, INITIAL_DCID_BYTES_MIN), &endpoint->rng);
+    cid_plan_generate(&token.retry_scid, (uint8_t)max_u64(endpoint->config.cid_bytes, INITIAL_DCID_BYTES_MIN),
+                      &endpoint->rng);
     const roam_address remote = roam_address_unmap(&datagram->remote);
     size_t len = token_seal(sealed, endpoint->token_key, &endpoint->rng, &token, &remote);
     struct reply *reply = reply_new(endpoint, datagram, 64 + TOKEN_BYTES_MAX + RETRY_TAG_BYTES);
     if (reply == NULL)
         return;
     struct writer writer = writer_init(reply->data, reply->capacity - RETRY_TAG_BYTES);
-    packet_write_retry(&writer, (uint8_t)rng_u64(&endpoint->rng), QUIC_VERSION_1, &header->scid, &token.retry_scid, sealed, len);
+    packet_write_retry(&writer, (uint8_t)rng_u64(&endpoint->rng), QUIC_VERSION_1, &header->scid, &token.retry_scid,
+                       sealed, len);
     if (writer.failed)
         return;
     reply->len = writer_len(&writer) + RETRY_TAG_BYTES;
@@ -102,15 +112,17 @@ struct credit {
 };
 
 /* False where the Initial has been answered or dropped. */
-static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, struct credit *ret)
+static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                        struct credit *ret)
 {
     struct token token;
     *ret = (struct credit){.original_dcid = header->dcid};
     if (header->token_len == 0)
         return true;
     const roam_address remote = roam_address_unmap(&datagram->remote);
-    enum token_verdict verdict = token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint->now,
-                                            endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
+    enum token_verdict verdict =
+        token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint->now,
+                   endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
     bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
     if (verdict == TOKEN_VALID && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
         ret->validated = true;
@@ -131,8 +143,8 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
 
 /* ---- A new connection */
 
-static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
-                                    const struct credit *credit)
+static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram *datagram,
+                                    const struct packet_header *header, const struct credit *credit)
 {
     roam_result result;
     struct conn_create create = {
@@ -166,14 +178,15 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
     return conn;
 }
 
-roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len)
+roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                         size_t len)
 {
     struct credit credit;
-    roam_drop drop = endpoint->accept == NULL                          ? ROAM_DROP_NOT_ACCEPTING
-                     : len < DATAGRAM_BYTES_MIN                        ? ROAM_DROP_INITIAL_TOO_SMALL //= rfc9000#14.1
-                     : header->dcid.len < INITIAL_DCID_BYTES_MIN       ? ROAM_DROP_INITIAL_DCID_TOO_SHORT
+    roam_drop drop = endpoint->accept == NULL                           ? ROAM_DROP_NOT_ACCEPTING
+                     : len < DATAGRAM_BYTES_MIN                         ? ROAM_DROP_INITIAL_TOO_SMALL //= rfc9000#14.1
+                     : header->dcid.len < INITIAL_DCID_BYTES_MIN        ? ROAM_DROP_INITIAL_DCID_TOO_SHORT
                      : migration_port_is_blocked(datagram->remote.port) ? ROAM_DROP_BLOCKED_PORT
-                                                                       : ROAM_DROP_NONE;
+                                                                        : ROAM_DROP_NONE;
     if (drop != ROAM_DROP_NONE) {
         endpoint_count_drop(endpoint, drop);
         return NULL;

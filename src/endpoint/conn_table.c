@@ -141,7 +141,8 @@ bool conn_table_add_reset_token(struct conn_table *table, const uint8_t token[RE
            hash_map_insert(&table->by_reset_token, token, RESET_TOKEN_BYTES, conn);
 }
 
-void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], const roam_conn *conn)
+void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES],
+                                   const roam_conn *conn)
 {
     if (hash_map_find(&table->by_reset_token, token, RESET_TOKEN_BYTES) == conn)
         hash_map_remove(&table->by_reset_token, token, RESET_TOKEN_BYTES);

@@ -1,6 +1,7 @@
 /*
- * The connection table: which connection does a datagram belong to? By connection ID, always; by what else there is, where that
- * tells nothing: the client's first destination CID during its handshake, a reset token at the end of what cannot be read. Retired CIDs stay in quarantine for a while: they reach nobody and provoke nothing.
+ * The connection table: which connection does a datagram belong to? By connection ID, always; by what else there is,
+ * where that tells nothing: the client's first destination CID during its handshake, a reset token at the end of
+ * what cannot be read. Retired CIDs stay in quarantine for a while: they reach nobody and provoke nothing.
  */
 #ifndef ENDPOINT_CONN_TABLE_H
 #define ENDPOINT_CONN_TABLE_H
@@ -9,7 +10,7 @@
 #include "conn/conn.h"
 
 /* CIDs remembered after retirement, and for how long: beyond any delay that a packet may have. */
-#define QUARANTINE_MAX 4096
+#define QUARANTINE_MAX  4096
 #define QUARANTINE_TIME ROAM_SECONDS(30)
 
 struct quarantined {
@@ -22,7 +23,7 @@ struct conn_table {
     struct hash_map by_cid;
     struct hash_map by_initial_dcid; /* the client's address and its first destination CID */
     struct hash_map by_reset_token;
-    struct quarantined *quarantine;  /* ring of QUARANTINE_MAX, allocated with the first */
+    struct quarantined *quarantine; /* ring of QUARANTINE_MAX, allocated with the first */
     size_t quarantine_first, quarantine_count;
 };
 
@@ -47,12 +48,14 @@ roam_conn *conn_table_find(const struct conn_table *table, const roam_cid *cid, 
 /* Lets those go whose time is over. */
 void conn_table_expire(struct conn_table *table, roam_time now);
 
-bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn);
+bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid,
+                            roam_conn *conn);
 void conn_table_remove_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid);
 roam_conn *conn_table_find_initial(const struct conn_table *table, const roam_address *remote, const roam_cid *dcid);
 
 bool conn_table_add_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], roam_conn *conn);
-void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], const roam_conn *conn);
+void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES],
+                                   const roam_conn *conn);
 roam_conn *conn_table_find_reset_token(const struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES]);
 
 #endif

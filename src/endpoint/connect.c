@@ -19,9 +19,11 @@ static bool choose_addresses(const char *host, const roam_config *config, struct
 
 static bool is_taken(const roam_endpoint *endpoint, const struct conn_create *create)
 {
-    LIST_FOR_EACH(node, &endpoint->conns) {
+    LIST_FOR_EACH(node, &endpoint->conns)
+    {
         const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
-        if (conn->state != ROAM_CONN_CLOSED && path_set_find_address(&conn->paths, &create->local, &create->remote) != NULL)
+        if (conn->state != ROAM_CONN_CLOSED &&
+            path_set_find_address(&conn->paths, &create->local, &create->remote) != NULL)
             return true;
     }
     return false;
@@ -65,8 +67,8 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
     return conn;
 }
 
-roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config, roam_time now,
-                        roam_result *ret_result)
+roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint16_t port, const roam_config *config,
+                        roam_time now, roam_result *ret_result)
 {
     roam_result ignored;
     roam_result *result = ret_result != NULL ? ret_result : &ignored;

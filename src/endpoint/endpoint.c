@@ -124,7 +124,8 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn)
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
 {
     owner_handshake_over(endpoint, conn, false);
-    /* Until now, so that a late repeat of the client's first Initial finds this connection instead of making another. */
+    /* Until now, so that a late repeat of the client's first Initial finds this connection instead of making
+     * another. */
     if (conn->initial_dcid_routed)
         conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
     event_queue_forget(&endpoint->events, conn);
@@ -157,8 +158,8 @@ void roam_conn_free(roam_conn *conn, roam_time now)
 
 static bool config_is_valid(const roam_endpoint_config *config)
 {
-    return config->size >= offsetof(roam_endpoint_config, force_version) && cid_plan_length_is_valid(config->cid_bytes) &&
-           config->max_connections > 0 && config->max_events > 0 &&
+    return config->size >= offsetof(roam_endpoint_config, force_version) &&
+           cid_plan_length_is_valid(config->cid_bytes) && config->max_connections > 0 && config->max_events > 0 &&
            (config->accept == NULL || config_check(config->accept) == ROAM_OK);
 }
 
@@ -225,7 +226,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     if (endpoint == NULL)
         return;
     LIST_FOR_EACH_SAFE(node, &endpoint->conns)
-        endpoint_release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
+    endpoint_release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
     roam_allocator allocator = endpoint->allocator;
     conn_table_done(&endpoint->table);
     timer_heap_done(&endpoint->timers);
@@ -254,7 +255,8 @@ void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram
     }
 }
 
-/* Fills *ret from the first connection that has something; those that have nothing leave the list, with their timers set. */
+/* Fills *ret from the first connection that has something; those that have nothing leave the list, with their timers
+ * set. */
 static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
 {
     while (!list_is_empty(&endpoint->ready)) {
@@ -324,7 +326,8 @@ void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats 
 size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *ret, size_t n)
 {
     size_t count = 0;
-    LIST_FOR_EACH(node, &endpoint->conns) {
+    LIST_FOR_EACH(node, &endpoint->conns)
+    {
         const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
         if (conn->state == ROAM_CONN_CLOSED)
             continue;
@@ -335,8 +338,8 @@ size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *
     return count;
 }
 
-void endpoint_set_packet_observer(roam_endpoint *endpoint, void (*observe)(void *context, const struct observed_packet *packet),
-                                  void *context)
+void endpoint_set_packet_observer(roam_endpoint *endpoint,
+                                  void (*observe)(void *context, const struct observed_packet *packet), void *context)
 {
     endpoint->observe = observe;
     endpoint->observe_context = context;
@@ -346,7 +349,8 @@ void endpoint_check(const roam_endpoint *endpoint)
 {
     size_t count = 0;
     timer_heap_check(&endpoint->timers);
-    LIST_FOR_EACH(node, &endpoint->conns) {
+    LIST_FOR_EACH(node, &endpoint->conns)
+    {
         const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
         conn_check(conn);
         count++;

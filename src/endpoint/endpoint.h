@@ -1,9 +1,9 @@
 /*
- * The endpoint: the table of connections, their timers, and those that have something to send; what is answered to packets that
- * belong to none of them.
+ * The endpoint: the table of connections, their timers, and those that have something to send; what is answered to
+ * packets that belong to none of them.
  *
- * Invariants: a living connection is on `conns` and in the timer heap; one that was woken is on `ready` until a transmit finds it
- * has nothing more to send, which also sets its timer.
+ * Invariants: a living connection is on `conns` and in the timer heap; one that was woken is on `ready` until a
+ * transmit finds it has nothing more to send, which also sets its timer.
  */
 #ifndef ENDPOINT_ENDPOINT_H
 #define ENDPOINT_ENDPOINT_H
@@ -76,14 +76,18 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint
 
 /* ---- admission.c */
 
-/* An Initial that belongs to no connection: Version Negotiation, Retry, refusal, or a new connection (then returned). */
-roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
-void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
+/* An Initial that belongs to no connection: Version Negotiation, Retry, refusal, or a new connection (then
+ * returned). */
+roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                         size_t len);
+void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          size_t len);
 
 /* ---- stateless_reset.c */
 
 /* A short header packet with a CID that nobody has. */
-void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len);
+void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                    size_t len);
 
 /* ---- replies.c */
 
@@ -93,8 +97,8 @@ bool reply_take(roam_endpoint *endpoint, roam_datagram *ret);
 void replies_free(roam_endpoint *endpoint);
 
 /* Tests: calls `observe` for each packet sent and each authentic packet received. */
-void endpoint_set_packet_observer(roam_endpoint *endpoint, void (*observe)(void *context, const struct observed_packet *packet),
-                                  void *context);
+void endpoint_set_packet_observer(roam_endpoint *endpoint,
+                                  void (*observe)(void *context, const struct observed_packet *packet), void *context);
 
 /* Asserts the invariants of the endpoint and of its connections. */
 void endpoint_check(const roam_endpoint *endpoint);

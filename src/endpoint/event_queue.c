@@ -60,7 +60,8 @@ void event_queue_push(struct event_queue *queue, const roam_event *event)
 {
     struct queued_event entry = {.event = *event};
     bool full = queue->count >= queue->max && may_be_dropped(event->type);
-    if (full || !event->conn->app_holds || (queue->count == queue->capacity && !grow(queue)) || !copy_token(queue, &entry)) {
+    if (full || !event->conn->app_holds || (queue->count == queue->capacity && !grow(queue)) ||
+        !copy_token(queue, &entry)) {
         queue->dropped++;
         return;
     }

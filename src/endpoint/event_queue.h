@@ -1,6 +1,6 @@
 /*
- * Events on their way to the application: a ring that grows to a cap. Beyond the cap those that only inform (paths, CIDs, keys) are
- * dropped and counted; those that an application must not miss are kept.
+ * Events on their way to the application: a ring that grows to a cap. Beyond the cap those that only inform (paths,
+ * CIDs, keys) are dropped and counted; those that an application must not miss are kept.
  */
 #ifndef ENDPOINT_EVENT_QUEUE_H
 #define ENDPOINT_EVENT_QUEUE_H

@@ -1,5 +1,5 @@
-/* Datagrams that belong to no connection: Version Negotiation, Retry, refusals, Stateless Resets. They wait here, at most
- * REPLIES_MAX, until the next transmit. */
+/* Datagrams that belong to no connection: Version Negotiation, Retry, refusals, Stateless Resets. They wait here, at
+ * most REPLIES_MAX, until the next transmit. */
 #include "endpoint/endpoint.h"
 
 struct reply *reply_new(roam_endpoint *endpoint, const roam_datagram *datagram, size_t capacity)

@@ -1,19 +1,20 @@
 /*
- * Which connection does a datagram belong to? The CID says; nothing here looks at the address first. Routing finds, it never
- * creates, promotes or challenges.
+ * Which connection does a datagram belong to? The CID says; nothing here looks at the address first. Routing finds,
+ * it never creates, promotes or challenges.
  */
 #include "endpoint/endpoint.h"
 
 /* Octets below which nothing can be a QUIC packet or a Stateless Reset, RFC 9000 section 10.3. */
 #define SHORT_PACKET_MIN 21
 
-/* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked through: first for
- * the pair, then, as its own address may just have changed, for the server's address alone. */
+/* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked
+ * through: first for the pair, then, as its own address may just have changed, for the server's address alone. */
 static roam_conn *find_by_addresses(const roam_endpoint *endpoint, const roam_datagram *datagram)
 {
     roam_conn *by_remote = NULL;
     const roam_address local = roam_address_unmap(&datagram->local), remote = roam_address_unmap(&datagram->remote);
-    LIST_FOR_EACH(node, &endpoint->conns) {
+    LIST_FOR_EACH(node, &endpoint->conns)
+    {
         roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
         if (conn->local_cids.cid_bytes != 0)
             continue;
@@ -51,10 +52,10 @@ static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len
     return conn != NULL;
 }
 
-/* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not stand in the way of
- * the client's next try. */
-static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint8_t *data,
-                          size_t len)
+/* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not
+ * stand in the way of the client's next try. */
+static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          uint8_t *data, size_t len)
 {
     roam_conn *conn = admit_initial(endpoint, datagram, header, len);
     if (conn == NULL)
@@ -66,8 +67,8 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
         endpoint->stats.connections_accepted++;
 }
 
-static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, uint8_t *data,
-                          size_t len)
+static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          uint8_t *data, size_t len)
 {
     if (route_reset(endpoint, data, len))
         return;
@@ -89,7 +90,8 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint
     bool retired;
     endpoint->stats.datagrams_received++;
     endpoint->stats.bytes_received += len;
-    roam_drop drop = len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
+    roam_drop drop =
+        len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
     if (drop != ROAM_DROP_NONE) {
         /* What cannot be parsed may still be a reset: its first octets are random. */
         if (len == 0 || !route_reset(endpoint, data, len))

@@ -1,6 +1,7 @@
 /*
- * What is said to packets of connections that are not here (any more): a Stateless Reset, RFC 9000 section 10.3. Always shorter than
- * its cause, so that two endpoints cannot go on resetting each other; never for a CID that is or was somebody's here.
+ * What is said to packets of connections that are not here (any more): a Stateless Reset, RFC 9000 section 10.3.
+ * Always shorter than its cause, so that two endpoints cannot go on resetting each other; never for a CID that is or
+ * was somebody's here.
  */
 #include "endpoint/endpoint.h"
 
@@ -10,13 +11,15 @@
 /* Packets up to this are answered one octet shorter; longer ones with a reset of a length like other packets'. */
 #define RESET_BYTES_SHORT_TRIGGER 43
 
-void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header, size_t len)
+void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                    size_t len)
 {
     endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
     if (header->dcid.len == 0)
         return;
-    //= rfc9000#10.3 A reset is never three times or more the trigger; each is smaller than its trigger (section 10.3.3).
-    size_t reset_len = len <= RESET_BYTES_SHORT_TRIGGER ? len - 1 : RESET_BYTES_SHORT_TRIGGER - 1 - rng_u64(&endpoint->rng) % 8;
+    //= rfc9000#10.3.3 Each reset is smaller than its trigger.
+    size_t reset_len =
+        len <= RESET_BYTES_SHORT_TRIGGER ? len - 1 : RESET_BYTES_SHORT_TRIGGER - 1 - rng_u64(&endpoint->rng) % 8;
     if (reset_len < RESET_BYTES_MIN) {
         endpoint_count_drop(endpoint, ROAM_DROP_RESET_TOO_SMALL);
         return;

@@ -16,9 +16,9 @@ enum ecn_state { ECN_OFF, ECN_TESTING, ECN_UNKNOWN, ECN_CAPABLE, ECN_FAILED };
 
 struct ecn {
     enum ecn_state state;
-    uint32_t marked;        /* packets sent with ECT(0) while testing */
-    uint32_t marked_lost;   /* of them, lost */
-    bool any_acked;         /* a marked packet was acknowledged by an ACK that validates */
+    uint32_t marked;      /* packets sent with ECT(0) while testing */
+    uint32_t marked_lost; /* of them, lost */
+    bool any_acked;       /* a marked packet was acknowledged by an ACK that validates */
 };
 
 void ecn_init(struct ecn *ecn, bool enabled);

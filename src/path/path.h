@@ -27,12 +27,12 @@ struct path {
     roam_address local, remote;
     uint64_t bytes_received, bytes_sent; /* UDP payload */
     bool address_validated;
-    bool was_active;            /* it has been the active path */
-    bool nat_rebinding;         /* it came from the active path by a change of the peer's address under the same CID */
-    bool migrate_when_valid;    /* client: move here as soon as validation has succeeded */
-    roam_time last_used;        /* last packet in or out */
-    uint64_t local_cid_sequence;/* of the CID on the newest packet that came here */
-    uint64_t datagram_bytes;    /* largest datagram that we send here */
+    bool was_active;             /* it has been the active path */
+    bool nat_rebinding;          /* it came from the active path by a change of the peer's address under the same CID */
+    bool migrate_when_valid;     /* client: move here as soon as validation has succeeded */
+    roam_time last_used;         /* last packet in or out */
+    uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
+    uint64_t datagram_bytes;     /* largest datagram that we send here */
     uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
     uint8_t response_count;
     struct path_validation validation;

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "path/path.h"
 
-#define PATHS_MAX 16
+#define PATHS_MAX    16
 #define PATH_ID_NONE UINT64_MAX
 
 struct path_set {
@@ -38,7 +38,10 @@ struct path *path_set_find_address(const struct path_set *set, const roam_addres
 /* By the peer's address alone. */
 struct path *path_set_find_remote(const struct path_set *set, const roam_address *remote);
 
-static inline struct path *path_set_active(const struct path_set *set) { return path_set_find(set, set->active_id); }
+static inline struct path *path_set_active(const struct path_set *set)
+{
+    return path_set_find(set, set->active_id);
+}
 
 /* The path to give up when room is needed: failed ones first; then those never active, the least recently used first;
  * then superseded ones, the least recently used first. Never the active one, never the fallback. NULL where there is

@@ -22,28 +22,28 @@ enum validation_state { VALIDATION_IDLE, VALIDATION_RUNNING, VALIDATION_SUCCEEDE
 
 struct path_validation {
     enum validation_state state;
-    bool address_proven;      /* some challenge of this run was answered */
-    bool needs_full_size;     /* still to be answered: a challenge in a full-size datagram */
-    bool challenge_due;       /* one is to be sent now */
-    bool keep;                /* an earlier run had succeeded, none failed since: abandoning this one leaves it so */
-    uint8_t sent;             /* challenges sent in this round, 255 at most */
-    uint8_t kept;             /* challenges of this run that can still be answered */
+    bool address_proven;  /* some challenge of this run was answered */
+    bool needs_full_size; /* still to be answered: a challenge in a full-size datagram */
+    bool challenge_due;   /* one is to be sent now */
+    bool keep;            /* an earlier run had succeeded, none failed since: abandoning this one leaves it so */
+    uint8_t sent;         /* challenges sent in this round, 255 at most */
+    uint8_t kept;         /* challenges of this run that can still be answered */
     struct {
         uint8_t data[PATH_DATA_BYTES];
         roam_time sent_at;
         bool full_size;
     } challenges[CHALLENGES_KEPT]; /* newest first */
-    roam_time pto;            /* at the start */
-    roam_time timeout;        /* of each round: 3 * max(PTO of this path, PTO of the active one) */
-    roam_time resend_at;      /* ROAM_TIME_NEVER */
-    roam_time deadline;       /* the run fails then; ROAM_TIME_NEVER */
+    roam_time pto;                 /* at the start */
+    roam_time timeout;             /* of each round: 3 * max(PTO of this path, PTO of the active one) */
+    roam_time resend_at;           /* ROAM_TIME_NEVER */
+    roam_time deadline;            /* the run fails then; ROAM_TIME_NEVER */
 };
 
 enum validation_answer {
-    VALIDATION_NO_MATCH,   /* data of no challenge of ours */
-    VALIDATION_REPEAT,     /* it fits a challenge, but proves nothing new: to be ignored */
-    VALIDATION_ADDRESS,    /* the address is proven, the full-size round goes on */
-    VALIDATION_COMPLETE,   /* SUCCEEDED */
+    VALIDATION_NO_MATCH, /* data of no challenge of ours */
+    VALIDATION_REPEAT,   /* it fits a challenge, but proves nothing new: to be ignored */
+    VALIDATION_ADDRESS,  /* the address is proven, the full-size round goes on */
+    VALIDATION_COMPLETE, /* SUCCEEDED */
 };
 
 void path_validation_init(struct path_validation *validation);

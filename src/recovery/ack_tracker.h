@@ -35,10 +35,10 @@ void ack_tracker_done(struct ack_tracker *tracker);
 /* True where the number was processed before, or may have been (RFC 9000 section 12.3). */
 bool ack_tracker_is_duplicate(const struct ack_tracker *tracker, uint64_t number);
 
-/* A packet was authentic, new and processed. `delay`: how long an ACK may wait (0 in Initial and Handshake spaces). An ACK
- * is due at once after two ack-eliciting packets, on reordering or a gap, and on CE. False without memory. */
-bool ack_tracker_on_received(struct ack_tracker *tracker, uint64_t number, bool ack_eliciting, uint8_t ecn, roam_time now,
-                             roam_time delay);
+/* A packet was authentic, new and processed. `delay`: how long an ACK may wait (0 in Initial and Handshake spaces).
+ * An ACK is due at once after two ack-eliciting packets, on reordering or a gap, and on CE. False without memory. */
+bool ack_tracker_on_received(struct ack_tracker *tracker, uint64_t number, bool ack_eliciting, uint8_t ecn,
+                             roam_time now, roam_time delay);
 
 /* True where an ACK frame should be sent by now. */
 bool ack_tracker_is_due(const struct ack_tracker *tracker, roam_time now);

@@ -1,7 +1,7 @@
 /*
- * Congestion control of one path, RFC 9002 section 7, behind one table of functions: NewReno and CUBIC (RFC 9438). The
- * controller counts bytes in flight itself; in_flight equals the sum of bytes of outstanding in-flight packets of its path
- * in all sent maps, at every moment.
+ * Congestion control of one path, RFC 9002 section 7, behind one table of functions: NewReno and CUBIC (RFC 9438).
+ * The controller counts bytes in flight itself; in_flight equals the sum of bytes of outstanding in-flight packets
+ * of its path in all sent maps, at every moment.
  */
 #ifndef RECOVERY_CONGESTION_H
 #define RECOVERY_CONGESTION_H
@@ -15,33 +15,34 @@ struct congestion;
 struct congestion_ops {
     const char *name; /* "cubic" */
     void (*reset)(struct congestion *congestion);
-    /* `bytes` sent at `sent_at` were acknowledged; in_flight is already lowered. app_limited: the window was not in use. */
-    void (*on_acked)(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now, const struct rtt *rtt,
-                     bool app_limited);
+    /* `bytes` sent at `sent_at` were acknowledged; in_flight is already lowered. app_limited: the window was not in
+     * use. */
+    void (*on_acked)(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
+                     const struct rtt *rtt, bool app_limited);
     /* A new congestion event: a packet sent at `sent_at` was lost or marked CE. Comes once a recovery period. */
     void (*on_event)(struct congestion *congestion, roam_time now);
 };
 
 struct congestion {
     const struct congestion_ops *ops;
-    uint64_t datagram_bytes;   /* maximum datagram size of the path */
-    uint64_t initial_packets;  /* initial window in datagrams */
-    uint64_t window;           /* bytes */
+    uint64_t datagram_bytes;       /* maximum datagram size of the path */
+    uint64_t initial_packets;      /* initial window in datagrams */
+    uint64_t window;               /* bytes */
     uint64_t slow_start_threshold; /* bytes; UINT64_MAX at first */
-    uint64_t in_flight;        /* bytes */
-    roam_time recovery_start;  /* packets sent up to then are of the past: their loss is no new event */
+    uint64_t in_flight;            /* bytes */
+    roam_time recovery_start;      /* packets sent up to then are of the past: their loss is no new event */
     bool in_recovery;
     uint64_t acked_in_avoidance; /* NewReno: bytes acknowledged since the window grew last */
     struct {
-        uint64_t window_max;   /* W_max, bytes */
-        roam_time epoch_start; /* 0: no epoch */
-        uint64_t origin_window;/* cwnd at the epoch's start */
-        uint64_t window_prior; /* cwnd_prior: before the newest event */
-        uint64_t estimate;     /* W_est, bytes */
+        uint64_t window_max;                 /* W_max, bytes */
+        roam_time epoch_start;               /* 0: no epoch */
+        uint64_t origin_window;              /* cwnd at the epoch's start */
+        uint64_t window_prior;               /* cwnd_prior: before the newest event */
+        uint64_t estimate;                   /* W_est, bytes */
         uint64_t window_rest, estimate_rest; /* fractions of an octet that are still to be granted */
-        roam_time k;           /* time to reach window_max again */
-        roam_time updated;     /* when an acknowledgement last moved the window in this epoch */
-        roam_time idle_since;  /* application-limited since; 0: not */
+        roam_time k;                         /* time to reach window_max again */
+        roam_time updated;                   /* when an acknowledgement last moved the window in this epoch */
+        roam_time idle_since;                /* application-limited since; 0: not */
     } cubic;
 };
 

@@ -15,13 +15,13 @@
 __extension__ typedef unsigned __int128 wide;
 
 /* C = 4/10 segments per second cubed, beta = 7/10, section 5. */
-#define C_NUMERATOR 4
-#define C_DENOMINATOR 10
-#define BETA_NUMERATOR 7
+#define C_NUMERATOR      4
+#define C_DENOMINATOR    10
+#define BETA_NUMERATOR   7
 #define BETA_DENOMINATOR 10
 
 /* alpha = 3 * (1 - beta) / (1 + beta) = 9/17, section 4.3. */
-#define ALPHA_NUMERATOR 9
+#define ALPHA_NUMERATOR   9
 #define ALPHA_DENOMINATOR 17
 
 #define MICROSECONDS_CUBED UINT64_C(1000000000000000000) /* of one second */

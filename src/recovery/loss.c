@@ -103,8 +103,8 @@ static void find_persistent_congestion(const struct sent_map *map, const struct 
                                        const struct batch *batch, roam_time max_ack_delay)
 {
     /* No duration is shorter than this, and almost no batch as long. */
-    roam_time shortest = saturating_mul(saturating_add(TIMER_GRANULARITY, max_ack_delay),
-                                        PERSISTENT_CONGESTION_THRESHOLD);
+    roam_time shortest =
+        saturating_mul(saturating_add(TIMER_GRANULARITY, max_ack_delay), PERSISTENT_CONGESTION_THRESHOLD);
     if (batch->count < 2 || batch->last_sent_at - batch->first_sent_at <= shortest)
         return;
 
@@ -144,8 +144,8 @@ roam_time loss_detect(struct sent_map *map, enum packet_space space, const struc
         uint64_t number = packet->number;
         struct path_recovery *path = context->find(context->owner, packet->path_id);
         uint64_t path_largest = path != NULL ? path->largest_acked[space] : PACKET_NUMBER_NONE;
-        roam_time lost_at = saturating_add(packet->sent_at,
-                                           loss_delay_of(path, context->find(context->owner, active_path)));
+        roam_time lost_at =
+            saturating_add(packet->sent_at, loss_delay_of(path, context->find(context->owner, active_path)));
         //= rfc9002#6.1.1 Three packets later on the same path: reordering between paths is no loss.
         bool overtaken = path_largest != PACKET_NUMBER_NONE && path_largest >= number + PACKET_THRESHOLD;
         //= rfc9002#6.1.2 Or sent long enough before now, as the slower of the two paths counts.

@@ -16,8 +16,8 @@ __extension__ typedef unsigned __int128 wide;
 
 /* The rate is window * GAIN / 4 / smoothed_rtt: 5/4, or 2 in slow start. */
 #define GAIN_DENOMINATOR 4
-#define GAIN_AVOIDANCE 5
-#define GAIN_SLOW_START 8
+#define GAIN_AVOIDANCE   5
+#define GAIN_SLOW_START  8
 
 void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets)
 {

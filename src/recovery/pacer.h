@@ -1,6 +1,6 @@
 /*
- * Spreads a window over the round-trip time, RFC 9002 section 7.7: rate = 5/4 * window / smoothed_rtt (2 * in slow start), with
- * bursts of up to the initial window. Packets that are not in flight (ACK only) are not paced.
+ * Spreads a window over the round-trip time, RFC 9002 section 7.7: rate = 5/4 * window / smoothed_rtt (2 * in slow
+ * start), with bursts of up to the initial window. Packets that are not in flight (ACK only) are not paced.
  */
 #ifndef RECOVERY_PACER_H
 #define RECOVERY_PACER_H
@@ -20,6 +20,7 @@ void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const str
                    const struct rtt *rtt);
 
 /* When a full datagram may go out: `now` or earlier where at once. */
-roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion, const struct rtt *rtt);
+roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                     const struct rtt *rtt);
 
 #endif

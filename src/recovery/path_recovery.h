@@ -1,5 +1,5 @@
-/* What loss recovery keeps for each path: a path embeds one. Never dropped on migration; reset only as RFC 9000 section 9.4
- * says. */
+/* What loss recovery keeps for each path: a path embeds one. Never dropped on migration; reset only as RFC 9000
+ * section 9.4 says. */
 #ifndef RECOVERY_PATH_RECOVERY_H
 #define RECOVERY_PATH_RECOVERY_H
 
@@ -14,7 +14,7 @@ struct path_recovery {
     struct congestion congestion;
     struct pacer pacer;
     uint64_t largest_acked[PACKET_SPACES]; /* of the packets sent on this path; PACKET_NUMBER_NONE */
-    roam_time first_sample_at;             /* persistent congestion looks only at packets sent after it; NEVER before one */
+    roam_time first_sample_at; /* persistent congestion looks only at packets sent after it; NEVER before one */
 };
 
 void path_recovery_init(struct path_recovery *recovery, const roam_config *config);

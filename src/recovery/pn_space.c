@@ -10,7 +10,7 @@
 
 /* The next skip is at most so far away: soon at first, later seldom, for each is a gap in the peer's ACKs. */
 #define SKIP_DISTANCE_FIRST 64
-#define SKIP_DISTANCE_MAX 1024
+#define SKIP_DISTANCE_MAX   1024
 
 void pn_space_init(struct pn_space *space, const roam_allocator *allocator, struct pool *frame_pool)
 {

@@ -5,7 +5,7 @@
 #include <roam/types.h>
 
 /* RFC 9002 sections 6.1.2 and 6.2.2. */
-#define TIMER_GRANULARITY ROAM_MILLISECONDS(1)
+#define TIMER_GRANULARITY   ROAM_MILLISECONDS(1)
 #define INITIAL_RTT_DEFAULT ROAM_MILLISECONDS(333)
 
 struct rtt {

@@ -24,7 +24,7 @@
 #include "wire/packet_number.h"
 
 #define CAPACITY_FIRST 16
-#define WORD_BITS 64
+#define WORD_BITS      64
 
 void sent_map_init(struct sent_map *map, const roam_allocator *allocator, struct pool *frame_pool)
 {

@@ -9,19 +9,19 @@
 
 /* What the peer lets us send. */
 struct flow_send {
-    uint64_t limit;        /* offset that we must not pass */
+    uint64_t limit; /* offset that we must not pass */
     uint64_t used;
-    uint64_t blocked_at;   /* the limit at which a *_BLOCKED frame is owed or was sent; UINT64_MAX: none */
-    bool blocked_pending;  /* a *_BLOCKED frame must go out (again) */
+    uint64_t blocked_at;  /* the limit at which a *_BLOCKED frame is owed or was sent; UINT64_MAX: none */
+    bool blocked_pending; /* a *_BLOCKED frame must go out (again) */
 };
 
 /* What we let the peer send. */
 struct flow_receive {
-    uint64_t limit;        /* offset promised to the peer */
-    uint64_t window;       /* how far ahead of what was consumed the limit is kept */
-    uint64_t received;     /* highest offset that came */
-    uint64_t consumed;     /* what the application has read or thrown away */
-    bool update_pending;   /* a MAX_* frame must go out (again) */
+    uint64_t limit;      /* offset promised to the peer */
+    uint64_t window;     /* how far ahead of what was consumed the limit is kept */
+    uint64_t received;   /* highest offset that came */
+    uint64_t consumed;   /* what the application has read or thrown away */
+    bool update_pending; /* a MAX_* frame must go out (again) */
 };
 
 void flow_send_init(struct flow_send *flow, uint64_t limit);

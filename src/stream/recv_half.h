@@ -30,7 +30,7 @@ struct recv_half {
     uint64_t highest;          /* one past the highest octet that came: what flow control counts */
     uint64_t final_size;       /* FINAL_SIZE_UNKNOWN */
     uint64_t reset_code;
-    bool discarding;           /* STOP_SENDING: what comes is counted and thrown away */
+    bool discarding; /* STOP_SENDING: what comes is counted and thrown away */
 };
 
 void recv_half_init(struct recv_half *half, const roam_allocator *allocator);

@@ -28,17 +28,17 @@ struct send_half {
     const roam_allocator *allocator;
     enum send_state state;
     struct send_chunk *chunks, *last_chunk; /* list of buffers, oldest first */
-    struct send_chunk *cursor; /* where the last octet sent lies, a hint for the next; NULL: none */
-    uint64_t base;           /* stream offset where the buffer starts: everything below is acknowledged and freed */
-    uint64_t written;        /* offset one past the last octet written */
-    uint64_t sent;           /* offset one past the last octet ever sent */
-    uint64_t capacity;       /* octets that may wait in the buffer */
-    struct range_set acked;  /* above base */
-    struct range_set lost;   /* to be sent again first */
-    struct range lost_rest;  /* spans what `lost` had no room for; may overlap acked; empty: start == end */
-    bool finished;           /* roam_stream_finish was called: the final size is `written` */
+    struct send_chunk *cursor;              /* where the last octet sent lies, a hint for the next; NULL: none */
+    uint64_t base;          /* stream offset where the buffer starts: everything below is acknowledged and freed */
+    uint64_t written;       /* offset one past the last octet written */
+    uint64_t sent;          /* offset one past the last octet ever sent */
+    uint64_t capacity;      /* octets that may wait in the buffer */
+    struct range_set acked; /* above base */
+    struct range_set lost;  /* to be sent again first */
+    struct range lost_rest; /* spans what `lost` had no room for; may overlap acked; empty: start == end */
+    bool finished;          /* roam_stream_finish was called: the final size is `written` */
     bool fin_sent, fin_lost, fin_acked;
-    bool reset_pending;      /* RESET_STREAM must go out (again) */
+    bool reset_pending; /* RESET_STREAM must go out (again) */
     uint64_t reset_code, reset_final_size;
 };
 

@@ -17,7 +17,7 @@
 
 /* RFC 9000 section 2.1. */
 #define STREAM_INITIATED_BY_SERVER 0x1
-#define STREAM_UNIDIRECTIONAL 0x2
+#define STREAM_UNIDIRECTIONAL      0x2
 
 struct stream_set;
 
@@ -38,15 +38,15 @@ struct roam_stream {
     struct recv_half receive;
     struct flow_send send_flow;
     struct flow_receive receive_flow;
-    bool app_holds;            /* the application has the handle */
-    bool readable_told;        /* READABLE is out and was not answered by a read that found nothing */
-    bool write_was_short;      /* WRITABLE is owed when there is room */
+    bool app_holds;       /* the application has the handle */
+    bool readable_told;   /* READABLE is out and was not answered by a read that found nothing */
+    bool write_was_short; /* WRITABLE is owed when there is room */
     bool finished_told;
     bool stop_pending, stop_sent; /* STOP_SENDING must go out (again) / went out */
     uint64_t stop_code;
     enum stream_queue queue;
-    struct list_node send_node;  /* on set->sendable or set->fresh, as `queue` says */
-    struct list_node all_node;   /* on set->all */
+    struct list_node send_node; /* on set->sendable or set->fresh, as `queue` says */
+    struct list_node all_node;  /* on set->all */
 };
 
 /* What the set tells its owner. The stream is valid for the call. */
@@ -65,23 +65,23 @@ struct stream_set {
     bool is_server;
     struct hash_map by_id;
     struct list_node all;
-    struct list_node sendable;   /* round robin: what goes before new data */
-    struct list_node fresh;      /* round robin: new data */
-    bool closed;                 /* stream_set_close */
-    struct flow_send send_flow;        /* of the connection */
+    struct list_node sendable;  /* round robin: what goes before new data */
+    struct list_node fresh;     /* round robin: new data */
+    bool closed;                /* stream_set_close */
+    struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
-    struct transport_params peer;      /* limits as the peer gave them */
+    struct transport_params peer;                               /* limits as the peer gave them */
     uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
-    size_t send_capacity;              /* octets a stream buffers */
-    uint64_t next_id[2];               /* ID of the next stream that we open: bidi, uni */
-    uint64_t peer_max_streams[2];      /* how many we may open */
-    uint64_t opened_by_peer[2];        /* how many the peer has opened (the highest, with all lower ones) */
-    uint64_t max_streams[2];           /* how many we let the peer open */
-    uint64_t streams_window[2];        /* kept ahead of those closed */
-    uint64_t closed_by_peer[2];        /* peer's streams that are done */
+    size_t send_capacity;                                       /* octets a stream buffers */
+    uint64_t next_id[2];                                        /* ID of the next stream that we open: bidi, uni */
+    uint64_t peer_max_streams[2];                               /* how many we may open */
+    uint64_t opened_by_peer[2]; /* how many the peer has opened (the highest, with all lower ones) */
+    uint64_t max_streams[2];    /* how many we let the peer open */
+    uint64_t streams_window[2]; /* kept ahead of those closed */
+    uint64_t closed_by_peer[2]; /* peer's streams that are done */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
-    bool awaiting_credit;              /* a *_BLOCKED frame went out, and no credit has come since */
+    bool awaiting_credit;                              /* a *_BLOCKED frame went out, and no credit has come since */
     uint64_t bytes_sent, bytes_resent, bytes_received; /* stream octets */
 };
 
@@ -112,8 +112,11 @@ bool stream_set_wants(const struct stream_set *set);
 /* One frame for a packet. */
 struct stream_frame_out {
     /* STREAM: payload where it lies, not written to the writer. */
-    struct span_out { const uint8_t *data; size_t len; } data;
-    uint8_t type;        /* enum frame_type, for the sent map */
+    struct span_out {
+        const uint8_t *data;
+        size_t len;
+    } data;
+    uint8_t type; /* enum frame_type, for the sent map */
     /* As struct sent_frame has them: of frames without a stream, id is the maximum; of MAX_STREAM_DATA and
      * STREAM_DATA_BLOCKED, offset is. */
     uint64_t id, offset;

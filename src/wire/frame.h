@@ -45,17 +45,17 @@ enum frame_type {
 #define FRAME_STREAM_OFF 0x04
 
 #define RESET_TOKEN_BYTES 16
-#define PATH_DATA_BYTES 8
+#define PATH_DATA_BYTES   8
 
 /* Bit of a packet type in frame_rule.packets. */
 #define IN_PACKET(type) (1u << (type))
 
 struct frame_rule {
-    const char *name;    /* "PATH_CHALLENGE" */
-    uint8_t packets;     /* or of IN_PACKET(...): where it may stand, RFC 9000 section 12.4 table 3 */
-    bool ack_eliciting;  /* RFC 9000 section 1.2 */
-    bool probing;        /* RFC 9000 section 9.1 */
-    bool server_only;    /* only a server sends it */
+    const char *name;   /* "PATH_CHALLENGE" */
+    uint8_t packets;    /* or of IN_PACKET(...): where it may stand, RFC 9000 section 12.4 table 3 */
+    bool ack_eliciting; /* RFC 9000 section 1.2 */
+    bool probing;       /* RFC 9000 section 9.1 */
+    bool server_only;   /* only a server sends it */
 };
 
 /* The rule of a frame type, or NULL for an unknown one. All STREAM types share a rule. */
@@ -63,10 +63,10 @@ const struct frame_rule *frame_rule_of(uint64_t type);
 
 struct frame_ack {
     uint64_t largest;
-    uint64_t delay;           /* as sent: to be scaled by 2^ack_delay_exponent, microseconds */
-    uint64_t range_count;     /* ranges after the first */
+    uint64_t delay;       /* as sent: to be scaled by 2^ack_delay_exponent, microseconds */
+    uint64_t range_count; /* ranges after the first */
     uint64_t first_range;
-    const uint8_t *ranges;    /* the encoded (gap, length) pairs, already checked; walk with ack_range_next */
+    const uint8_t *ranges; /* the encoded (gap, length) pairs, already checked; walk with ack_range_next */
     size_t ranges_len;
     bool has_ecn;
     uint64_t ect0, ect1, ce;
@@ -76,31 +76,60 @@ struct frame {
     uint64_t type;
     union {
         struct frame_ack ack;
-        struct { uint64_t stream_id, code, final_size; } reset_stream;
-        struct { uint64_t stream_id, code; } stop_sending;
-        struct { uint64_t offset; const uint8_t *data; size_t len; } crypto;
-        struct { const uint8_t *token; size_t len; } new_token;
-        struct { uint64_t stream_id, offset; const uint8_t *data; size_t len; bool fin; } stream;
-        uint64_t maximum;                                         /* MAX_DATA, MAX_STREAMS, *_BLOCKED without a stream */
-        struct { uint64_t stream_id, maximum; } max_stream_data;  /* and STREAM_DATA_BLOCKED */
-        struct { uint64_t sequence, retire_prior_to; roam_cid cid; uint8_t reset_token[RESET_TOKEN_BYTES]; } new_connection_id;
-        uint64_t sequence;                                        /* RETIRE_CONNECTION_ID */
-        uint8_t path_data[PATH_DATA_BYTES];                       /* PATH_CHALLENGE, PATH_RESPONSE */
-        struct { uint64_t code, frame_type; const uint8_t *reason; size_t reason_len; } close; /* frame_type 0 in 0x1d */
+        struct {
+            uint64_t stream_id, code, final_size;
+        } reset_stream;
+        struct {
+            uint64_t stream_id, code;
+        } stop_sending;
+        struct {
+            uint64_t offset;
+            const uint8_t *data;
+            size_t len;
+        } crypto;
+        struct {
+            const uint8_t *token;
+            size_t len;
+        } new_token;
+        struct {
+            uint64_t stream_id, offset;
+            const uint8_t *data;
+            size_t len;
+            bool fin;
+        } stream;
+        uint64_t maximum; /* MAX_DATA, MAX_STREAMS, *_BLOCKED without a stream */
+        struct {
+            uint64_t stream_id, maximum;
+        } max_stream_data; /* and STREAM_DATA_BLOCKED */
+        struct {
+            uint64_t sequence, retire_prior_to;
+            roam_cid cid;
+            uint8_t reset_token[RESET_TOKEN_BYTES];
+        } new_connection_id;
+        uint64_t sequence;                  /* RETIRE_CONNECTION_ID */
+        uint8_t path_data[PATH_DATA_BYTES]; /* PATH_CHALLENGE, PATH_RESPONSE */
+        struct {
+            uint64_t code, frame_type;
+            const uint8_t *reason;
+            size_t reason_len;
+        } close;        /* frame_type 0 in 0x1d */
         size_t padding; /* how many PADDING octets were taken together */
     };
 };
 
-/* Parses the frame at reader->pos. Returns ROAM_NO_ERROR, or the transport error to close with: FRAME_ENCODING_ERROR for
- * anything malformed, an unknown type, a type not in its shortest form (PROTOCOL_VIOLATION, RFC 9000 section 12.4), a CID
- * length outside 1..20, retire_prior_to > sequence, an ACK range below 0, stream counts above 2^60, offsets that end
- * above 2^62-1, an empty NEW_TOKEN. *ret is untouched on failure, but type is set as far as it is known. Whether the frame
- * may stand where it stands is judged by the caller with frame_rule_of. */
+/* Parses the frame at reader->pos. Returns ROAM_NO_ERROR, or the transport error to close with: FRAME_ENCODING_ERROR
+ * for anything malformed, an unknown type, a type not in its shortest form (PROTOCOL_VIOLATION, RFC 9000 section
+ * 12.4), a CID length outside 1..20, retire_prior_to > sequence, an ACK range below 0, stream counts above 2^60,
+ * offsets that end above 2^62-1, an empty NEW_TOKEN. *ret is untouched on failure, but type is set as far as it is
+ * known. Whether the frame may stand where it stands is judged by the caller with frame_rule_of. */
 uint64_t frame_parse(struct frame *ret, struct reader *reader);
 
-/* Walks the ranges of a parsed ACK, from the largest down: begin gives the first, next returns false at the end. Numbers are
- * inclusive. */
-struct ack_walk { struct reader reader; uint64_t smallest; };
+/* Walks the ranges of a parsed ACK, from the largest down: begin gives the first, next returns false at the end.
+ * Numbers are inclusive. */
+struct ack_walk {
+    struct reader reader;
+    uint64_t smallest;
+};
 void ack_walk_begin(struct ack_walk *walk, const struct frame_ack *ack, uint64_t *ret_smallest, uint64_t *ret_largest);
 bool ack_walk_next(struct ack_walk *walk, uint64_t *ret_smallest, uint64_t *ret_largest);
 
@@ -108,11 +137,11 @@ bool ack_walk_next(struct ack_walk *walk, uint64_t *ret_smallest, uint64_t *ret_
 void frame_write_padding(struct writer *writer, size_t len);
 void frame_write_ping(struct writer *writer);
 
-/* `ranges` ascending [start, end) as in a range_set; only the highest `max_ranges` (at least 1) are written, and fewer where
- * they do not fit. ecn: counts ect0, ect1, ce or NULL. Returns the smallest packet number written. */
+/* `ranges` ascending [start, end) as in a range_set; only the highest `max_ranges` (at least 1) are written, and
+ * fewer where they do not fit. ecn: counts ect0, ect1, ce or NULL. Returns the smallest packet number written. */
 struct range;
-uint64_t frame_write_ack(struct writer *writer, const struct range *ranges, size_t count, size_t max_ranges, uint64_t delay,
-                         const uint64_t ecn[3]);
+uint64_t frame_write_ack(struct writer *writer, const struct range *ranges, size_t count, size_t max_ranges,
+                         uint64_t delay, const uint64_t ecn[3]);
 void frame_write_reset_stream(struct writer *writer, uint64_t stream_id, uint64_t code, uint64_t final_size);
 void frame_write_stop_sending(struct writer *writer, uint64_t stream_id, uint64_t code);
 void frame_write_crypto(struct writer *writer, uint64_t offset, const uint8_t *data, size_t len);
@@ -126,8 +155,8 @@ size_t frame_crypto_header_len(uint64_t offset, size_t len);
 void frame_write_stream_header(struct writer *writer, uint64_t stream_id, uint64_t offset, size_t len, bool fin);
 void frame_write_maximum(struct writer *writer, enum frame_type type, uint64_t maximum); /* type, one varint */
 void frame_write_stream_maximum(struct writer *writer, enum frame_type type, uint64_t stream_id, uint64_t maximum);
-void frame_write_new_connection_id(struct writer *writer, uint64_t sequence, uint64_t retire_prior_to, const roam_cid *cid,
-                                   const uint8_t reset_token[RESET_TOKEN_BYTES]);
+void frame_write_new_connection_id(struct writer *writer, uint64_t sequence, uint64_t retire_prior_to,
+                                   const roam_cid *cid, const uint8_t reset_token[RESET_TOKEN_BYTES]);
 void frame_write_retire_connection_id(struct writer *writer, uint64_t sequence);
 void frame_write_path(struct writer *writer, enum frame_type type, const uint8_t data[PATH_DATA_BYTES]);
 /* The reason is cut to what fits. */

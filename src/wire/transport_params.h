@@ -9,10 +9,10 @@
 #include "wire/frame.h"
 
 #define ACK_DELAY_EXPONENT_DEFAULT 3
-#define MAX_ACK_DELAY_MS_DEFAULT 25
-#define ACTIVE_CID_LIMIT_MIN 2
-#define MAX_STREAMS_LIMIT (UINT64_C(1) << 60)
-#define UDP_PAYLOAD_DEFAULT 65527
+#define MAX_ACK_DELAY_MS_DEFAULT   25
+#define ACTIVE_CID_LIMIT_MIN       2
+#define MAX_STREAMS_LIMIT          (UINT64_C(1) << 60)
+#define UDP_PAYLOAD_DEFAULT        65527
 
 struct preferred_address {
     roam_address ipv4; /* unset: none */
@@ -25,12 +25,12 @@ struct transport_params {
     bool has_original_destination_cid, has_initial_source_cid, has_retry_source_cid;
     roam_cid original_destination_cid; /* server only */
     roam_cid initial_source_cid;
-    roam_cid retry_source_cid;         /* server only */
-    bool has_stateless_reset_token;    /* server only */
+    roam_cid retry_source_cid;      /* server only */
+    bool has_stateless_reset_token; /* server only */
     uint8_t stateless_reset_token[RESET_TOKEN_BYTES];
-    bool has_preferred_address;        /* server only */
+    bool has_preferred_address; /* server only */
     struct preferred_address preferred_address;
-    uint64_t max_idle_timeout_ms;      /* 0: none */
+    uint64_t max_idle_timeout_ms; /* 0: none */
     uint64_t max_udp_payload;
     uint64_t initial_max_data;
     uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
@@ -47,10 +47,10 @@ void transport_params_init(struct transport_params *ret);
 /* Writes all that differs from an absent parameter's meaning, and initial_source_cid always. */
 void transport_params_write(struct writer *writer, const struct transport_params *params);
 
-/* Parses data[0..len). `from_server` says who sent them: a client that sends a server-only parameter, a duplicate, a value
- * out of range, a length that does not fit or anything truncated is an error. Unknown parameters are ignored. Returns
- * ROAM_NO_ERROR or ROAM_TRANSPORT_PARAMETER_ERROR, and then *ret is untouched and *ret_reason is a static text. The CID
- * equalities of section 7.3 are the connection's to check. */
+/* Parses data[0..len). `from_server` says who sent them: a client that sends a server-only parameter, a duplicate, a
+ * value out of range, a length that does not fit or anything truncated is an error. Unknown parameters are ignored.
+ * Returns ROAM_NO_ERROR or ROAM_TRANSPORT_PARAMETER_ERROR, and then *ret is untouched and *ret_reason is a static
+ * text. The CID equalities of section 7.3 are the connection's to check. */
 uint64_t transport_params_parse(struct transport_params *ret, const uint8_t *data, size_t len, bool from_server,
                                 const char **ret_reason);
 

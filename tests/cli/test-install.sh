@@ -40,6 +40,12 @@ for header in "$ROAM_SOURCE"/include/roam/*; do
 done
 [ "$(find "$prefix/include" -type f | wc -l)" -eq "$(find "$ROAM_SOURCE/include" -type f | wc -l)" ] ||
     fail 'a header that is not public is installed'
+version=$(sed -n 's/^Version: *//p' "$pc")
+for page in "$ROAM_SOURCE"/docs/man/*.[1-9]; do
+    section=${page##*.}
+    cmp -s "$page" "$prefix/share/man/man$section/$(basename "$page")" || fail "$page is not installed"
+    grep -q "^\.TH .*\"roam $version\"" "$page" || fail "$page is not of version $version"
+done
 readelf -d "$libdir/libroam.so.0" | grep -q 'SONAME.*\[libroam\.so\.0\]' || fail 'the soname is not libroam.so.0'
 
 # The library lies in a stage instead of where roam.pc says.
@@ -60,7 +66,7 @@ export LD_LIBRARY_PATH
 readelf -d "$stage/version-shared" | grep -q 'NEEDED.*libroam\.so\.0' || fail 'the shared example does not need libroam.so.0'
 readelf -d "$stage/version-static" | grep -q 'NEEDED.*libroam' && fail 'the static example needs libroam.so'
 
-version=$(flags --modversion)
+[ "$(flags --modversion)" = "$version" ] || fail "pkg-config says $(flags --modversion), roam.pc says $version"
 for kind in shared static; do
     said=$("$stage/version-$kind")
     [ "$said" = "roam $version" ] || fail "version-$kind says '$said', roam.pc says $version"

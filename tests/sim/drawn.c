@@ -19,9 +19,9 @@ static bool all_ended(const struct drawn *drawn)
     return lab->server_app.closed == lab->server_app.accepted;
 }
 
-/* "An endpoint that exhausts available connection IDs cannot ... respond to probes or attempts by its peer to migrate" (RFC 9000
- * section 9.5): where forged moves have eaten the server's spare CIDs while its NAT forgot the client, idle timeout is the end that the
- * RFC leaves. Such worlds are counted, and shown. */
+/* "An endpoint that exhausts available connection IDs cannot ... respond to probes or attempts by its peer to
+ * migrate" (RFC 9000 section 9.5): where forged moves have eaten the server's spare CIDs while its NAT forgot the
+ * client, idle timeout is the end that the RFC leaves. Such worlds are counted, and shown. */
 static bool is_starved_of_cids(const struct lab *lab)
 {
     roam_endpoint_stats stats;

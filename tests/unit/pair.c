@@ -59,7 +59,8 @@ void pair_connect(struct pair *pair, const struct pair_config *config)
 {
     roam_config client = config->client;
     client.local = &pair->client_address;
-    pair->client.conn = roam_connect(pair->client.endpoint, "203.0.113.5", pair->server_address.port, &client, pair->now, NULL);
+    pair->client.conn =
+        roam_connect(pair->client.endpoint, "203.0.113.5", pair->server_address.port, &client, pair->now, NULL);
     assert(pair->client.conn != NULL);
 }
 
@@ -153,7 +154,8 @@ static void deliver(struct pair *pair, size_t at)
     struct pair_datagram *entry = pair->queue[at];
     memmove(&pair->queue[at], &pair->queue[at + 1], (pair->queued - at - 1) * sizeof(pair->queue[0]));
     pair->queued--;
-    roam_endpoint_receive(entry->to_server ? pair->server.endpoint : pair->client.endpoint, pair->now, &entry->datagram, 1);
+    roam_endpoint_receive(entry->to_server ? pair->server.endpoint : pair->client.endpoint, pair->now, &entry->datagram,
+                          1);
     free(entry);
 }
 
@@ -164,7 +166,8 @@ void pair_run(struct pair *pair, roam_time span)
     for (;;) {
         work(pair);
         roam_time next = end;
-        roam_time client = roam_endpoint_deadline(pair->client.endpoint), server = roam_endpoint_deadline(pair->server.endpoint);
+        roam_time client = roam_endpoint_deadline(pair->client.endpoint),
+                  server = roam_endpoint_deadline(pair->server.endpoint);
         next = client < next ? client : next;
         next = server < next ? server : next;
         if (pair->queued > 0 && pair->queue[first_in_queue(pair)]->at <= next) {
@@ -186,7 +189,8 @@ void pair_run(struct pair *pair, roam_time span)
 void pair_handshake(struct pair *pair)
 {
     for (int i = 0; i < 1000; i++) {
-        if (roam_conn_is_confirmed(pair->client.conn) && pair->server.conn != NULL && roam_conn_is_confirmed(pair->server.conn))
+        if (roam_conn_is_confirmed(pair->client.conn) && pair->server.conn != NULL &&
+            roam_conn_is_confirmed(pair->server.conn))
             return;
         pair_run(pair, ROAM_MILLISECONDS(10));
     }
@@ -197,7 +201,9 @@ void pair_deliver(struct pair *pair, bool to_server, const roam_address *remote,
 {
     const roam_address *from = to_server ? &pair->client_address : &pair->server_address;
     roam_datagram datagram = {.local = to_server ? pair->server_address : pair->client_address,
-                              .remote = remote != NULL ? *remote : *from, .len = len, .capacity = len};
+                              .remote = remote != NULL ? *remote : *from,
+                              .len = len,
+                              .capacity = len};
     datagram.data = malloc(len > 0 ? len : 1); /* of just this size, so that a read beyond it is seen */
     assert(datagram.data != NULL);
     if (len > 0)

@@ -1,13 +1,14 @@
 /*
- * A client and a server endpoint joined by memory, under a clock that the test turns: every datagram of either arrives after `delay`,
- * unless the test's hook says otherwise. What one side sends is addressed, so that a test may move either.
+ * A client and a server endpoint joined by memory, under a clock that the test turns: every datagram of either
+ * arrives after `delay`, unless the test's hook says otherwise. What one side sends is addressed, so that a test may
+ * move either.
  */
 #ifndef TESTS_UNIT_PAIR_H
 #define TESTS_UNIT_PAIR_H
 
 #include <roam/roam.h>
 
-#define PAIR_QUEUE_MAX 4096
+#define PAIR_QUEUE_MAX  4096
 #define PAIR_EVENTS_MAX 4096
 
 struct pair;
@@ -21,11 +22,11 @@ struct pair_datagram {
 
 struct pair_side {
     roam_endpoint *endpoint;
-    roam_conn *conn;      /* the newest connection */
-    roam_stream *stream;  /* the newest stream that it was told of or opened */
+    roam_conn *conn;     /* the newest connection */
+    roam_stream *stream; /* the newest stream that it was told of or opened */
     roam_event events[PAIR_EVENTS_MAX];
     size_t event_count;
-    uint8_t token[1024];  /* of the newest ROAM_EVENT_NEW_TOKEN */
+    uint8_t token[1024]; /* of the newest ROAM_EVENT_NEW_TOKEN */
     size_t token_bytes;
 };
 

@@ -1,4 +1,5 @@
-/* A connection from its first packet to its last, and the story of the house: the client's address changes, the row moves. */
+/* A connection from its first packet to its last, and the story of the house: the client's address changes, the row
+ * moves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
