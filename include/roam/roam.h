@@ -197,7 +197,7 @@ ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size
 
 /* Counters of a connection. */
 typedef struct roam_conn_stats {
-    uint64_t packets_sent, packets_received, packets_lost, packets_spurious;
+    uint64_t packets_sent, packets_received, packets_lost;
     uint64_t bytes_sent, bytes_received;       /* UDP payload octets */
     uint64_t stream_bytes_sent, stream_bytes_resent, stream_bytes_received;
     uint64_t moves, key_updates, ptos;

@@ -116,7 +116,6 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .packets_sent = conn->counters.packets_sent,
         .packets_received = conn->counters.packets_received,
         .packets_lost = conn->counters.packets_lost,
-        .packets_spurious = conn->counters.packets_spurious,
         .bytes_sent = conn->counters.bytes_sent,
         .bytes_received = conn->counters.bytes_received,
         .stream_bytes_sent = conn->streams.bytes_sent,

@@ -103,7 +103,7 @@ struct early_packet {
 
 /* Counters that are not elsewhere. */
 struct conn_counters {
-    uint64_t packets_sent, packets_received, packets_lost, packets_spurious;
+    uint64_t packets_sent, packets_received, packets_lost;
     uint64_t bytes_sent, bytes_received;
     uint64_t ptos, challenges_sent, challenges_received, responses_received;
 };
@@ -163,6 +163,7 @@ struct roam_conn {
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
+    bool trimmed; /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
     roam_error error;

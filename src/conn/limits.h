@@ -54,6 +54,9 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 #define CONN_PATHS_MIN 3
 _Static_assert(CONN_PATHS_MIN <= PATHS_MAX, "they fit");
 
+/* After so long with nothing to do a connection gives its buffers back and forgets the expanded forms of its keys. */
+#define TRIM_AFTER ROAM_SECONDS(2)
+
 /* Spans of one packet's plaintext: each STREAM frame takes two. */
 #define PACKET_SPANS_MAX 16
 

@@ -213,6 +213,9 @@ static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
     conn_assign_cid(conn, path->id);
+    //= rfc9000#9.3.2 A packet from the true peer moves the path back and cancels the spurious validation.
+    if (is_validated(path) && !old->address_validated)
+        path_validation_abandon(&old->validation);
     path->was_active = true;
     path->migrate_when_valid = false;
     if (conn->paths.fallback_id == path->id)

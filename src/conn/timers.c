@@ -191,6 +191,28 @@ static void expire_recovery(roam_conn *conn)
         prepare_probe(conn, SPACE_HANDSHAKE);
 }
 
+/* ---- Rest */
+
+/* Idle costs nothing: what can be made again is given back. */
+static roam_time trim_deadline(const roam_conn *conn)
+{
+    if (conn->trimmed || !conn->confirmed || conn->application.sent.ack_eliciting > 0)
+        return ROAM_TIME_NEVER;
+    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at), TRIM_AFTER);
+}
+
+static void trim(roam_conn *conn)
+{
+    if (trim_deadline(conn) > conn->now)
+        return;
+    /* What is outstanding are ACKs, which nobody need acknowledge. */
+    struct loss_context context = conn_loss_context(conn);
+    loss_discard_space(&conn->application.sent, &context);
+    pool_trim(&conn->frame_pool);
+    one_rtt_keys_shrink(&conn->keys);
+    conn->trimmed = true;
+}
+
 /* ---- ACKs and all together */
 
 static roam_time ack_deadline(roam_conn *conn)
@@ -222,6 +244,7 @@ roam_time conn_deadline(roam_conn *conn)
     deadline = min_u64(deadline, ack_deadline(conn));
     deadline = min_u64(deadline, conn_paths_deadline(conn));
     deadline = min_u64(deadline, conn->keys.previous_until);
+    deadline = min_u64(deadline, trim_deadline(conn));
     if (conn->pacing_until > 0)
         deadline = min_u64(deadline, conn->pacing_until);
     return deadline;
@@ -254,12 +277,14 @@ void conn_expire(roam_conn *conn, roam_time now)
     if (keep_alive_deadline(conn) <= now)
         conn->ping_pending = true;
     break_silence(conn);
+    trim(conn);
     if (conn->pacing_until <= now)
         conn->pacing_until = 0;
 }
 
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
 {
+    conn->trimmed = false;
     /* RFC 9000 section 10.1: the first ack-eliciting packet after something came restarts the idle timer. */
     if (eliciting && !conn->eliciting_since_receive) {
         conn->idle_from = conn->now;
@@ -270,7 +295,7 @@ void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context)
 {
     conn->idle_from = conn->last_received_at = conn->now;
-    conn->eliciting_since_receive = false;
+    conn->eliciting_since_receive = conn->trimmed = false;
     if (context->ack_eliciting)
         conn->silence_pings = 0;
 }

@@ -24,13 +24,14 @@ fail()
     exit 1
 }
 
-# wait_for FILE TEXT: until a line of the file has the text.
+# wait_for FILE TEXT [N]: until a line of the file, or so many, has the text. That it takes long is no fault; that it
+# takes forever is.
 wait_for()
 {
     tries=0
-    until grep -q -e "$2" "$1" 2>/dev/null; do
+    until [ "$(grep -c -e "$2" "$1" 2>/dev/null)" -ge "${3:-1}" ] 2>/dev/null; do
         tries=$((tries + 1))
-        [ "$tries" -lt 400 ] || fail "'$2' does not come in $(basename "$1")"
+        [ "$tries" -lt 1200 ] || fail "'$2' does not come in $(basename "$1")"
         sleep 0.05
     done
 }

@@ -97,11 +97,12 @@ echo 'our own side: named'
 
 # ---- The table
 start_server "$scratch/got" "$scratch/server.err" --table 127.0.0.1:0
+: >"$scratch/client.err"
 {
     echo one
-    sleep 0.5
+    wait_for "$scratch/client.err" 'rebound to'
     echo two
-} | "$ROAM" connect --rebind-every 100ms --pin "$pin" "127.0.0.1:$port" 2>"$scratch/client.err"
+} | "$ROAM" connect -v --rebind-every 100ms --pin "$pin" "127.0.0.1:$port" 2>"$scratch/client.err"
 ended "$server" 0 'the server'
 grep -q '^Connection ID *Client address *State$' "$scratch/server.err" || fail 'the table has no head'
 rows=$(grep -c '^[0-9a-f]\{16\}  127\.0\.0\.1:[0-9]* * established$' "$scratch/server.err")

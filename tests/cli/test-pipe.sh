@@ -17,53 +17,69 @@ summary()
     sed -n "s/^summary .*\\b$1=\\([^ ]*\\).*/\\1/p" "$scratch/client.err"
 }
 
-# transfer NAME ADDRESS OPTIONS...: the file to a server there, moving.
-transfer()
-{
-    name=$1
-    address=$2
-    shift 2
-    start_server "$scratch/got" "$scratch/server.err" "$address:0"
-    run "$ROAM" connect -v --pin "$pin" "$@" "$address:$port" <"$scratch/sent" 2>"$scratch/client.err"
-    [ "$status" = 0 ] || fail "$name: the client ended with $status"
-    ended "$server" 0 "$name: the server"
-    same "$scratch/sent" "$scratch/got" "$name"
-    [ "$(summary handshakes)" = 1 ] || fail "$name: $(summary handshakes) handshakes"
-    echo "$name: ${size} MiB, $(summary moves) moves, $(summary cipher), $(summary retransmitted) octets sent again"
-}
-
 moved()
 {
     [ "$(summary moves)" -gt 0 ] || fail "$1: it never moved"
     grep -q ' moved from ' "$scratch/server.err" || fail "$1: the server saw no move"
 }
 
-transfer ipv4 127.0.0.1 --rebind-every "$every"
-moved ipv4
-transfer ipv6 '[::1]' --rebind-every "$every"
-moved ipv6
-transfer aes128 127.0.0.1 --rebind-every "$every" --cipher aes128
+# feed N: the file on standard output, the last half of it when the client has moved N times: however fast the machine,
+# there is something to send after a move.
+feed()
+{
+    half=$((size * 512 * 1024))
+    head -c "$half" "$scratch/sent"
+    [ "$1" -eq 0 ] || wait_for "$scratch/client.err" 'rebound to\|path_moved' "$1"
+    tail -c "+$((half + 1))" "$scratch/sent"
+}
+mkfifo "$scratch/feed"
+
+# transfer NAME ADDRESS MOVES OPTIONS...: the file to a server there, with as many moves half way, or more.
+transfer()
+{
+    name=$1
+    address=$2
+    moves=$3
+    shift 3
+    start_server "$scratch/got" "$scratch/server.err" "$address:0"
+    : >"$scratch/client.err"
+    feed "$moves" >"$scratch/feed" &
+    run "$ROAM" connect -v --pin "$pin" "$@" "$address:$port" <"$scratch/feed" 2>"$scratch/client.err"
+    [ "$status" = 0 ] || fail "$name: the client ended with $status"
+    ended "$server" 0 "$name: the server"
+    same "$scratch/sent" "$scratch/got" "$name"
+    [ "$(summary handshakes)" = 1 ] || fail "$name: $(summary handshakes) handshakes"
+    [ "$moves" -eq 0 ] || moved "$name"
+    echo "$name: ${size} MiB, $(summary moves) moves, $(summary cipher), $(summary retransmitted) octets sent again"
+}
+
+transfer ipv4 127.0.0.1 2 --rebind-every "$every"
+transfer ipv6 '[::1]' 2 --rebind-every "$every"
+transfer aes128 127.0.0.1 1 --rebind-every "$every" --cipher aes128
 [ "$(summary cipher)" = AES-128-GCM ] || fail "aes128 gave $(summary cipher)"
-transfer aes256 127.0.0.1 --rebind-every "$every" --cipher aes256
+transfer aes256 127.0.0.1 1 --rebind-every "$every" --cipher aes256
 [ "$(summary cipher)" = AES-256-GCM ] || fail "aes256 gave $(summary cipher)"
-transfer chacha20 127.0.0.1 --rebind-every "$every" --cipher chacha20
+transfer chacha20 127.0.0.1 1 --rebind-every "$every" --cipher chacha20
 [ "$(summary cipher)" = CHACHA20-POLY1305 ] || fail "chacha20 gave $(summary cipher)"
-transfer key_update 127.0.0.1 --rebind-every "$every" --key-update-every 30ms
+# As many moves as take longer than the time between two updates.
+transfer key_update 127.0.0.1 3 --rebind-every "$every" --key-update-every 15ms
 [ "$(summary key_updates)" -gt 0 ] || fail 'no key was updated'
-transfer migration 127.0.0.1 --migrate-every "$every"
-moved migration
-transfer newreno 127.0.0.1 --congestion newreno
-transfer one_move 127.0.0.1 --rebind-at 1M
+transfer migration 127.0.0.1 2 --migrate-every "$every"
+transfer newreno 127.0.0.1 0 --congestion newreno
+transfer one_move 127.0.0.1 1 --rebind-at 1M
 [ "$(summary moves)" = 1 ] || fail "--rebind-at moved $(summary moves) times"
 
 # Down only: a client that has nothing to say must still be found.
-server_input=$scratch/sent
+: >"$scratch/client.err"
+feed 2 >"$scratch/feed" &
+server_input=$scratch/feed
 start_server "$scratch/got" "$scratch/server.err" 127.0.0.1:0
 server_input=
 run "$ROAM" connect -v --recv-only --rebind-every "$every" --pin "$pin" "127.0.0.1:$port" >"$scratch/got.client" 2>"$scratch/client.err"
 [ "$status" = 0 ] || fail "down only: the client ended with $status"
 ended "$server" 0 'down only: the server'
 same "$scratch/sent" "$scratch/got.client" 'down only'
+moved 'down only'
 echo "down only: $(summary moves) moves"
 
 # The other way, at the same time, out of a pipe, and to a reader that takes its time.

@@ -60,6 +60,8 @@ static void draw_config(struct drawn *drawn)
     config->server_endpoint.cid_bytes = draw_cid_bytes(drawn);
     if (one_in(drawn, 8))
         config->server_endpoint.retry = ROAM_RETRY_ALWAYS;
+    /* As long as a client may go on trying. */
+    config->server_endpoint.retry_token_lifetime = ROAM_SECONDS(60);
     static const unsigned ciphers[] = {0, ROAM_AES_128_GCM, ROAM_AES_256_GCM, ROAM_CHACHA20_POLY1305};
     config->client.ciphers = ciphers[sim_rng_below(&drawn->rng, 4)];
     static const uint64_t idle_s[] = {30, 30, 40, 60};
