@@ -4,6 +4,13 @@
 #include "conn/conn.h"
 
 typedef uint64_t frame_handler(roam_conn *conn, struct packet_context *context, const struct frame *frame);
+typedef uint64_t stream_handler(struct stream_set *set, const struct frame *frame);
+
+/* Either the connection's own, or one of the stream floor's. */
+struct handler {
+    frame_handler *conn;
+    stream_handler *stream;
+};
 
 static uint64_t on_nothing(roam_conn *conn, struct packet_context *context, const struct frame *frame)
 {
@@ -31,48 +38,6 @@ static uint64_t on_new_token(roam_conn *conn, struct packet_context *context, co
                         .token_bytes = frame->new_token.len};
     conn->owner.event(conn->owner.context, &event);
     return ROAM_NO_ERROR;
-}
-
-static uint64_t on_stream(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_stream(&conn->streams, frame);
-}
-
-static uint64_t on_reset_stream(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_reset_stream(&conn->streams, frame);
-}
-
-static uint64_t on_stop_sending(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_stop_sending(&conn->streams, frame);
-}
-
-static uint64_t on_max_data(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_max_data(&conn->streams, frame);
-}
-
-static uint64_t on_max_stream_data(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_max_stream_data(&conn->streams, frame);
-}
-
-static uint64_t on_max_streams(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_max_streams(&conn->streams, frame);
-}
-
-static uint64_t on_blocked(roam_conn *conn, struct packet_context *context, const struct frame *frame)
-{
-    (void)context;
-    return stream_on_blocked(&conn->streams, frame);
 }
 
 static uint64_t on_new_connection_id(roam_conn *conn, struct packet_context *context, const struct frame *frame)
@@ -110,31 +75,31 @@ static uint64_t on_handshake_done(roam_conn *conn, struct packet_context *contex
     return ROAM_NO_ERROR;
 }
 
-static frame_handler *const handlers[FRAME_TYPES] = {
-    [FRAME_PADDING] = on_nothing,
-    [FRAME_PING] = on_nothing,
-    [FRAME_ACK] = on_ack,
-    [FRAME_ACK_ECN] = on_ack,
-    [FRAME_RESET_STREAM] = on_reset_stream,
-    [FRAME_STOP_SENDING] = on_stop_sending,
-    [FRAME_CRYPTO] = on_crypto,
-    [FRAME_NEW_TOKEN] = on_new_token,
-    [FRAME_STREAM... FRAME_STREAM_LAST] = on_stream,
-    [FRAME_MAX_DATA] = on_max_data,
-    [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
-    [FRAME_MAX_STREAMS_BIDI] = on_max_streams,
-    [FRAME_MAX_STREAMS_UNI] = on_max_streams,
-    [FRAME_DATA_BLOCKED] = on_blocked,
-    [FRAME_STREAM_DATA_BLOCKED] = on_blocked,
-    [FRAME_STREAMS_BLOCKED_BIDI] = on_blocked,
-    [FRAME_STREAMS_BLOCKED_UNI] = on_blocked,
-    [FRAME_NEW_CONNECTION_ID] = on_new_connection_id,
-    [FRAME_RETIRE_CONNECTION_ID] = on_retire_connection_id,
-    [FRAME_PATH_CHALLENGE] = on_path_challenge,
-    [FRAME_PATH_RESPONSE] = on_path_response,
-    [FRAME_CONNECTION_CLOSE] = on_close,
-    [FRAME_CONNECTION_CLOSE_APPLICATION] = on_close,
-    [FRAME_HANDSHAKE_DONE] = on_handshake_done,
+static const struct handler handlers[FRAME_TYPES] = {
+    [FRAME_PADDING] = {.conn = on_nothing},
+    [FRAME_PING] = {.conn = on_nothing},
+    [FRAME_ACK] = {.conn = on_ack},
+    [FRAME_ACK_ECN] = {.conn = on_ack},
+    [FRAME_RESET_STREAM] = {.stream = stream_on_reset_stream},
+    [FRAME_STOP_SENDING] = {.stream = stream_on_stop_sending},
+    [FRAME_CRYPTO] = {.conn = on_crypto},
+    [FRAME_NEW_TOKEN] = {.conn = on_new_token},
+    [FRAME_STREAM... FRAME_STREAM_LAST] = {.stream = stream_on_stream},
+    [FRAME_MAX_DATA] = {.stream = stream_on_max_data},
+    [FRAME_MAX_STREAM_DATA] = {.stream = stream_on_max_stream_data},
+    [FRAME_MAX_STREAMS_BIDI] = {.stream = stream_on_max_streams},
+    [FRAME_MAX_STREAMS_UNI] = {.stream = stream_on_max_streams},
+    [FRAME_DATA_BLOCKED] = {.stream = stream_on_blocked},
+    [FRAME_STREAM_DATA_BLOCKED] = {.stream = stream_on_blocked},
+    [FRAME_STREAMS_BLOCKED_BIDI] = {.stream = stream_on_blocked},
+    [FRAME_STREAMS_BLOCKED_UNI] = {.stream = stream_on_blocked},
+    [FRAME_NEW_CONNECTION_ID] = {.conn = on_new_connection_id},
+    [FRAME_RETIRE_CONNECTION_ID] = {.conn = on_retire_connection_id},
+    [FRAME_PATH_CHALLENGE] = {.conn = on_path_challenge},
+    [FRAME_PATH_RESPONSE] = {.conn = on_path_response},
+    [FRAME_CONNECTION_CLOSE] = {.conn = on_close},
+    [FRAME_CONNECTION_CLOSE_APPLICATION] = {.conn = on_close},
+    [FRAME_HANDSHAKE_DONE] = {.conn = on_handshake_done},
 };
 
 static uint64_t frame_bit(uint64_t type)
@@ -152,7 +117,8 @@ static uint64_t process_frame(roam_conn *conn, struct packet_context *context, c
     context->ack_eliciting |= rule->ack_eliciting;
     context->non_probing |= !rule->probing;
     context->frames |= frame_bit(frame->type);
-    return handlers[frame->type](conn, context, frame);
+    const struct handler *handler = &handlers[frame->type];
+    return handler->stream != NULL ? handler->stream(&conn->streams, frame) : handler->conn(conn, context, frame);
 }
 
 uint64_t conn_process_payload(roam_conn *conn, struct packet_context *context, const uint8_t *data, size_t len,

@@ -48,7 +48,7 @@ static inline bool poll_event(struct side *side, struct logged_event *ret)
 /* The next event must be this one. Returns its stream. */
 static inline roam_stream *expect_event(struct side *side, roam_event_type type, uint64_t id, uint64_t code)
 {
-    struct logged_event event;
+    struct logged_event event = {0};
     assert_true(poll_event(side, &event));
     assert_int_equal(event.type, type);
     assert_int_equal(event.id, id);
