@@ -233,7 +233,8 @@ static void a_client_that_is_not_answered_renews_the_servers_supply_of_cids(void
 static void an_idle_connection_gives_its_buffers_and_expanded_keys_back(void **state)
 {
     (void)state;
-    struct counting_allocator counting = {0};
+    static struct counting_allocator counting; /* outlives the endpoints, which go with tear_down */
+    counting = (struct counting_allocator){0};
     config.server_endpoint.allocator = (roam_allocator){.reallocate = counting_reallocate, .context = &counting};
     start();
     pair.client.stream = roam_stream_open(pair.client.conn, false, NULL);
