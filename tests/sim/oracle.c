@@ -279,6 +279,16 @@ static void on_challenge_sent(struct oracle *oracle, struct wire_peer *peer)
         oracle->going[oracle->going_count++] = (size_t)(peer - oracle->peers);
 }
 
+/* Before the handshake is confirmed the packet may share its datagram, and the padding, with others. */
+static void check_size_of_probe(struct host *host, const struct observed_packet *packet)
+{
+    const struct path *path = path_set_find(&packet->conn->paths, packet->path_id);
+    const uint64_t path_frames = FRAME_BIT(FRAME_PATH_CHALLENGE) | FRAME_BIT(FRAME_PATH_RESPONSE);
+    bool free_of_limit = path != NULL && path->address_validated && packet->conn->confirmed;
+    if ((packet->frames & path_frames) != 0 && free_of_limit && packet->bytes < DATAGRAM_BYTES_MIN)
+        world_fail(host->world, "%s: a path is probed with %zu octets", host->name, packet->bytes);
+}
+
 static void on_packet_sent(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
 {
     struct conn_view *view = get_view(oracle, host, packet->conn);
@@ -294,6 +304,7 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
             world_fail(oracle->world, "%s: %s: %s, now towards %s", host->name, wrong,
                        roam_cid_format(&packet->dcid, cid), text_of(&packet->remote));
     }
+    check_size_of_probe(host, packet);
     if (packet->frames & FRAME_BIT(FRAME_PATH_CHALLENGE)) {
         oracle->stats.challenges++;
         if (host->is_server)
@@ -315,13 +326,17 @@ static void on_packet_received(struct oracle *oracle, struct host *host, const s
 {
     struct conn_view *view = get_view(oracle, host, packet->conn);
     bool added;
+    view->heard = true;
     sim_map_get(&view->numbers, (packet->number << 2 | packet_space_of(packet->type)) + 1, 0, &added);
     if (!added)
         world_fail(oracle->world, "%s: processes %s packet %llu twice", host->name, packet_type_name(packet->type),
                    (unsigned long long)packet->number);
     conn_view_received(view, packet);
-    if (packet->type == PACKET_ONE_RTT)
+    if (packet->type == PACKET_ONE_RTT) {
         note_newest(view, packet);
+        if (view->oldest == 0 || packet->number < view->oldest - 1)
+            view->oldest = packet->number + 1;
+    }
     if (!host->is_server)
         return;
     if (packet->type == PACKET_HANDSHAKE)
@@ -346,8 +361,24 @@ void oracle_on_packet(void *context, const struct observed_packet *packet)
         on_packet_received(oracle, host, packet);
 }
 
+/* What was learnt of one network says nothing about another (RFC 9000 section 9.4). */
+static void check_new_path(struct host *host, const roam_event *event)
+{
+    const struct path_set *set = &event->conn->paths;
+    const struct path *path = path_set_find(set, event->path_id);
+    if (path == NULL || !path->recovery.rtt.has_sample)
+        return;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->paths[i] != path && roam_address_same_ip(&set->paths[i]->remote, &path->remote))
+            return;
+    }
+    world_fail(host->world, "%s: the path to %s begins with the RTT of another", host->name, text_of(&path->remote));
+}
+
 void oracle_on_event(struct host *host, const roam_event *event)
 {
+    if (event->type == ROAM_EVENT_PATH_NEW)
+        check_new_path(host, event);
     if (!host->is_server || event->type != ROAM_EVENT_PATH_MOVED)
         return;
     const struct conn_view *view = get_view(host->world->oracle, host, event->conn);
@@ -388,14 +419,24 @@ static void check_row(struct host *host, const roam_conn_info *row)
     struct world *world = host->world;
     if (row->state != ROAM_CONN_HANDSHAKE && row->state != ROAM_CONN_ESTABLISHED)
         return;
+    const struct conn_view *view = get_view(world->oracle, host, row->conn);
+    if (view->oldest > 0 && !ack_tracker_is_duplicate(&row->conn->application.received, view->oldest - 1))
+        world_fail(world, "%s: would process packet %llu twice, were it to come again", host->name,
+                   (unsigned long long)view->oldest - 1);
     if (row->is_server) {
         const struct wire_peer *peer = find_peer(world->oracle, host, &row->remote);
         if (row->address_validated && (peer == NULL || !peer->proven))
             world_fail(world, "%s: takes the address %s for proven", host->name, text_of(&row->remote));
+        if (!view->heard)
+            world_fail(world, "%s: has a connection with %s that nothing authentic made", host->name,
+                       text_of(&row->remote));
         check_server_paths(host, row->conn);
     } else if (!is_server_address(world, &row->remote)) {
         world_fail(world, "%s: sends to %s, which is no server", host->name, text_of(&row->remote));
     }
+    const char *wrong = conn_cids_wrong(row->conn);
+    if (wrong != NULL)
+        world_fail(world, "%s: %s", host->name, wrong);
 }
 
 void oracle_after_turn(struct host *host)

@@ -7,7 +7,12 @@
  *     to it was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
  *   - No packet number is used twice (section 12.3).
  *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
- *   - No packet is processed twice, and only the newest non-probing packet moves a server's connection (section 9.3).
+ *   - No packet is processed twice, nor could the oldest one be (section 12.3).
+ *   - Only the newest non-probing packet moves a server's connection (section 9.3).
+ *   - A server makes no connection of what is not authentic.
+ *   - PATH_CHALLENGE and PATH_RESPONSE travel in 1200 octets, unless the 3x limit stands in the way (section 8.2).
+ *   - A path to a host that no other path leads to begins without what was learnt on others (section 9.4).
+ *   - The peer is kept stocked with CIDs (section 5.1.1), and what is owed about CIDs is sent or on its way (13.3).
  *   - A server does not stay where a validation has failed (section 9.3.2).
  *   - A client sends to servers of this world only (section 9).
  *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand
@@ -81,6 +86,8 @@ struct conn_view {
     const roam_conn *conn;
     const struct host *host;
     uint64_t last_sent[PACKET_SPACES]; /* plus one; 0: none */
+    bool heard;                        /* an authentic packet came */
+    uint64_t oldest;                   /* lowest 1-RTT packet received, plus one; 0: none */
     struct cid_uses sent, received;
     roam_address *rebinds;
     size_t rebind_count;
@@ -97,5 +104,8 @@ void conn_view_received(struct conn_view *view, const struct observed_packet *pa
 
 /* A 1-RTT packet leaves. NULL, or what is wrong with its CID. */
 const char *conn_view_sent(struct conn_view *view, const struct observed_packet *packet);
+
+/* Looks at both of a living connection's sets of CIDs, when nothing is left to be sent. NULL, or what is wrong. */
+const char *conn_cids_wrong(roam_conn *conn);
 
 #endif

@@ -1,4 +1,5 @@
-/* Which CID was seen where: an observer on the wire must not be able to tell that two addresses are one host's. */
+/* Which CID was seen where: an observer on the wire must not be able to tell that two addresses are one host's. And
+ * whether the sets of CIDs go on: what is retired is replaced, and what was lost is sent again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,4 +96,44 @@ const char *conn_view_sent(struct conn_view *view, const struct observed_packet 
     use->local = packet->local;
     use->remote = packet->remote;
     return wrong;
+}
+
+static bool is_on_its_way(struct sent_map *map, enum frame_type type, uint64_t sequence)
+{
+    struct sent_packet *packet = sent_map_outstanding_from(map, 0);
+    for (; packet != NULL; packet = sent_map_outstanding_from(map, packet->number + 1)) {
+        for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next) {
+            if (frame->type == type && frame->id == sequence)
+                return true;
+        }
+    }
+    return false;
+}
+
+static size_t cids_owed(const roam_conn *conn)
+{
+    uint64_t limit = conn->peer.active_connection_id_limit;
+    return limit < LOCAL_CIDS_MAX ? (size_t)limit : LOCAL_CIDS_MAX;
+}
+
+const char *conn_cids_wrong(roam_conn *conn)
+{
+    const struct local_cid_set *ours = &conn->local_cids;
+    const struct remote_cid_set *theirs = &conn->remote_cids;
+    size_t live = 0;
+    for (size_t i = 0; i < ours->count; i++) {
+        const struct local_cid *entry = &ours->entries[i];
+        live += entry->sequence >= ours->retire_prior_to;
+        if (entry->state == LOCAL_CID_SENT &&
+            !is_on_its_way(&conn->application.sent, FRAME_NEW_CONNECTION_ID, entry->sequence))
+            return "a NEW_CONNECTION_ID was lost and is not sent again";
+    }
+    if (conn->handshake_complete && ours->cid_bytes > 0 && live < cids_owed(conn))
+        return "the peer is short of CIDs";
+    for (size_t i = 0; i < theirs->retirement_count; i++) {
+        if (theirs->retirements[i].state == RETIREMENT_SENT &&
+            !is_on_its_way(&conn->application.sent, FRAME_RETIRE_CONNECTION_ID, theirs->retirements[i].sequence))
+            return "a RETIRE_CONNECTION_ID was lost and is not sent again";
+    }
+    return NULL;
 }
