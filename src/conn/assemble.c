@@ -5,7 +5,7 @@
  */
 #include <assert.h>
 
-#include "conn/conn.h"
+#include "conn/paths.h"
 
 /* Writing one packet's payload. `open_from` is where the span that is being written began. */
 struct payload {

@@ -163,7 +163,7 @@ struct roam_conn {
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
-    bool trimmed; /* buffers and expanded keys were given back since the last packet */
+    bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
     roam_error error;
@@ -298,8 +298,6 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
-void conn_validate_path(roam_conn *conn, struct path *path);
-void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous);
 
 /* ---- send.c, assemble.c */
 

@@ -1,41 +1,15 @@
 /*
- * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, assigning
- * its DCID, retiring the old one and giving up what the old path had happen here and nowhere else; whether to do so
- * is migration's to say.
+ * The connection and its addresses: the one place where path, cid and recovery are joined. Switching path, its DCID and
+ * what becomes of the old path happen here (with paths.c) and nowhere else; whether to do so is migration's to say.
  *
  *   a new place      conn_path_for_packet: an authentic packet from an unknown address makes a path
- *   the row moves    conn_after_payload -> move_to
+ *   the row moves    conn_after_payload -> conn_move_to
  *   proof            conn_on_path_response: path_on_proven
  *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
  */
-#include <assert.h>
-
-#include "conn/conn.h"
-
-void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
-{
-    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
-    roam_event event = {.type = type,
-                        .time = conn->now,
-                        .conn = conn,
-                        .path_id = path->id,
-                        .local = path->local,
-                        .remote = path->remote};
-    if (previous != NULL)
-        event.previous = *previous;
-    if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW)
-        event.cid = conn->row_cid;
-    else if (cid != NULL)
-        event.cid = cid->cid;
-    conn->owner.event(conn->owner.context, &event);
-}
+#include "conn/paths.h"
 
 /* ---- Facts */
-
-static bool peer_has_zero_length_cid(const roam_conn *conn)
-{
-    return conn->remote_cids.count > 0 && conn->remote_cids.entries[0].cid.len == 0;
-}
 
 /* Section 8.2 has succeeded there, or it is the handshake's own path, which section 8.1 proves. */
 static bool is_validated(const struct path *path)
@@ -49,21 +23,6 @@ static bool must_change_cid(const struct packet_context *context, const struct p
 {
     return context->local_cid_sequence != active->local_cid_sequence ||
            (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
-}
-
-static bool has_spare_cid(const roam_conn *conn)
-{
-    return peer_has_zero_length_cid(conn) || remote_cid_spare(&conn->remote_cids) > 0;
-}
-
-/* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing
- * else is left. */
-static struct path *path_to_give_up(const roam_conn *conn)
-{
-    struct path *path = path_set_evictable(&conn->paths);
-    if (path == NULL && path_set_active(&conn->paths)->address_validated)
-        path = path_set_find(&conn->paths, conn->paths.fallback_id);
-    return path;
 }
 
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
@@ -90,53 +49,11 @@ static struct migration_facts gather_facts(const roam_conn *conn, const struct p
         .highest_numbered = is_highest_non_probing(conn, context),
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote),
         .cid_changed = must_change_cid(context, active),
-        .spare_cid = has_spare_cid(conn),
+        .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
-        .room = conn->paths.count < conn->paths.max || path_to_give_up(conn) != NULL,
+        .room = conn->paths.count < conn->paths.max || conn_path_to_give_up(conn) != NULL,
     };
     return facts;
-}
-
-/* ---- Making and forgetting paths */
-
-static void forget_path(roam_conn *conn, struct path *path)
-{
-    if (path->id == conn->paths.fallback_id)
-        conn->paths.fallback_id = PATH_ID_NONE;
-    conn_path_event(conn, ROAM_EVENT_PATH_CLOSED, path, NULL);
-    //= rfc9000#5.1.2 Retire CIDs bound to an address pair that is no longer in use.
-    remote_cid_release(&conn->remote_cids, path->id);
-    conn_sync_reset_tokens(conn);
-    path_set_remove(&conn->paths, path->id);
-}
-
-static struct path *add_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
-{
-    if (conn->paths.count == conn->paths.max) {
-        struct path *victim = path_to_give_up(conn);
-        if (victim == NULL)
-            return NULL;
-        forget_path(conn, victim);
-    }
-    return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
-}
-
-/* No CID is left for a new place: a path that has had its day gives up its own, so that the peer replaces it within
- * a round trip. Not one that is just being proven: it may be where the peer is going. */
-static void free_a_cid(roam_conn *conn)
-{
-    struct path *victim = path_to_give_up(conn);
-    if (victim != NULL && victim->validation.state != VALIDATION_RUNNING)
-        forget_path(conn, victim);
-}
-
-void conn_validate_path(roam_conn *conn, struct path *path)
-{
-    roam_time pto = rtt_pto(&path->recovery.rtt, ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms));
-    struct rtt unknown;
-    rtt_init(&unknown, conn->config->initial_rtt);
-    //= rfc9000#8.2.4 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
-    path_validation_start(&path->validation, conn->now, pto, max_u64(conn_pto(conn), rtt_pto(&unknown, 0)));
 }
 
 /* Carries over what is known of the network where only the port is new: RFC 9000 section 9.4. */
@@ -154,10 +71,11 @@ static void inherit_recovery(struct path *path, const struct path *from)
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    bool has_cid = verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL : has_spare_cid(conn);
+    bool has_cid =
+        verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL : conn_has_spare_cid(conn);
     if (!has_cid)
         return ROAM_DROP_NO_CID_FOR_PATH;
-    struct path *path = add_path(conn, &context->local, &context->remote);
+    struct path *path = conn_add_path(conn, &context->local, &context->remote);
     if (path == NULL)
         return ROAM_DROP_OUT_OF_MEMORY;
     if (verdict->share_cid)
@@ -189,7 +107,7 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
     if (verdict.drop == ROAM_DROP_NONE && verdict.create_path)
         return create_path(conn, context, &verdict);
     if (verdict.drop == ROAM_DROP_NO_CID_FOR_PATH)
-        free_a_cid(conn);
+        conn_free_a_cid(conn);
     return verdict.drop;
 }
 
@@ -204,7 +122,7 @@ static void count_move(roam_conn *conn)
 
 /* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall
  * back to if it was validated, and keeps its own CID, RTT and window. */
-static void move_to(roam_conn *conn, struct path *path, roam_event_type type)
+void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
 {
     struct path *old = path_set_active(&conn->paths);
     roam_address previous = old->remote;
@@ -285,7 +203,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
     give_cid(conn, path, facts.cid_changed);
     if (verdict.keep_congestion && !path->was_active)
         inherit_recovery(path, path_set_active(&conn->paths));
-    move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+    conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
     if (verdict.validate)
         conn_validate_path(conn, path);
     if (verdict.validate_previous)
@@ -332,7 +250,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
     conn->totals->paths_validated++;
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
     if (path->migrate_when_valid) {
-        move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         /* The server hears of it by a non-probing packet. */
         conn->ping_pending = true;
     }
@@ -370,7 +288,7 @@ static void fall_back(roam_conn *conn)
         return;
     }
     //= rfc9000#9.3.2 Fall back to the last validated address when validation of the new one fails.
-    move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
+    conn_move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
     /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it,
      * and its CID. */
     conn_give_up_path(conn, failed->id);
@@ -393,7 +311,7 @@ static void on_validation_failed(roam_conn *conn, struct path *path)
         return;
     }
     if (!is_last_resort(conn, path))
-        forget_path(conn, path);
+        conn_forget_path(conn, path);
 }
 
 /* When a path that nobody uses is forgotten. */
@@ -424,7 +342,7 @@ void conn_expire_paths(roam_conn *conn)
         if (failed)
             on_validation_failed(conn, path);
         else
-            forget_path(conn, path);
+            conn_forget_path(conn, path);
     }
 }
 
@@ -437,86 +355,4 @@ roam_time conn_paths_deadline(const roam_conn *conn)
         ret = min_u64(ret, linger_deadline(conn, path));
     }
     return ret;
-}
-
-/* ---- What the application asks for */
-
-static roam_result may_move(const roam_conn *conn)
-{
-    if (!conn_is_alive(conn))
-        return ROAM_ERR_CLOSED;
-    //= rfc9000#9 Do not start migration before the handshake is confirmed.
-    if (conn->is_server || !conn->confirmed)
-        return ROAM_ERR_STATE;
-    return ROAM_OK;
-}
-
-roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local)
-{
-    roam_result result = may_move(conn);
-    if (result != ROAM_OK)
-        return result;
-    struct path *active = path_set_active(&conn->paths);
-    if (!roam_address_is_set(new_local) || (new_local->family != active->remote.family))
-        return ROAM_ERR_ADDRESS;
-    conn->now = now;
-    struct path *other = path_set_find_address(&conn->paths, new_local, &active->remote);
-    if (other != NULL && other != active)
-        forget_path(conn, other);
-    active->local = *new_local;
-    conn->owner.wake(conn->owner.context, conn);
-    return ROAM_OK;
-}
-
-static roam_result start_probe(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
-{
-    roam_result result = may_move(conn);
-    if (result != ROAM_OK)
-        return result;
-    const struct path *active = path_set_active(&conn->paths);
-    if (!roam_address_is_set(new_local) || new_local->family != active->remote.family)
-        return ROAM_ERR_ADDRESS;
-    //= rfc9000#9 If the peer sent disable_active_migration, send nothing from another local address.
-    if (conn->peer.disable_active_migration)
-        return ROAM_ERR_DISABLED;
-    conn->now = now;
-    const roam_address remote = active->remote;
-    struct path *path = path_set_find_address(&conn->paths, new_local, &remote);
-    if (path != NULL && path->id == conn->paths.active_id)
-        return ROAM_OK;
-    if (path == NULL) {
-        //= rfc9000#9.5 Never use one destination CID from more than one local address.
-        if (peer_has_zero_length_cid(conn))
-            return ROAM_ERR_NO_CID;
-        //= rfc9000#5.1.1 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
-        if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
-            free_a_cid(conn);
-            conn->owner.wake(conn->owner.context, conn);
-            return ROAM_ERR_NO_CID;
-        }
-        path = add_path(conn, new_local, &remote);
-        if (path == NULL)
-            return ROAM_ERR_LIMIT;
-        remote_cid_assign(&conn->remote_cids, path->id);
-        path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
-    }
-    if (migrate && path_validation_has_succeeded(&path->validation)) {
-        move_to(conn, path, ROAM_EVENT_PATH_MOVED);
-        conn->ping_pending = true;
-    } else {
-        path->migrate_when_valid = migrate;
-        conn_validate_path(conn, path);
-    }
-    conn->owner.wake(conn->owner.context, conn);
-    return ROAM_OK;
-}
-
-roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local)
-{
-    return start_probe(conn, now, new_local, true);
-}
-
-roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local)
-{
-    return start_probe(conn, now, new_local, false);
 }

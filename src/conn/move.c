@@ -1,0 +1,85 @@
+/*
+ * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told, roam_conn_probe, and
+ * roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
+ */
+#include "conn/paths.h"
+
+static roam_result may_move(const roam_conn *conn)
+{
+    if (!conn_is_alive(conn))
+        return ROAM_ERR_CLOSED;
+    //= rfc9000#9 Do not start migration before the handshake is confirmed.
+    if (conn->is_server || !conn->confirmed)
+        return ROAM_ERR_STATE;
+    return ROAM_OK;
+}
+
+roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    roam_result result = may_move(conn);
+    if (result != ROAM_OK)
+        return result;
+    struct path *active = path_set_active(&conn->paths);
+    if (!roam_address_is_set(new_local) || (new_local->family != active->remote.family))
+        return ROAM_ERR_ADDRESS;
+    conn->now = now;
+    struct path *other = path_set_find_address(&conn->paths, new_local, &active->remote);
+    if (other != NULL && other != active)
+        conn_forget_path(conn, other);
+    active->local = *new_local;
+    conn->owner.wake(conn->owner.context, conn);
+    return ROAM_OK;
+}
+
+static roam_result start_probe(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
+{
+    roam_result result = may_move(conn);
+    if (result != ROAM_OK)
+        return result;
+    const struct path *active = path_set_active(&conn->paths);
+    if (!roam_address_is_set(new_local) || new_local->family != active->remote.family)
+        return ROAM_ERR_ADDRESS;
+    //= rfc9000#9 If the peer sent disable_active_migration, send nothing from another local address.
+    if (conn->peer.disable_active_migration)
+        return ROAM_ERR_DISABLED;
+    conn->now = now;
+    const roam_address remote = active->remote;
+    struct path *path = path_set_find_address(&conn->paths, new_local, &remote);
+    if (path != NULL && path->id == conn->paths.active_id)
+        return ROAM_OK;
+    if (path == NULL) {
+        //= rfc9000#9.5 Never use one destination CID from more than one local address.
+        if (conn_peer_has_no_cids(conn))
+            return ROAM_ERR_NO_CID;
+        //= rfc9000#5.1.1 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
+        if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
+            conn_free_a_cid(conn);
+            conn->owner.wake(conn->owner.context, conn);
+            return ROAM_ERR_NO_CID;
+        }
+        path = conn_add_path(conn, new_local, &remote);
+        if (path == NULL)
+            return ROAM_ERR_LIMIT;
+        remote_cid_assign(&conn->remote_cids, path->id);
+        path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
+    }
+    if (migrate && path_validation_has_succeeded(&path->validation)) {
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        conn->ping_pending = true;
+    } else {
+        path->migrate_when_valid = migrate;
+        conn_validate_path(conn, path);
+    }
+    conn->owner.wake(conn->owner.context, conn);
+    return ROAM_OK;
+}
+
+roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    return start_probe(conn, now, new_local, true);
+}
+
+roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local)
+{
+    return start_probe(conn, now, new_local, false);
+}

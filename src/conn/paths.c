@@ -1,0 +1,76 @@
+/* The paths of a connection as they come and go, with the CIDs that they hold: see paths.h. Nothing here decides. */
+#include "conn/paths.h"
+
+void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
+{
+    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    roam_event event = {.type = type,
+                        .time = conn->now,
+                        .conn = conn,
+                        .path_id = path->id,
+                        .local = path->local,
+                        .remote = path->remote};
+    if (previous != NULL)
+        event.previous = *previous;
+    if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW)
+        event.cid = conn->row_cid;
+    else if (cid != NULL)
+        event.cid = cid->cid;
+    conn->owner.event(conn->owner.context, &event);
+}
+
+bool conn_peer_has_no_cids(const roam_conn *conn)
+{
+    return conn->remote_cids.count > 0 && conn->remote_cids.entries[0].cid.len == 0;
+}
+
+bool conn_has_spare_cid(const roam_conn *conn)
+{
+    return conn_peer_has_no_cids(conn) || remote_cid_spare(&conn->remote_cids) > 0;
+}
+
+struct path *conn_path_to_give_up(const roam_conn *conn)
+{
+    struct path *path = path_set_evictable(&conn->paths);
+    if (path == NULL && path_set_active(&conn->paths)->address_validated)
+        path = path_set_find(&conn->paths, conn->paths.fallback_id);
+    return path;
+}
+
+void conn_forget_path(roam_conn *conn, struct path *path)
+{
+    if (path->id == conn->paths.fallback_id)
+        conn->paths.fallback_id = PATH_ID_NONE;
+    conn_path_event(conn, ROAM_EVENT_PATH_CLOSED, path, NULL);
+    //= rfc9000#5.1.2 Retire CIDs bound to an address pair that is no longer in use.
+    remote_cid_release(&conn->remote_cids, path->id);
+    conn_sync_reset_tokens(conn);
+    path_set_remove(&conn->paths, path->id);
+}
+
+struct path *conn_add_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
+{
+    if (conn->paths.count == conn->paths.max) {
+        struct path *victim = conn_path_to_give_up(conn);
+        if (victim == NULL)
+            return NULL;
+        conn_forget_path(conn, victim);
+    }
+    return path_set_add(&conn->paths, local, remote, conn->config, conn->now);
+}
+
+void conn_free_a_cid(roam_conn *conn)
+{
+    struct path *victim = conn_path_to_give_up(conn);
+    if (victim != NULL && victim->validation.state != VALIDATION_RUNNING)
+        conn_forget_path(conn, victim);
+}
+
+void conn_validate_path(roam_conn *conn, struct path *path)
+{
+    roam_time pto = rtt_pto(&path->recovery.rtt, ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms));
+    struct rtt unknown;
+    rtt_init(&unknown, conn->config->initial_rtt);
+    //= rfc9000#8.2.4 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
+    path_validation_start(&path->validation, conn->now, pto, max_u64(conn_pto(conn), rtt_pto(&unknown, 0)));
+}

@@ -1,0 +1,38 @@
+/*
+ * The paths of a connection as they come and go, with the CIDs that they hold: made, proven, given up, forgotten, told
+ * of. What for is decided in migrate.c (the peer moved) and move.c (the application wants to).
+ */
+#ifndef CONN_PATHS_H
+#define CONN_PATHS_H
+
+#include "conn/conn.h"
+
+/* The peer uses zero-length CIDs: all paths use that. */
+bool conn_peer_has_no_cids(const roam_conn *conn);
+
+/* True where a path that is made now can have a CID of its own. */
+bool conn_has_spare_cid(const roam_conn *conn);
+
+/* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing
+ * else is left. NULL where there is none. */
+struct path *conn_path_to_give_up(const roam_conn *conn);
+
+/* NULL without memory, or where no path can be given up for it. It has no CID yet. */
+struct path *conn_add_path(roam_conn *conn, const roam_address *local, const roam_address *remote);
+
+/* Tells the application, retires the path's CID where no other path uses it, and frees the path. Not the active one. */
+void conn_forget_path(roam_conn *conn, struct path *path);
+
+/* No CID is left for a new place: a path that has had its day gives up its own, so that the peer replaces it within
+ * a round trip. Not one that is just being proven: it may be where the peer is going. */
+void conn_free_a_cid(roam_conn *conn);
+
+/* Starts a validation, RFC 9000 section 8.2, or leaves a running one alone. */
+void conn_validate_path(roam_conn *conn, struct path *path);
+
+void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous);
+
+/* migrate.c: makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
+void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type);
+
+#endif
