@@ -120,9 +120,9 @@ ROAM_API const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port);
  * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. */
 ROAM_API void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n);
 
-/* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000 section
- * 10.2. Data that was not acknowledged is lost. ROAM_EVENT_CLOSED comes at once; the row stays in the table as closing or
- * draining for three PTOs more, so that the peer hears of the end, and then goes. */
+/* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000
+ * section 10.2. Data that was not acknowledged is lost. ROAM_EVENT_CLOSED comes at once; the row stays in the table
+ * as closing or draining for three PTOs more, so that the peer hears of the end, and then goes. */
 ROAM_API void roam_conn_close(roam_conn *conn, roam_time now, uint64_t code, const char *reason);
 
 /* Gives the handle back. A connection that still lives is closed first, and forgotten when it has drained. All its

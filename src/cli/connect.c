@@ -71,8 +71,7 @@ struct client {
     char request[1100]; /* HTTP/0.9 */
 };
 
-/* ---- Moves --------------------------------------------------------------------------------------------------------
- * */
+/* ---- Moves ------------------------------------------------------------------------------------------------------- */
 
 static void complain_move(const char *what, roam_result result)
 {
@@ -174,8 +173,7 @@ static void rebind_if_due(struct client *client)
     move(client, MOVE_REBIND_SOFTLY);
 }
 
-/* ---- Events -------------------------------------------------------------------------------------------------------
- * */
+/* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 static void open_stream(struct client *client)
 {
@@ -227,8 +225,7 @@ static int talk(struct client *client)
     return session_end(session);
 }
 
-/* ---- Starting -----------------------------------------------------------------------------------------------------
- * */
+/* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
 /* https://HOST[:PORT]/PATH */
 static bool parse_url(struct client *client, const char *url)

@@ -57,8 +57,7 @@ struct demo {
     roam_conn_stats stats;
 };
 
-/* ---- Telling ------------------------------------------------------------------------------------------------------
- * */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 static void tell_at(const struct demo *demo, roam_time time, const char *who, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -94,8 +93,7 @@ static void fail(struct demo *demo, const char *what)
     demo->phase = PHASE_OVER;
 }
 
-/* ---- The client's application -------------------------------------------------------------------------------------
- * */
+/* ---- The client's application ------------------------------------------------------------------------------------ */
 
 static void say(struct demo *demo, const char *text)
 {
@@ -218,8 +216,7 @@ static void on_client_event(struct demo *demo, const roam_event *event)
     }
 }
 
-/* ---- The server ----------------------------------------------------------------------------------------------------
- * */
+/* ---- The server -------------------------------------------------------------------------------------------------- */
 
 /* What the server's application says that it read: whole lines, without the small talk. */
 static void tell_lines(struct demo *demo, roam_time time)
@@ -309,8 +306,7 @@ static void on_server_event(struct demo *demo, const roam_event *event)
     }
 }
 
-/* ---- The end -------------------------------------------------------------------------------------------------------
- * */
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
 
 static size_t octets_in_place(const struct demo *demo)
 {
@@ -354,8 +350,7 @@ static bool judge(struct demo *demo, const struct tcp_story *tcp)
     return survived;
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------
- * */
+/* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
 static bool bind_at(struct demo *demo, roam_io *io, enum side side, roam_address *address)
 {

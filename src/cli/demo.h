@@ -22,8 +22,8 @@ void stage_leave(const struct stage *stage);
 
 /* ---- demo_netns.c */
 
-/* Makes three namespaces with a NAT in the middle; false, and nothing left behind, where that fails (which is printed).
- * */
+/* Makes three namespaces with a NAT in the middle; false, and nothing left behind, where that fails (which is
+ * printed). */
 bool netns_make(struct stage *stage);
 /* The command line that gives the NAT its other address and so flushes its mappings. */
 void netns_move_command(const struct stage *stage, char *ret, size_t size);

@@ -65,8 +65,7 @@ struct listener {
     roam_time started;
 };
 
-/* ---- Where --------------------------------------------------------------------------------------------------------
- * */
+/* ---- Where ------------------------------------------------------------------------------------------------------- */
 
 static bool bind_one(struct listener *listener, roam_address *address, const char *what)
 {
@@ -147,8 +146,7 @@ static void print_invitation(const struct net_options *options, const roam_crede
     fprintf(stderr, "%s\n", style(stderr, STYLE_PLAIN));
 }
 
-/* ---- Serving ------------------------------------------------------------------------------------------------------
- * */
+/* ---- Serving ----------------------------------------------------------------------------------------------------- */
 
 static void start_session(struct listener *listener, const roam_event *event)
 {
@@ -255,8 +253,7 @@ static void serve(struct listener *listener)
     }
 }
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------
- * */
+/* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
 static int run(struct listener *listener, const char *where, const roam_config *config,
                const roam_endpoint_config *endpoint_config)

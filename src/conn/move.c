@@ -1,6 +1,6 @@
 /*
- * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told, roam_conn_probe, and
- * roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
+ * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told,
+ * roam_conn_probe, and roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
  */
 #include "conn/paths.h"
 

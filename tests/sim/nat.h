@@ -58,8 +58,8 @@ void nat_reboot(struct nat *nat);
 /* Every mapping gets another port, in both directions; with keep_old, answers to the old one still come in. */
 void nat_change_ports(struct nat *nat, bool keep_old);
 
-/* The provider assigns another address (or prefix): every mapping moves there, with its port where keep_ports says so.
- * */
+/* The provider assigns another address (or prefix): every mapping moves there, with its port where keep_ports says
+ * so. */
 void nat_change_address(struct nat *nat, const char *outside_ip, bool keep_ports);
 
 /* The ports of two inside addresses change places. */

@@ -1,7 +1,7 @@
 /*
- * What keeps a connection alive when nobody has anything to say at the wrong moment, or nobody can: clients that speak up,
- * goodbyes that arrive at a new address, CIDs that have run out, a handshake behind a full window; and what an idle
- * connection costs meanwhile.
+ * What keeps a connection alive when nobody has anything to say at the wrong moment, or nobody can: clients that
+ * speak up, goodbyes that arrive at a new address, CIDs that have run out, a handshake behind a full window; and
+ * what an idle connection costs meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
