@@ -145,7 +145,8 @@ ROAM_API const roam_error *roam_conn_error(const roam_conn *conn);
 /* The negotiated application protocol, NUL-terminated; "" before the handshake is complete. */
 ROAM_API const char *roam_conn_alpn(const roam_conn *conn);
 
-/* The addresses of the active path. */
+/* The addresses of the active path. Where the client's socket is bound to no address, the local one is the address that
+ * the kernel chose, as soon as a packet has come in there; rows and paths show the address of the socket. */
 ROAM_API const roam_address *roam_conn_local_address(const roam_conn *conn);
 ROAM_API const roam_address *roam_conn_remote_address(const roam_conn *conn);
 

@@ -88,7 +88,9 @@ enum move_kind { MOVE_REBIND, MOVE_REBIND_SOFTLY, MOVE_MIGRATE };
 static roam_result rebind_softly(struct client *client, roam_address *ret_bound)
 {
     roam_conn *conn = client->session.conn;
-    roam_address local = *roam_conn_local_address(conn);
+    roam_conn_info row;
+    roam_conn_get_info(conn, &row);
+    roam_address local = row.local;
     local.family = roam_conn_remote_address(conn)->family;
     local.port = 0;
     roam_result result = roam_io_bind(client->io, &local, ret_bound);

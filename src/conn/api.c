@@ -45,7 +45,11 @@ const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port)
 
 const roam_address *roam_conn_local_address(const roam_conn *conn)
 {
-    return &path_set_active(&conn->paths)->local;
+    static const uint8_t any[sizeof(conn->seen_local.ip)];
+    const roam_address *bound = &path_set_active(&conn->paths)->local;
+    /* A socket that is bound to no address sends from the one that the kernel chose: the newest packet came in there. */
+    bool chosen = memcmp(bound->ip, any, sizeof(any)) == 0 && bound->port != 0 && bound->port == conn->seen_local.port;
+    return chosen ? &conn->seen_local : bound;
 }
 
 const roam_address *roam_conn_remote_address(const roam_conn *conn)

@@ -111,7 +111,7 @@ static bool alpn_is_valid(const char *const *alpn)
 
 roam_result config_check(const roam_config *config)
 {
-    if (config->size < offsetof(roam_config, user) || !alpn_is_valid(config->alpn))
+    if (config == NULL || config->size < offsetof(roam_config, user) || !alpn_is_valid(config->alpn))
         return ROAM_ERR_CONFIG;
     if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN ||
         config->active_connection_id_limit > REMOTE_CIDS_MAX)

@@ -145,6 +145,8 @@ struct roam_conn {
     } tokens_known[REMOTE_CIDS_MAX];
     size_t token_count;
 
+    roam_address seen_local; /* client: where the newest packet came in, for sockets that are bound to no address */
+
     /* The row. */
     roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;

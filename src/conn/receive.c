@@ -361,9 +361,11 @@ static void credit_path(roam_conn *conn, const roam_address *local, const roam_a
         path_on_received(path, len, conn->now);
 }
 
-/* A client that did not say where it sends from learns it from the first answer. */
+/* A client that did not say where it sends from learns it from the first answer: the port for good, the address, which
+ * the kernel may change with the network, only to tell it. */
 static void learn_local_address(roam_conn *conn, const struct packet_context *context)
 {
+    conn->seen_local = context->local;
     struct path *active = path_set_active(&conn->paths);
     if (!conn->is_server && active->local.port == 0 && roam_address_equal(&active->remote, &context->remote))
         active->local = context->local;

@@ -104,7 +104,9 @@ roam_conn *roam_io_connect(roam_io *io, const char *host, uint16_t port, const r
 static roam_result open_new_place(roam_io *io, roam_conn *conn, const roam_address *new_local, struct io_socket **ret,
                                   roam_address *ret_local, bool *ret_opened)
 {
-    const roam_address *current = roam_conn_local_address(conn);
+    roam_conn_info row; /* its local address is the bound one */
+    roam_conn_get_info(conn, &row);
+    const roam_address *current = &row.local;
     roam_address wanted = *new_local;
     if (!roam_address_is_set(&wanted))
         wanted.family = current->family;
@@ -141,7 +143,9 @@ typedef roam_result move_call(roam_conn *conn, roam_time now, const roam_address
 static roam_result move(roam_io *io, roam_conn *conn, const roam_address *new_local, roam_address *ret_bound,
                         move_call *call, struct io_socket **ret_old)
 {
-    struct io_socket *old = io_socket_find(io, roam_conn_local_address(conn)), *socket;
+    roam_conn_info row;
+    roam_conn_get_info(conn, &row);
+    struct io_socket *old = io_socket_find(io, &row.local), *socket;
     roam_address local;
     bool opened;
     roam_result result = open_new_place(io, conn, new_local, &socket, &local, &opened);
