@@ -94,7 +94,7 @@ static void fail_locally(struct pipe *pipe, const char *which)
 
 static void on_in_readable(uv_poll_t *handle, int status, int events);
 
-/* Hands the buffer on; false where the stream takes no more for now. */
+/* Hands the buffer on; false where the stream takes no more until it is writable again. */
 static bool empty_buffer(struct pipe *pipe)
 {
     if (pipe->at == pipe->len)
