@@ -46,8 +46,7 @@ void print_event(FILE *stream, const roam_event *event, roam_time since);
 
 /* Credentials and everything else that both sides choose; false where something is wrong, which has been printed. alpn
  * must outlive the configuration. The caller frees ret->credentials. */
-bool setup_config(const struct net_options *options, bool is_server, const char *default_alpn, const char *alpn[2],
-                  roam_config *ret);
+bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret);
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
 
 /* SIGPIPE is ignored; SIGINT and SIGTERM wake `io` and are remembered. */

@@ -329,7 +329,7 @@ int connect_main(int argc, char **argv)
         return EXIT_OK;
     if (!check_line(&client, &line) || !setup_endpoint(options, &endpoint_config))
         return EXIT_USAGE;
-    if (!setup_config(options, false, options->hq != NULL ? "hq-interop" : "roam", alpn, &config))
+    if (!setup_config(options, false, alpn, &config))
         return EXIT_USAGE;
     int out_fd = STDOUT_FILENO;
     if (options->output != NULL)

@@ -309,7 +309,7 @@ int listen_main(int argc, char **argv)
     }
     if (!setup_endpoint(options, &endpoint_config))
         return EXIT_USAGE;
-    if (!setup_config(options, true, options->hq != NULL ? "hq-interop" : "roam", alpn, &config))
+    if (!setup_config(options, true, alpn, &config))
         return EXIT_USAGE;
     endpoint_config.accept = &config;
     int status = run(&listener, line.positional[0], &config, &endpoint_config);

@@ -57,11 +57,10 @@ static bool setup_trust(const struct net_options *options, bool is_server, roam_
     return result == ROAM_OK || complain("cannot pin", NULL, result);
 }
 
-bool setup_config(const struct net_options *options, bool is_server, const char *default_alpn, const char *alpn[2],
-                  roam_config *ret)
+bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret)
 {
     roam_config_init(ret);
-    alpn[0] = options->alpn != NULL ? options->alpn : default_alpn;
+    alpn[0] = options->alpn != NULL ? options->alpn : options->hq != NULL ? "hq-interop" : "roam";
     alpn[1] = NULL;
     ret->alpn = alpn;
     ret->ciphers = options->ciphers;

@@ -1,8 +1,6 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
-#include <assert.h>
-
 #include "conn/conn.h"
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */
@@ -101,18 +99,13 @@ struct loss_context conn_loss_context(roam_conn *conn)
     return (struct loss_context){.owner = conn, .find = find_recovery, .on_lost = on_lost};
 }
 
-static roam_time peer_max_ack_delay(const roam_conn *conn)
-{
-    return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
-}
-
 void conn_detect_loss(roam_conn *conn, enum packet_space number)
 {
     struct pn_space *space = conn_space(conn, number);
     struct loss_context context = conn_loss_context(conn);
     if (space != NULL)
         space->loss_time = loss_detect(&space->sent, number, &context, conn->paths.active_id, space->largest_acked,
-                                       space->largest_acked_sent_at, peer_max_ack_delay(conn), conn->now);
+                                       space->largest_acked_sent_at, conn_peer_max_ack_delay(conn), conn->now);
 }
 
 void conn_give_up_path(roam_conn *conn, uint64_t path_id)
@@ -205,7 +198,7 @@ static void take_rtt_sample(roam_conn *conn, enum packet_space number, const str
     if (news->newest != ack->largest || !news->any_eliciting || path == NULL || conn->now < news->newest_sent_at)
         return;
     rtt_update(&path->recovery.rtt, conn->now - news->newest_sent_at, scaled_ack_delay(conn, number, ack->delay),
-               peer_max_ack_delay(conn), conn->confirmed);
+               conn_peer_max_ack_delay(conn), conn->confirmed);
     if (path->recovery.first_sample_at == ROAM_TIME_NEVER)
         path->recovery.first_sample_at = conn->now;
 }

@@ -3,8 +3,6 @@
  * be encrypted; of STREAM frames only the header is, and the payload stays in the stream's buffer until it is
  * sealed. Every frame whose fate matters is recorded with its packet.
  */
-#include <assert.h>
-
 #include "conn/paths.h"
 
 /* Writing one packet's payload. `open_from` is where the span that is being written began. */
@@ -23,11 +21,6 @@ static void close_span(struct payload *payload)
     if (len > 0)
         packet->spans[packet->span_count++] = (struct span){.data = payload->open_from, .len = len};
     payload->open_from = payload->writer.pos;
-}
-
-static uint64_t frame_bit(uint8_t type)
-{
-    return UINT64_C(1) << type;
 }
 
 /* A frame was written: records it. `type` as struct sent_frame has it. */

@@ -7,7 +7,7 @@ void conn_issue_cids(roam_conn *conn)
     while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
         roam_cid cid;
         if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
-            return; /* no memory now: the next packet tries again */
+            return; /* no memory now: the next deadline tries again */
         const struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
         conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &issued->cid, issued->sequence);
     }

@@ -379,6 +379,11 @@ static inline bool conn_is_alive(const roam_conn *conn)
            conn->state == ROAM_CONN_ESTABLISHED;
 }
 
+static inline roam_time conn_peer_max_ack_delay(const roam_conn *conn)
+{
+    return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
+}
+
 /* ---- events */
 void conn_event(roam_conn *conn, roam_event_type type);
 void conn_cid_event(roam_conn *conn, roam_event_type type, const roam_cid *cid, uint64_t sequence);

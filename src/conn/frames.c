@@ -102,12 +102,6 @@ static const struct handler handlers[FRAME_TYPES] = {
     [FRAME_HANDSHAKE_DONE] = {.conn = on_handshake_done},
 };
 
-static uint64_t frame_bit(uint64_t type)
-{
-    bool stream = type >= FRAME_STREAM && type <= FRAME_STREAM_LAST;
-    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : type);
-}
-
 static uint64_t process_frame(roam_conn *conn, struct packet_context *context, const struct frame *frame)
 {
     const struct frame_rule *rule = frame_rule_of(frame->type);

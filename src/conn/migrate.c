@@ -71,19 +71,16 @@ static void inherit_recovery(struct path *path, const struct path *from)
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    bool has_cid =
-        verdict->share_cid ? remote_cid_of_path(&conn->remote_cids, active_id) != NULL : conn_has_spare_cid(conn);
-    if (!has_cid)
+    /* That there is a spare one, where it does not share, is among the facts. */
+    if (verdict->share_cid && remote_cid_of_path(&conn->remote_cids, active_id) == NULL)
         return ROAM_DROP_NO_CID_FOR_PATH;
     struct path *path = conn_add_path(conn, &context->local, &context->remote);
     if (path == NULL)
         return ROAM_DROP_OUT_OF_MEMORY;
     if (verdict->share_cid)
         remote_cid_share(&conn->remote_cids, path->id, active_id);
-    else if (!remote_cid_assign(&conn->remote_cids, path->id)) {
-        path_set_remove(&conn->paths, path->id);
-        return ROAM_DROP_NO_CID_FOR_PATH;
-    }
+    else
+        remote_cid_assign(&conn->remote_cids, path->id);
     path->nat_rebinding = verdict->share_cid;
     path->local_cid_sequence = context->local_cid_sequence;
     if (verdict->keep_congestion)
@@ -155,15 +152,12 @@ static void challenge_previous(roam_conn *conn, uint64_t previous_id)
 }
 
 /* The path may have lost its CID to Retire Prior To while it was not in use. Under an unchanged CID of ours it goes
- * on with the one that the active path has, as on any rebinding (section 9.5). */
-static void give_cid(roam_conn *conn, const struct path *path, bool cid_changed)
+ * on with the one that the active path has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
+static void share_cid_if_lost(roam_conn *conn, const struct path *path, bool cid_changed)
 {
-    if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
-        return;
-    if (!cid_changed && remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL)
+    if (!cid_changed && remote_cid_of_path(&conn->remote_cids, path->id) == NULL &&
+        remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL)
         remote_cid_share(&conn->remote_cids, path->id, conn->paths.active_id);
-    else
-        conn_assign_cid(conn, path->id);
 }
 
 void conn_after_payload(roam_conn *conn, struct packet_context *context)
@@ -200,7 +194,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
         return;
     }
     uint64_t previous_id = conn->paths.active_id;
-    give_cid(conn, path, facts.cid_changed);
+    share_cid_if_lost(conn, path, facts.cid_changed);
     if (verdict.keep_congestion && !path->was_active)
         inherit_recovery(path, path_set_active(&conn->paths));
     conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);

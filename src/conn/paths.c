@@ -68,7 +68,7 @@ void conn_free_a_cid(roam_conn *conn)
 
 void conn_validate_path(roam_conn *conn, struct path *path)
 {
-    roam_time pto = rtt_pto(&path->recovery.rtt, ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms));
+    roam_time pto = rtt_pto(&path->recovery.rtt, conn_peer_max_ack_delay(conn));
     struct rtt unknown;
     rtt_init(&unknown, conn->config->initial_rtt);
     //= rfc9000#8.2.4 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.

@@ -3,8 +3,6 @@
  * move - in this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named
  * drop; what is wrong with an authentic one is a connection error.
  */
-#include <assert.h>
-
 #include "conn/conn.h"
 
 #define RESERVED_BITS_LONG  0x0c

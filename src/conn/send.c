@@ -3,8 +3,6 @@
  * limit of a path that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002
  * section 7.5).
  */
-#include <assert.h>
-
 #include "conn/conn.h"
 
 /* ---- Sealing */
@@ -26,7 +24,7 @@ static void expand(struct assembly *assembly)
         last->spans[last->span_count++] = (struct span){.data = at, .len = padding};
     last->payload_len += padding;
     last->padded = true;
-    last->frames |= UINT64_C(1) << FRAME_PADDING;
+    last->frames |= frame_bit(FRAME_PADDING);
     assembly->len = target;
 }
 
@@ -296,7 +294,5 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
         return conn->close_pending && transmit_close(conn, ret);
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
         return false;
-    if (conn->handshake_complete)
-        conn_issue_cids(conn);
     return transmit_probe(conn, ret) || transmit_active(conn, ret);
 }

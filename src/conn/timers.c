@@ -4,14 +4,9 @@
  */
 #include "conn/conn.h"
 
-static roam_time peer_max_ack_delay(const roam_conn *conn)
-{
-    return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
-}
-
 roam_time conn_pto(const roam_conn *conn)
 {
-    return rtt_pto(&path_set_active(&conn->paths)->recovery.rtt, conn->confirmed ? peer_max_ack_delay(conn) : 0);
+    return rtt_pto(&path_set_active(&conn->paths)->recovery.rtt, conn->confirmed ? conn_peer_max_ack_delay(conn) : 0);
 }
 
 /* ---- Idle */
@@ -36,12 +31,17 @@ static roam_time idle_deadline(const roam_conn *conn)
     return deadline;
 }
 
+/* The last thing that came, or went out and wants an answer. */
+static roam_time last_activity(const roam_conn *conn)
+{
+    return max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
+}
+
 static roam_time keep_alive_deadline(const roam_conn *conn)
 {
     if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending)
         return ROAM_TIME_NEVER;
-    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at),
-                          conn->config->keep_alive);
+    return saturating_add(last_activity(conn), conn->config->keep_alive);
 }
 
 /* ---- A server that falls silent */
@@ -60,9 +60,8 @@ static roam_time quiet_deadline(const roam_conn *conn)
 {
     if (!waits_for_server(conn))
         return ROAM_TIME_NEVER;
-    roam_time from = max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
-    return saturating_add(from,
-                          saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX)));
+    roam_time wait = saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX));
+    return saturating_add(last_activity(conn), wait);
 }
 
 /* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and
@@ -128,7 +127,7 @@ static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
         if (number == SPACE_APPLICATION && !conn->confirmed)
             continue;
         any = true;
-        roam_time pto = rtt_pto(rtt, number == SPACE_APPLICATION ? peer_max_ack_delay(conn) : 0);
+        roam_time pto = rtt_pto(rtt, number == SPACE_APPLICATION ? conn_peer_max_ack_delay(conn) : 0);
         roam_time at = saturating_add(space->last_eliciting_sent_at, backed_off(conn, pto));
         if (at < deadline) {
             deadline = at;
@@ -198,7 +197,7 @@ static roam_time trim_deadline(const roam_conn *conn)
 {
     if (conn->trimmed || !conn->confirmed || conn->application.sent.ack_eliciting > 0)
         return ROAM_TIME_NEVER;
-    return saturating_add(max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at), TRIM_AFTER);
+    return saturating_add(last_activity(conn), TRIM_AFTER);
 }
 
 static void trim(roam_conn *conn)
@@ -277,6 +276,7 @@ void conn_expire(roam_conn *conn, roam_time now)
     if (keep_alive_deadline(conn) <= now)
         conn->ping_pending = true;
     break_silence(conn);
+    conn_issue_cids(conn);
     trim(conn);
     if (conn->pacing_until <= now)
         conn->pacing_until = 0;

@@ -6,7 +6,6 @@
 #include "cid/cid_plan.h"
 #include "conn/config_copy.h"
 #include "crypto/key_schedule.h"
-#include "endpoint/observe_packet.h"
 
 /* ---- What connections ask for */
 

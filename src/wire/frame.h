@@ -61,6 +61,13 @@ struct frame_rule {
 /* The rule of a frame type, or NULL for an unknown one. All STREAM types share a rule. */
 const struct frame_rule *frame_rule_of(uint64_t type);
 
+/* A frame type's bit in a set of types; all STREAM types share one. */
+static inline uint64_t frame_bit(uint64_t type)
+{
+    bool stream = type >= FRAME_STREAM && type <= FRAME_STREAM_LAST;
+    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : type);
+}
+
 struct frame_ack {
     uint64_t largest;
     uint64_t delay;       /* as sent: to be scaled by 2^ack_delay_exponent, microseconds */

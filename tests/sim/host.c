@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "endpoint/observe_packet.h"
+#include "endpoint/endpoint.h"
 #include "sim/oracle.h"
 
 /* Rounds in which an endpoint may go on finding something to do at one moment. */

@@ -6,33 +6,15 @@
 #include <string.h>
 
 #include "endpoint/endpoint.h"
+#include "kept.h"
 #include "pair.h"
 #include "sealed.h"
 
 #define TO_SERVER true
 #define TO_CLIENT false
-#define KEPT_MAX  16
 
 static struct pair pair;
 static struct pair_config config;
-
-/* Copies of what went over the wire, as the receiver would see it. */
-static struct kept {
-    bool to_server;
-    size_t len;
-    uint8_t data[2048];
-} kept[KEPT_MAX];
-static size_t kept_count;
-
-static inline bool keep_copies(struct pair *of, bool to_server, roam_datagram *datagram)
-{
-    (void)of;
-    if (kept_count < KEPT_MAX) {
-        kept[kept_count] = (struct kept){.to_server = to_server, .len = datagram->len};
-        memcpy(kept[kept_count++].data, datagram->data, datagram->len);
-    }
-    return true;
-}
 
 static inline bool keep_and_lose(struct pair *of, bool to_server, roam_datagram *datagram)
 {

@@ -212,6 +212,17 @@ void pair_deliver(struct pair *pair, bool to_server, const roam_address *remote,
     free(datagram.data);
 }
 
+bool pair_carries(struct pair *pair, const char *text, roam_time span)
+{
+    char buf[16] = "";
+    const ptrdiff_t len = (ptrdiff_t)strlen(text);
+    pair->client.stream = roam_stream_open(pair->client.conn, false, NULL);
+    if (pair->client.stream == NULL || roam_stream_write(pair->client.stream, text, (size_t)len) != len)
+        return false;
+    pair_run(pair, span);
+    return roam_stream_read(pair->server.stream, buf, sizeof(buf), NULL) == len && strcmp(buf, text) == 0;
+}
+
 size_t pair_count_events(const struct pair_side *side, roam_event_type type)
 {
     size_t count = 0;
