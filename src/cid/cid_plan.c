@@ -18,7 +18,7 @@ void cid_plan_generate(roam_cid *ret, uint8_t len, const roam_rng *rng)
     assert(cid_plan_length_is_valid(len));
     memset(ret, 0, sizeof(*ret));
     ret->len = len;
-    //= rfc9000#5.1 Nothing in a CID ties it to another one of the same connection.
+    //= rfc9000#5.1-1 Nothing in a CID ties it to another one of the same connection.
     if (len > 0)
         rng_fill(rng, ret->bytes, len);
 }

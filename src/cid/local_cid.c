@@ -49,7 +49,7 @@ size_t local_cid_wanted(const struct local_cid_set *set)
     //= rfc9000#19.15 No NEW_CONNECTION_ID to a peer that sends to zero-length CIDs.
     if (set->cid_bytes == 0)
         return 0;
-    //= rfc9000#5.1.1 Never more live CIDs than the peer's limit; a retired one is replaced.
+    //= rfc9000#5.1.1-4 Never more live CIDs than the peer's limit; a retired one is replaced.
     size_t cap = (size_t)min_u64(set->peer_limit, LOCAL_CIDS_MAX);
     size_t live = count_live(set);
     return cap > live ? cap - live : 0;
@@ -62,7 +62,7 @@ const struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_ci
     assert(cid->len == set->cid_bytes);
     assert(local_cid_find(set, cid) == NULL);
     struct local_cid *entry = &set->entries[set->count++];
-    //= rfc9000#5.1.1 Sequence numbers rise by one.
+    //= rfc9000#5.1.1-1 Sequence numbers rise by one.
     *entry = (struct local_cid){.sequence = set->next_sequence++, .cid = *cid, .state = LOCAL_CID_PENDING};
     return entry;
 }
@@ -109,7 +109,7 @@ bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence)
         return false;
     if (sequence <= set->retire_prior_to)
         return true;
-    //= rfc9000#5.1.2 Retire Prior To does not rise again before the peer has met it.
+    //= rfc9000#5.1.2-9 Retire Prior To does not rise again before the peer has met it.
     if (count_live(set) < set->count)
         return false;
     set->retire_prior_to = sequence;

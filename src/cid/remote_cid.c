@@ -124,7 +124,7 @@ static void retire_unseen_below(struct remote_cid_set *set, uint64_t end)
     }
 }
 
-//= rfc9000#5.1.2 When Retire Prior To rises, stop using what it covers, and retire that before the new CID becomes
+//= rfc9000#5.1.2-4 When Retire Prior To rises, stop using what it covers, and retire that before the new CID becomes
 // active.
 //= rfc9000#19.15 What comes later and is already covered is retired at once, unless that has been done: here it has.
 static void retire_below(struct remote_cid_set *set, uint64_t end)
@@ -212,10 +212,10 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
     size_t live = fresh;
     for (size_t i = 0; i < set->count; i++)
         live += set->entries[i].sequence >= prior;
-    //= rfc9000#5.1.1 After adding and retiring, more than our limit is an error.
+    //= rfc9000#5.1.1-6 After adding and retiring, more than our limit is an error.
     if (live > set->limit)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
-    //= rfc9000#5.1.2 Retirements that wait for acknowledgement are bounded, and their overflow is an error.
+    //= rfc9000#5.1.2-5 Retirements that wait for acknowledgement are bounded, and their overflow is an error.
     size_t room = REMOTE_RETIREMENTS_MAX - set->retirement_count - set->count;
     if (fresh > room || count_unseen_below(set, prior) > room - fresh)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
@@ -297,7 +297,7 @@ void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t fro
     if (own < set->assignment_count && set->assignments[own].sequence == sequence)
         return;
     remote_cid_release(set, path_id);
-    //= rfc9000#9.5 The peer's address changed under an unchanged CID: ours may stay as well.
+    //= rfc9000#9.5-4 The peer's address changed under an unchanged CID: ours may stay as well.
     add_assignment(set, path_id, sequence);
 }
 
@@ -323,7 +323,7 @@ void remote_cid_release(struct remote_cid_set *set, uint64_t path_id)
     remove_assignment(set, index);
     if (is_zero_length(set) || is_assigned(set, sequence))
         return;
-    //= rfc9000#5.1.2 A CID whose addresses are no longer in use is retired.
+    //= rfc9000#5.1.2-1 A CID whose addresses are no longer in use is retired.
     retire_entry(set, find_sequence(set, sequence));
 }
 
@@ -384,7 +384,7 @@ void remote_cid_on_retirement_lost(struct remote_cid_set *set, uint64_t sequence
 bool remote_cid_is_reset(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES])
 {
     bool found = false;
-    //= rfc9000#10.3.1 Compared in constant time; not with tokens of CIDs never used or already retired.
+    //= rfc9000#10.3.1-4 Compared in constant time; not with tokens of CIDs never used or already retired.
     for (size_t i = 0; i < set->count; i++) {
         const struct remote_cid *entry = &set->entries[i];
         if (entry->used && entry->has_reset_token)

@@ -160,7 +160,7 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
     if (path != NULL) {
         uint64_t *largest = &path->recovery.largest_acked[number];
         *largest = *largest == PACKET_NUMBER_NONE ? packet->number : max_u64(*largest, packet->number);
-        //= rfc9000#9.4 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
+        //= rfc9000#9.4-1 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
         if (packet->in_flight)
             congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now,
                                 &path->recovery.rtt, packet->app_limited);

@@ -97,15 +97,15 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
     uint8_t data[PATH_DATA_BYTES];
     while (room(payload) >= 1 + PATH_DATA_BYTES && path_take_response(path, data)) {
         frame_write_path(&payload->writer, FRAME_PATH_RESPONSE, data);
-        note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2 No retransmission of PATH_RESPONSE.
-        payload->assembly->expand = true;        //= rfc9000#8.2.2 Pad datagrams with PATH_RESPONSE to 1200 bytes.
+        note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2-7 No retransmission of PATH_RESPONSE.
+        payload->assembly->expand = true;        //= rfc9000#8.2.2-5 Pad datagrams with PATH_RESPONSE to 1200 bytes.
     }
     if (path->validation.challenge_due && room(payload) >= 1 + PATH_DATA_BYTES) {
         path_validation_on_sent(&path->validation, conn->rng, conn->now, payload->assembly->limit >= DATAGRAM_BYTES_MIN,
                                 data);
         frame_write_path(&payload->writer, FRAME_PATH_CHALLENGE, data);
         note_type(payload, FRAME_PATH_CHALLENGE);
-        payload->assembly->expand = true; //= rfc9000#8.2.1 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
+        payload->assembly->expand = true; //= rfc9000#8.2.1-5 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
         conn->counters.challenges_sent++;
         conn_path_event(conn, ROAM_EVENT_PATH_CHALLENGED, path, NULL);
     }
@@ -328,7 +328,7 @@ static void pad_to_minimum(const roam_conn *conn, struct payload *payload)
     struct pending_packet *packet = payload->packet;
     size_t len = writer_len(&payload->writer);
     size_t wanted = packet->number_offset + PACKET_NUMBER_BYTES_MAX;
-    //= rfc9000#10.3 Packets are at least 22 bytes longer than the shortest CID asked of the peer.
+    //= rfc9000#10.3-4 Packets are at least 22 bytes longer than the shortest CID asked of the peer.
     // Not ACKs alone: padding would put them in flight.
     if (packet->type == PACKET_ONE_RTT && packet->eliciting)
         wanted = max_size(wanted, SHORT_PACKET_BYTES_MIN(conn->local_cids.cid_bytes) - AEAD_TAG_BYTES);

@@ -3,7 +3,7 @@
 
 void conn_issue_cids(roam_conn *conn)
 {
-    //= rfc9000#5.1.1 Keep the peer stocked with enough unused CIDs.
+    //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
     while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
         roam_cid cid;
         if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
@@ -15,7 +15,7 @@ void conn_issue_cids(roam_conn *conn)
 
 void conn_renew_cids(roam_conn *conn)
 {
-    //= rfc9000#5.1.1 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
+    //= rfc9000#5.1.1-5 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
     if (conn->local_cids.cid_bytes > 0 &&
         local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
         conn_issue_cids(conn);
@@ -40,7 +40,7 @@ static bool token_is_known(const roam_conn *conn, uint64_t sequence)
     return false;
 }
 
-//= rfc9000#10.3.1 Do not match tokens of CIDs never used or already retired.
+//= rfc9000#10.3.1-3 Do not match tokens of CIDs never used or already retired.
 void conn_sync_reset_tokens(roam_conn *conn)
 {
     for (size_t i = conn->token_count; i-- > 0;) {
@@ -119,7 +119,7 @@ uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_conte
         return error;
     conn->owner.cid_retired(conn->owner.context, conn, &retired);
     conn_cid_event(conn, ROAM_EVENT_CID_RETIRED, &retired, frame->sequence);
-    //= rfc9000#5.1.1 Replace a CID with a fresh one when the peer retires it.
+    //= rfc9000#5.1.1-7 Replace a CID with a fresh one when the peer retires it.
     conn_issue_cids(conn);
     return ROAM_NO_ERROR;
 }

@@ -177,7 +177,7 @@ void conn_on_confirmed(roam_conn *conn)
     //= rfc9001#4.9.2 Drop Handshake keys at confirmation.
     conn_discard_space(conn, SPACE_INITIAL);
     conn_discard_space(conn, SPACE_HANDSHAKE);
-    //= rfc9000#8.1 The client's address is validated by its Handshake packets.
+    //= rfc9000#8.1-2 The client's address is validated by its Handshake packets.
     path_set_active(&conn->paths)->address_validated = true;
     conn_event(conn, ROAM_EVENT_CONFIRMED);
 }

@@ -128,7 +128,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
     conn_assign_cid(conn, path->id);
-    //= rfc9000#9.3.2 A packet from the true peer moves the path back and cancels the spurious validation.
+    //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
     if (is_validated(path) && !old->address_validated)
         path_validation_abandon(&old->validation);
     path->was_active = true;
@@ -208,7 +208,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
 
 uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data)
 {
-    //= rfc9000#8.2.2 Send PATH_RESPONSE on the path the challenge came in on.
+    //= rfc9000#8.2.2-3 Send PATH_RESPONSE on the path the challenge came in on.
     struct path *path = path_set_find(&conn->paths, context->path_id);
     conn->counters.challenges_received++;
     if (path != NULL)
@@ -233,7 +233,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
 {
     if (!path->address_validated) {
         path->address_validated = true;
-        //= rfc9000#9.3 Send new NEW_TOKEN tokens after verifying a new client address.
+        //= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address.
         conn->new_token_pending |= conn->is_server && path->id == conn->paths.active_id;
         give_up_dead_mapping(conn, path);
     }
@@ -252,7 +252,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
 
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data)
 {
-    (void)context; //= rfc9000#8.2.2 A PATH_RESPONSE is not rejected merely because it came in on another path.
+    (void)context; //= rfc9000#8.2.2-4 A PATH_RESPONSE is not rejected merely because it came in on another path.
     conn->counters.responses_received++;
     for (size_t i = 0; i < conn->paths.count; i++) {
         struct path *path = conn->paths.paths[i];
@@ -277,11 +277,11 @@ static void fall_back(roam_conn *conn)
     struct path *failed = path_set_active(&conn->paths);
     struct path *fallback = path_set_find(&conn->paths, conn->paths.fallback_id);
     if (fallback == NULL) {
-        //= rfc9000#9.3.2 With no last validated address known, drop the connection silently with all state.
+        //= rfc9000#9.3.2-2 With no last validated address known, drop the connection silently with all state.
         conn_end(conn, ROAM_CLOSE_NO_VIABLE_PATH);
         return;
     }
-    //= rfc9000#9.3.2 Fall back to the last validated address when validation of the new one fails.
+    //= rfc9000#9.3.2-1 Fall back to the last validated address when validation of the new one fails.
     conn_move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
     /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it,
      * and its CID. */

@@ -8,7 +8,7 @@ static roam_result may_move(const roam_conn *conn)
 {
     if (!conn_is_alive(conn))
         return ROAM_ERR_CLOSED;
-    //= rfc9000#9 Do not start migration before the handshake is confirmed.
+    //= rfc9000#9-1 Do not start migration before the handshake is confirmed.
     if (conn->is_server || !conn->confirmed)
         return ROAM_ERR_STATE;
     return ROAM_OK;
@@ -39,7 +39,7 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
     const struct path *active = path_set_active(&conn->paths);
     if (!roam_address_is_set(new_local) || new_local->family != active->remote.family)
         return ROAM_ERR_ADDRESS;
-    //= rfc9000#9 If the peer sent disable_active_migration, send nothing from another local address.
+    //= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address.
     if (conn->peer.disable_active_migration)
         return ROAM_ERR_DISABLED;
     conn->now = now;
@@ -48,10 +48,10 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
     if (path != NULL && path->id == conn->paths.active_id)
         return ROAM_OK;
     if (path == NULL) {
-        //= rfc9000#9.5 Never use one destination CID from more than one local address.
+        //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
         if (conn_peer_has_no_cids(conn))
             return ROAM_ERR_NO_CID;
-        //= rfc9000#5.1.1 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
+        //= rfc9000#5.1.1-11 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
         if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
             conn_free_a_cid(conn);
             conn->owner.wake(conn->owner.context, conn);

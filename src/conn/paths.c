@@ -42,7 +42,7 @@ void conn_forget_path(roam_conn *conn, struct path *path)
     if (path->id == conn->paths.fallback_id)
         conn->paths.fallback_id = PATH_ID_NONE;
     conn_path_event(conn, ROAM_EVENT_PATH_CLOSED, path, NULL);
-    //= rfc9000#5.1.2 Retire CIDs bound to an address pair that is no longer in use.
+    //= rfc9000#5.1.2-1 Retire CIDs bound to an address pair that is no longer in use.
     remote_cid_release(&conn->remote_cids, path->id);
     conn_sync_reset_tokens(conn);
     path_set_remove(&conn->paths, path->id);
@@ -71,6 +71,6 @@ void conn_validate_path(roam_conn *conn, struct path *path)
     roam_time pto = rtt_pto(&path->recovery.rtt, conn_peer_max_ack_delay(conn));
     struct rtt unknown;
     rtt_init(&unknown, conn->config->initial_rtt);
-    //= rfc9000#8.2.4 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
+    //= rfc9000#8.2.4-2 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
     path_validation_start(&path->validation, conn->now, pto, max_u64(conn_pto(conn), rtt_pto(&unknown, 0)));
 }

@@ -84,7 +84,7 @@ static void drop_without_keys(roam_conn *conn, const struct packet_header *heade
 void conn_on_stateless_reset(roam_conn *conn, roam_time now)
 {
     conn->now = now;
-    //= rfc9000#10.3.1 On match, go to draining and send nothing more.
+    //= rfc9000#10.3.1-5 On match, go to draining and send nothing more.
     conn_drain(conn, ROAM_CLOSE_STATELESS_RESET, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
 }
 
@@ -177,7 +177,7 @@ static void learn_from_handshake_packet(roam_conn *conn, const struct packet_hea
         conn_event(conn, ROAM_EVENT_ACCEPTED);
     handshake->any_packet = true;
     if (header->type == PACKET_HANDSHAKE && conn->is_server) {
-        //= rfc9000#8.1 A Handshake packet that is authentic proves the client's address.
+        //= rfc9000#8.1-2 A Handshake packet that is authentic proves the client's address.
         if (path != NULL)
             path->address_validated = true;
         //= rfc9001#4.9.1 Server drops Initial keys at the first Handshake packet processed.
@@ -190,7 +190,7 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     const struct handshake *handshake = conn->handshake;
     if (header->type == PACKET_ONE_RTT || handshake == NULL)
         return true;
-    //= rfc9000#5.2.1 Client discards packets of a version other than the one it chose.
+    //= rfc9000#5.2.1-2 Client discards packets of a version other than the one it chose.
     if (header->version != conn->version) {
         conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
         return false;
@@ -304,7 +304,7 @@ static bool receive_special(roam_conn *conn, const struct packet_header *header,
                             const uint8_t *data)
 {
     bool special = header->type == PACKET_VERSION_NEGOTIATION || header->type == PACKET_RETRY;
-    //= rfc9000#9 Client drops packets from unknown server addresses.
+    //= rfc9000#9-7 Client drops packets from unknown server addresses.
     if (special && !conn->is_server && path_set_find_remote(&conn->paths, &context->remote) == NULL)
         conn_count_drop(conn, ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
     else if (header->type == PACKET_VERSION_NEGOTIATION)

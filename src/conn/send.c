@@ -156,7 +156,7 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
         return false;
     uint64_t limit = min_u64(min_u64(path->datagram_bytes, conn->peer.max_udp_payload), ret->capacity);
     *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data};
-    //= rfc9000#8.1 Before validation never send more than three times the bytes received.
+    //= rfc9000#8.1-2 Before validation never send more than three times the bytes received.
     assembly->limit = (size_t)min_u64(limit, path_allowance(path));
     if (!cid->used) {
         cid->used = true;
@@ -212,7 +212,7 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
         bool due = path->response_count > 0 || path->validation.challenge_due;
         if (path->id == conn->paths.active_id || !due || !start(conn, path, ret, &assembly))
             continue;
-        //= rfc9000#9.4 Losses of probe packets do not lower the rate of the path that was left.
+        //= rfc9000#9.4-1 Losses of probe packets do not lower the rate of the path that was left.
         assembly.probe = true;
         assemble_packet(conn, &assembly, SPACE_APPLICATION, ASSEMBLE_PROBING);
         if (finish(conn, &assembly, ret))

@@ -72,7 +72,7 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
     }
     assert(!writer.failed);
 
-    //= rfc9000#8.1.4 A token is hard to guess and covered by integrity protection; different ones cannot be linked.
+    //= rfc9000#8.1.4-1 A token is hard to guess and covered by integrity protection; different ones cannot be linked.
     rng_fill(rng, ret, RANDOM_BYTES);
     key_of_token(token_key, key, ret);
     gcm_seal_once(token_key, sizeof(token_key), nonce, NULL, 0, text, writer_len(&writer), ret + RANDOM_BYTES);
@@ -116,7 +116,7 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
         return TOKEN_UNKNOWN;
     *ret = token;
 
-    //= rfc9000#8.1.3 A token is bound to the address that it was given to.
+    //= rfc9000#8.1.4-4 A token is bound to the address that it was given to.
     if (issued_to.family != address.family || memcmp(issued_to.ip, address.ip, IP_BYTES) != 0 ||
         (token.kind == TOKEN_RETRY && issued_to.port != address.port))
         return TOKEN_WRONG_ADDRESS;

@@ -17,7 +17,7 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
                           size_t len)
 {
     endpoint_count_drop(endpoint, ROAM_DROP_UNSUPPORTED_VERSION);
-    //= rfc9000#5.2.2 Drop unsupported-version packets in datagrams too small to start a connection.
+    //= rfc9000#5.2.2-3 Drop unsupported-version packets in datagrams too small to start a connection.
     if (endpoint->accept == NULL || len < DATAGRAM_BYTES_MIN)
         return;
     if (!token_bucket_take(&endpoint->stateless, endpoint->now)) {
@@ -133,11 +133,11 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
     }
     endpoint_count_drop(endpoint, ROAM_DROP_TOKEN_INVALID);
     if (is_retry) {
-        //= rfc9000#8.1.2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
+        //= rfc9000#8.1.2-2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
         refuse(endpoint, datagram, header, ROAM_INVALID_TOKEN);
         return false;
     }
-    //= rfc9000#8.1.3 An invalid NEW_TOKEN token means: carry on as unvalidated.
+    //= rfc9000#8.1.3-14 An invalid NEW_TOKEN token means: carry on as unvalidated.
     return true;
 }
 

@@ -44,7 +44,7 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
         .port = port,
     };
     bool known = choose_addresses(host, config, &create);
-    //= rfc9000#5.1 Zero-length CIDs are not shared between connections of one local address and port.
+    //= rfc9000#5.1-3 Zero-length CIDs are not shared between connections of one local address and port.
     if (endpoint->config.cid_bytes == 0 && endpoint->conn_count > 0 && is_taken(endpoint, &create)) {
         *ret_result = ROAM_ERR_ADDRESS;
         return NULL;

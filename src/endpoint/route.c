@@ -41,7 +41,7 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
     return conn_table_find_initial(&endpoint->table, &remote, &header->dcid);
 }
 
-//= rfc9000#10.3 Treat any packet that ends in a known token as a reset, long header or not.
+//= rfc9000#10.3-9 Treat any packet that ends in a known token as a reset, long header or not.
 static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len)
 {
     if (len < SHORT_PACKET_MIN)
@@ -79,7 +79,7 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
     } else if (header->type == PACKET_INITIAL) {
         route_initial(endpoint, datagram, header, data, len);
     } else {
-        //= rfc9000#5.2.2 Server drops every other unattributable packet.
+        //= rfc9000#5.2.2-8 Server drops every other unattributable packet.
         endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
     }
 }

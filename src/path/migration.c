@@ -14,26 +14,26 @@ typedef bool migration_rule(const struct migration_facts *facts);
 
 /* ---- Before the payload ------------------------------------------------------------------------------------------ */
 
-//= rfc9000#9 A client drops packets from unknown server addresses.
+//= rfc9000#9-7 A client drops packets from unknown server addresses.
 static bool server_moved(const struct migration_facts *facts)
 {
     return !facts->is_server && !facts->known_remote;
 }
 
-//= rfc9000#9 Nobody migrates before the handshake is confirmed.
+//= rfc9000#9-1 Nobody migrates before the handshake is confirmed.
 static bool moved_in_handshake(const struct migration_facts *facts)
 {
     return facts->is_server && !facts->confirmed;
 }
 
-//= rfc9000#21.5.6 Where another service speaks from that port, a client does not: somebody wants our packets to go
+//= rfc9000#21.5.6-6 Where another service speaks from that port, a client does not: somebody wants our packets to go
 // there.
 static bool port_is_forged(const struct migration_facts *facts)
 {
     return facts->is_server && facts->blocked_port;
 }
 
-//= rfc9000#9.5 Under a changed CID the packet may be of a deliberate move: it is not answered with a CID seen
+//= rfc9000#9.5-3 Under a changed CID the packet may be of a deliberate move: it is not answered with a CID seen
 // elsewhere.
 static bool lacks_cid(const struct migration_facts *facts)
 {
@@ -74,11 +74,11 @@ struct migration_verdict migration_on_packet(const struct migration_facts *facts
         return verdict;
 
     verdict.create_path = true;
-    //= rfc9000#9.1 A probe is answered on the path that it came on, so that probes make paths too.
-    //= rfc9000#9.2 Validation could wait for the first non-probing packet. It does not: then the first packet that goes
-    // out on any new path carries PATH_CHALLENGE, and a client that probes finds the path validated when it moves.
+    //= rfc9000#8.2.2-3 A probe is answered on the path that it came on, so that probes make paths too.
+    //= rfc9000#9.2-1 Validation could wait for the first non-probing packet. It does not: then the first packet that
+    // goes out on any new path carries PATH_CHALLENGE, and a client that probes finds the path validated when it moves.
     verdict.validate = true;
-    //= rfc9000#9.5 The peer's address changed and its CID did not (a NAT rebinding): ours may stay.
+    //= rfc9000#9.5-4 The peer's address changed and its CID did not (a NAT rebinding): ours may stay.
     verdict.share_cid = !facts->cid_changed;
     verdict.keep_congestion = facts->same_ip_as_active;
     return verdict;
@@ -86,7 +86,7 @@ struct migration_verdict migration_on_packet(const struct migration_facts *facts
 
 /* ---- After the payload ------------------------------------------------------------------------------------------- */
 
-//= rfc9000#9 Only clients migrate, and only after the handshake is confirmed.
+//= rfc9000#9-1 Only clients migrate, and only after the handshake is confirmed.
 static bool peer_may_move(const struct migration_facts *facts)
 {
     return facts->is_server && facts->confirmed;
@@ -97,13 +97,13 @@ static bool came_from_elsewhere(const struct migration_facts *facts)
     return facts->known_path && !facts->active_path;
 }
 
-//= rfc9000#9.1 A packet of probing frames alone moves nothing.
+//= rfc9000#9.1-2 A packet of probing frames alone moves nothing.
 static bool is_migration(const struct migration_facts *facts)
 {
     return facts->non_probing;
 }
 
-//= rfc9000#9.3 Only the highest-numbered non-probing packet moves the peer: reordered old ones must not take it back.
+//= rfc9000#9.3-6 Only the highest-numbered non-probing packet moves the peer: reordered old ones must not take it back.
 static bool is_newest(const struct migration_facts *facts)
 {
     return facts->highest_numbered;
@@ -112,7 +112,7 @@ static bool is_newest(const struct migration_facts *facts)
 /* The connection moves where all of them hold. */
 static migration_rule *const move_rules[] = {peer_may_move, came_from_elsewhere, is_migration, is_newest};
 
-//= rfc9000#9 An address that was validated before need not be again; 9.3: nor while its validation is under way.
+//= rfc9000#9-4 An address that was validated before need not be again; 9.3: nor while its validation is under way.
 static bool needs_validation(const struct migration_facts *facts)
 {
     return !facts->path_validated && !facts->validation_running;
@@ -132,22 +132,22 @@ struct migration_verdict migration_after_payload(const struct migration_facts *f
         if (!move_rules[i](facts))
             return verdict;
 
-    //= rfc9000#9.3 Subsequent packets go to the new address.
+    //= rfc9000#9.3-1 Subsequent packets go to the new address.
     verdict.move = true;
     verdict.validate = needs_validation(facts);
-    //= rfc9000#9.3.3 Any apparent migration challenges the path that was active, also a move to a validated one. An
+    //= rfc9000#9.3.3-1 Any apparent migration challenges the path that was active, also a move to a validated one. An
     // off-path forwarder can get a path of its own validated by relaying the challenge too, and then needs only to win
     // one race to be moved to again; what brings the connection back is that the true peer answers on the path that it
     // never left.
     verdict.validate_previous = true;
-    //= rfc9000#9.4 Only the port changed: congestion control and RTT may be kept.
+    //= rfc9000#9.4-3 Only the port changed: congestion control and RTT may be kept.
     verdict.keep_congestion = facts->same_ip_as_active;
     return verdict;
 }
 
 /* ---- Ports ------------------------------------------------------------------------------------------------------- */
 
-//= rfc9000#21.5.6 Ports of services that answer a datagram of chance content, amplify it, or act on it. Each has been
+//= rfc9000#21.5.6-6 Ports of services that answer a datagram of chance content, amplify it, or act on it. Each has been
 // used in reflection attacks, or is known to loop; all others are taken as they come.
 static const uint16_t blocked_ports[] = {
     0,     /* none */

@@ -28,7 +28,7 @@ uint64_t path_allowance(const struct path *path)
 {
     if (path->address_validated)
         return UINT64_MAX;
-    //= rfc9000#8 At most three times what came from an address that is not validated.
+    //= rfc9000#8-1 At most three times what came from an address that is not validated.
     return saturating_sub(saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received), path->bytes_sent);
 }
 
@@ -58,7 +58,7 @@ bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES])
 {
     if (path->response_count == 0)
         return false;
-    //= rfc9000#8.2.2 One response for a challenge, and never again: taken is gone.
+    //= rfc9000#8.2.2-7 One response for a challenge, and never again: taken is gone.
     memcpy(ret, path->responses[0], PATH_DATA_BYTES);
     path->response_count--;
     memmove(path->responses[0], path->responses[1], path->response_count * sizeof(path->responses[0]));

@@ -45,7 +45,7 @@ void path_validation_init(struct path_validation *validation)
 
 void path_validation_start(struct path_validation *validation, roam_time now, roam_time pto, roam_time active_pto)
 {
-    //= rfc9000#9.3 Validation starts unless it is already under way.
+    //= rfc9000#9.3-2 Validation starts unless it is already under way.
     if (validation->state == VALIDATION_RUNNING)
         return;
     validation->state = VALIDATION_RUNNING;
@@ -53,7 +53,7 @@ void path_validation_start(struct path_validation *validation, roam_time now, ro
     validation->needs_full_size = true;
     validation->kept = 0;
     validation->pto = pto;
-    //= rfc9000#8.2.4 Given up after three times the larger of the two PTOs.
+    //= rfc9000#8.2.4-2 Given up after three times the larger of the two PTOs.
     validation->timeout = saturating_mul(TIMEOUT_PTOS, max_u64(pto, active_pto));
     begin_round(validation, now);
 }
@@ -64,14 +64,14 @@ void path_validation_on_sent(struct path_validation *validation, const roam_rng 
     assert(validation->state == VALIDATION_RUNNING);
     memmove(&validation->challenges[1], &validation->challenges[0],
             (CHALLENGES_KEPT - 1) * sizeof(validation->challenges[0]));
-    //= rfc9000#8.2.1 Unpredictable data, fresh in each challenge.
+    //= rfc9000#8.2.1-4 Unpredictable data, fresh in each challenge.
     rng_fill(rng, validation->challenges[0].data, PATH_DATA_BYTES);
     validation->challenges[0].sent_at = now;
     validation->challenges[0].full_size = full_size;
     if (validation->kept < CHALLENGES_KEPT)
         validation->kept++;
 
-    //= rfc9000#9.4 The resend timer is never faster than the PTO; 8.2.1: not more often than Initials would be sent.
+    //= rfc9000#9.4-5 The resend timer is never faster than the PTO; 8.2.1: not more often than Initials would be sent.
     unsigned shift = (unsigned)min_u64(validation->sent, BACKOFF_SHIFT_MAX);
     validation->resend_at = saturating_add(now, saturating_mul(validation->pto, UINT64_C(1) << shift));
     if (validation->sent < UINT8_MAX)
@@ -116,11 +116,11 @@ enum validation_answer path_validation_on_response(struct path_validation *valid
     if (ret_delay != NULL)
         *ret_delay = saturating_sub(now, validation->challenges[i].sent_at);
     if (!full_size) {
-        //= rfc9000#8.2.3 After success in small datagrams, another validation in expanded ones.
+        //= rfc9000#8.2.3-2 After success in small datagrams, another validation in expanded ones.
         begin_full_size_round(validation, i, now);
         return VALIDATION_ADDRESS;
     }
-    //= rfc9000#8.2.3 Only matching data proves the path, not the acknowledgement of a challenge.
+    //= rfc9000#8.2.3-1 Only matching data proves the path, not the acknowledgement of a challenge.
     end_run(validation, VALIDATION_SUCCEEDED);
     return VALIDATION_COMPLETE;
 }
@@ -137,7 +137,7 @@ bool path_validation_expire(struct path_validation *validation, roam_time now)
     if (validation->state != VALIDATION_RUNNING)
         return false;
     if (now >= validation->deadline) {
-        //= rfc9000#8.2.4 A timer abandons the validation; what becomes of the connection is decided elsewhere.
+        //= rfc9000#8.2.4-1 A timer abandons the validation; what becomes of the connection is decided elsewhere.
         end_run(validation, VALIDATION_FAILED);
         return true;
     }

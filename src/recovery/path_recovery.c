@@ -14,7 +14,7 @@ void path_recovery_init(struct path_recovery *recovery, const roam_config *confi
 
 void path_recovery_reset(struct path_recovery *recovery, const roam_config *config, roam_time initial_rtt)
 {
-    //= rfc9000#9.4 Congestion controller and RTT estimate start again on a new network.
+    //= rfc9000#9.4-2 Congestion controller and RTT estimate start again on a new network.
     rtt_init(&recovery->rtt, initial_rtt > 0 ? initial_rtt : config->initial_rtt);
     congestion_reset(&recovery->congestion);
     pacer_init(&recovery->pacer, recovery->congestion.datagram_bytes, recovery->congestion.initial_packets);

@@ -41,7 +41,7 @@ uint64_t pn_space_take_number(struct pn_space *space, bool may_skip, const roam_
 {
     if (may_skip && space->next_skip == PACKET_NUMBER_NONE)
         space->next_skip = draw_skip(space->next_number, rng);
-    //= rfc9000#21.4 Numbers are skipped, so that optimistic acknowledgements give themselves away.
+    //= rfc9000#21.4-1 Numbers are skipped, so that optimistic acknowledgements give themselves away.
     if (may_skip && space->next_number >= space->next_skip) {
         space->skipped = space->next_number++;
         space->next_skip = draw_skip(space->next_number, rng);
