@@ -61,36 +61,36 @@ typedef struct roam_config {
     unsigned ciphers;              /* enum roam_cipher, or-ed; 0: all, AES-128-GCM first */
 
     /* Transport parameters that we send, RFC 9000 section 18.2. */
-    roam_time max_idle_timeout;              /* 0: none from our side; default 30 s */
-    uint64_t initial_max_data;               /* octets on all streams; default 16 MiB */
-    uint64_t initial_max_stream_data;        /* octets on each stream of any kind; default 6 MiB */
-    uint64_t initial_max_streams_bidi;       /* streams that the peer may open; default 100 */
-    uint64_t initial_max_streams_uni;        /* default 100 */
-    uint64_t active_connection_id_limit;     /* CIDs of the peer's that we hold, 2..16; default 8 */
-    roam_time max_ack_delay;                 /* default 25 ms; below 2^14 ms */
-    uint64_t max_udp_payload;                /* largest datagram that we take; 1200..65527, default 65527 */
-    bool disable_active_migration;           /* default false; NAT rebinding is survived all the same */
+    roam_time max_idle_timeout;          /* 0: none from our side; default 30 s */
+    uint64_t initial_max_data;           /* octets on all streams; default 16 MiB */
+    uint64_t initial_max_stream_data;    /* octets on each stream of any kind; default 6 MiB */
+    uint64_t initial_max_streams_bidi;   /* streams that the peer may open; default 100 */
+    uint64_t initial_max_streams_uni;    /* default 100 */
+    uint64_t active_connection_id_limit; /* CIDs of the peer's that we hold, 2..16; default 8 */
+    roam_time max_ack_delay;             /* default 25 ms; below 2^14 ms */
+    uint64_t max_udp_payload;            /* largest datagram that we take; 1200..65527, default 65527 */
+    bool disable_active_migration;       /* default false; NAT rebinding is survived all the same */
 
     /* How we send. */
     enum roam_congestion congestion;
-    uint64_t initial_window_packets;  /* default 10, RFC 9002 section 7.2 */
-    roam_time initial_rtt;            /* default 333 ms, RFC 9002 section 6.2.2 */
-    uint64_t datagram_bytes;          /* size of full datagrams; default 1200, RFC 9000 section 14 */
-    bool ecn;                         /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
-    size_t stream_buffer_bytes;       /* octets that a stream takes ahead of the network; default 1 MiB */
+    uint64_t initial_window_packets; /* default 10, RFC 9002 section 7.2 */
+    roam_time initial_rtt;           /* default 333 ms, RFC 9002 section 6.2.2 */
+    uint64_t datagram_bytes;         /* size of full datagrams; default 1200, RFC 9000 section 14 */
+    bool ecn;                        /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
+    size_t stream_buffer_bytes;      /* octets that a stream takes ahead of the network; default 1 MiB */
 
     /* How long we hold on. */
-    roam_time keep_alive;             /* PING after so long in silence; 0: never, the default */
-    roam_time handshake_timeout;      /* default 10 s */
+    roam_time keep_alive;        /* PING after so long in silence; 0: never, the default */
+    roam_time handshake_timeout; /* default 10 s */
 
     /* Migration. */
-    uint32_t max_paths;               /* paths kept at once, 3..16; default 4 */
+    uint32_t max_paths; /* paths kept at once, 3..16; default 4 */
 
-    const uint8_t *token;             /* a client's NEW_TOKEN token for this server, copied; NULL: none */
+    const uint8_t *token; /* a client's NEW_TOKEN token for this server, copied; NULL: none */
     size_t token_bytes;
-    const roam_address *remote;       /* roam_connect: where to, instead of resolving the host; NULL: resolve */
-    const roam_address *local;        /* roam_connect: where from; NULL: the endpoint's socket for that family */
-    void *user;                       /* handed to roam_conn_user */
+    const roam_address *remote; /* roam_connect: where to, instead of resolving the host; NULL: resolve */
+    const roam_address *local;  /* roam_connect: where from; NULL: the endpoint's socket for that family */
+    void *user;                 /* handed to roam_conn_user */
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);
@@ -107,21 +107,21 @@ enum roam_retry_policy {
 #define ROAM_STATIC_KEY_BYTES 32
 
 typedef struct roam_endpoint_config {
-    size_t size;                /* set by roam_endpoint_config_init */
-    roam_allocator allocator;   /* reallocate NULL: roam_allocator_default */
-    roam_rng rng;               /* fill NULL: roam_rng_default */
-    const roam_config *accept;  /* how incoming connections are configured, copied; NULL: none are accepted */
-    uint8_t cid_bytes;          /* length of the CIDs that we issue: 0 or 4..20, default 8 (64 bits) */
-    bool static_key_set;        /* false: a random static key, so that resets and tokens end with this endpoint */
+    size_t size;               /* set by roam_endpoint_config_init */
+    roam_allocator allocator;  /* reallocate NULL: roam_allocator_default */
+    roam_rng rng;              /* fill NULL: roam_rng_default */
+    const roam_config *accept; /* how incoming connections are configured, copied; NULL: none are accepted */
+    uint8_t cid_bytes;         /* length of the CIDs that we issue: 0 or 4..20, default 8 (64 bits) */
+    bool static_key_set;       /* false: a random static key, so that resets and tokens end with this endpoint */
     uint8_t static_key[ROAM_STATIC_KEY_BYTES]; /* from it come reset tokens and token keys, RFC 9000 section 10.3.2 */
     enum roam_retry_policy retry;
-    uint32_t retry_half_open;   /* default 1,000 */
-    uint32_t max_connections;   /* default 1,000,000 */
-    uint32_t resets_per_second; /* Stateless Resets and Version Negotiations sent; default 1,000 */
+    uint32_t retry_half_open;       /* default 1,000 */
+    uint32_t max_connections;       /* default 1,000,000 */
+    uint32_t resets_per_second;     /* Stateless Resets and Version Negotiations sent; default 1,000 */
     roam_time retry_token_lifetime; /* default 10 s */
     roam_time new_token_lifetime;   /* default 24 h */
-    uint32_t max_events;        /* events in the queue beyond which path and CID events are dropped; default 65,536 */
-    uint32_t force_version;     /* a client's first version, to provoke Version Negotiation; 0: version 1 */
+    uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
+    uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: version 1 */
 } roam_endpoint_config;
 
 ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);

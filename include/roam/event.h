@@ -25,12 +25,12 @@ typedef enum roam_event_type {
     ROAM_EVENT_KEY_UPDATED, /* the 1-RTT keys changed, by either side */
 
     /* Streams. `stream` is valid until the application calls roam_stream_free. */
-    ROAM_EVENT_STREAM_OPENED,   /* the peer opened it */
-    ROAM_EVENT_STREAM_READABLE, /* there is data, or the end, to read: once until roam_stream_read finds nothing */
-    ROAM_EVENT_STREAM_WRITABLE, /* a write that was cut short can go on */
-    ROAM_EVENT_STREAM_RESET,    /* the peer gave up sending: `code` (RFC 9000 section 19.4) */
-    ROAM_EVENT_STREAM_STOPPED,  /* the peer will not read on: `code`; our sending half was reset (section 19.5) */
-    ROAM_EVENT_STREAM_FINISHED, /* everything that we wrote, and the end, was acknowledged */
+    ROAM_EVENT_STREAM_OPENED,     /* the peer opened it */
+    ROAM_EVENT_STREAM_READABLE,   /* there is data, or the end, to read: once until roam_stream_read finds nothing */
+    ROAM_EVENT_STREAM_WRITABLE,   /* a write that was cut short can go on */
+    ROAM_EVENT_STREAM_RESET,      /* the peer gave up sending: `code` (RFC 9000 section 19.4) */
+    ROAM_EVENT_STREAM_STOPPED,    /* the peer will not read on: `code`; our sending half was reset (section 19.5) */
+    ROAM_EVENT_STREAM_FINISHED,   /* everything that we wrote, and the end, was acknowledged */
     ROAM_EVENT_STREAMS_AVAILABLE, /* the peer raised a limit that stopped roam_stream_open */
 
     /* Paths, RFC 9000 sections 8.2 and 9: the connection and its address. `path_id`, `local` and `remote` say which;
@@ -57,17 +57,17 @@ ROAM_API const char *roam_event_name(roam_event_type type);
 
 typedef struct roam_event {
     roam_event_type type;
-    roam_time time;         /* the `now` of the call in which it happened */
-    roam_conn *conn;        /* valid until roam_conn_free */
-    roam_stream *stream;    /* STREAM_*: valid until roam_stream_free; else NULL */
-    uint64_t code;          /* STREAM_RESET, STREAM_STOPPED: the peer's application error code */
-    uint64_t path_id;       /* PATH_* */
-    roam_address local;     /* PATH_*: our address */
-    roam_address remote;    /* PATH_*: the peer's */
-    roam_address previous;  /* PATH_MOVED, PATH_REVERTED: the peer's address before */
-    roam_cid cid;           /* PATH_*, CID_* */
-    uint64_t sequence;      /* CID_*: sequence number */
-    const uint8_t *token;   /* NEW_TOKEN: valid until the next roam_endpoint_poll */
+    roam_time time;        /* the `now` of the call in which it happened */
+    roam_conn *conn;       /* valid until roam_conn_free */
+    roam_stream *stream;   /* STREAM_*: valid until roam_stream_free; else NULL */
+    uint64_t code;         /* STREAM_RESET, STREAM_STOPPED: the peer's application error code */
+    uint64_t path_id;      /* PATH_* */
+    roam_address local;    /* PATH_*: our address */
+    roam_address remote;   /* PATH_*: the peer's */
+    roam_address previous; /* PATH_MOVED, PATH_REVERTED: the peer's address before */
+    roam_cid cid;          /* PATH_*, CID_* */
+    uint64_t sequence;     /* CID_*: sequence number */
+    const uint8_t *token;  /* NEW_TOKEN: valid until the next roam_endpoint_poll */
     size_t token_bytes;
     const roam_error *error; /* CLOSED: valid until roam_conn_free */
 } roam_event;

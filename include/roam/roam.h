@@ -59,14 +59,14 @@ ROAM_API bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret);
 /* Counters since the endpoint was made. */
 typedef struct roam_endpoint_stats {
     uint64_t datagrams_received, datagrams_sent;
-    uint64_t bytes_received, bytes_sent;      /* UDP payload octets */
-    uint64_t packets_received, packets_sent;  /* QUIC packets that were authentic / sealed */
+    uint64_t bytes_received, bytes_sent;     /* UDP payload octets */
+    uint64_t packets_received, packets_sent; /* QUIC packets that were authentic / sealed */
     uint64_t connections_accepted, connections_opened, connections_closed;
     uint64_t handshakes_completed;
     uint64_t retries_sent, version_negotiations_sent, stateless_resets_sent;
-    uint64_t moves;                           /* rows moved to another address, reverts included */
+    uint64_t moves; /* rows moved to another address, reverts included */
     uint64_t paths_validated, paths_failed;
-    uint64_t drops[ROAM_DROPS];               /* by roam_drop */
+    uint64_t drops[ROAM_DROPS]; /* by roam_drop */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);
@@ -74,7 +74,7 @@ ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoi
 /* ---- The table ------------------------------------------------------------------------------------------------- */
 
 enum roam_conn_state {
-    ROAM_CONN_RESOLVING,   /* waits for roam_conn_resolved */
+    ROAM_CONN_RESOLVING, /* waits for roam_conn_resolved */
     ROAM_CONN_HANDSHAKE,
     ROAM_CONN_ESTABLISHED, /* handshake complete */
     ROAM_CONN_CLOSING,     /* RFC 9000 section 10.2.1 */
@@ -88,15 +88,15 @@ ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 /* A row of the table: ConnectionID | ClientIP:Port | State | paths | moves | last move. */
 typedef struct roam_conn_info {
     roam_conn *conn;
-    roam_cid cid;          /* the CID of ours that stood on the newest packet from the peer */
-    roam_address remote;   /* where its packets go now */
+    roam_cid cid;        /* the CID of ours that stood on the newest packet from the peer */
+    roam_address remote; /* where its packets go now */
     roam_address local;
     enum roam_conn_state state;
     bool is_server;
     bool address_validated; /* false: `remote` is a claim that nobody has proven yet */
-    uint32_t paths;        /* paths known at the moment */
-    uint64_t moves;        /* how often the row has moved */
-    roam_time last_move;   /* when, 0 for never */
+    uint32_t paths;         /* paths known at the moment */
+    uint64_t moves;         /* how often the row has moved */
+    roam_time last_move;    /* when, 0 for never */
     roam_time created;
 } roam_conn_info;
 
@@ -184,13 +184,13 @@ typedef struct roam_path_info {
     roam_address local, remote;
     enum roam_path_state state;
     bool active;
-    roam_cid cid;             /* destination CID on it */
+    roam_cid cid; /* destination CID on it */
     uint64_t cid_sequence;
     uint64_t bytes_sent, bytes_received; /* UDP payload octets */
-    uint64_t window_bytes;    /* congestion window */
+    uint64_t window_bytes;               /* congestion window */
     uint64_t in_flight_bytes;
     roam_time smoothed_rtt, min_rtt, rtt_variation; /* smoothed_rtt is the initial RTT before a first sample */
-    uint64_t datagram_bytes;  /* largest datagram sent there */
+    uint64_t datagram_bytes;                        /* largest datagram sent there */
 } roam_path_info;
 
 /* Writes up to n paths, the active one first, and returns how many there are. */
@@ -199,13 +199,13 @@ ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size
 /* Counters of a connection. */
 typedef struct roam_conn_stats {
     uint64_t packets_sent, packets_received, packets_lost;
-    uint64_t bytes_sent, bytes_received;       /* UDP payload octets */
+    uint64_t bytes_sent, bytes_received; /* UDP payload octets */
     uint64_t stream_bytes_sent, stream_bytes_resent, stream_bytes_received;
     uint64_t moves, key_updates, ptos;
     uint64_t ect0_received, ect1_received, ce_received;
     uint64_t challenges_sent, challenges_received, responses_received;
-    const char *cipher;                        /* "AES-128-GCM", ...; "" before the handshake is complete */
-    const char *crypto_backend;                /* "ipsec-mb", "libcrypto" */
+    const char *cipher;         /* "AES-128-GCM", ...; "" before the handshake is complete */
+    const char *crypto_backend; /* "ipsec-mb", "libcrypto" */
 } roam_conn_stats;
 
 ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);

@@ -29,10 +29,10 @@ typedef struct roam_credentials roam_credentials;
 typedef uint64_t roam_time;
 
 /* The deadline of something that waits for nothing. */
-#define ROAM_TIME_NEVER UINT64_MAX
-#define ROAM_MICROSECONDS(n) ((roam_time)(n) * 1000)
-#define ROAM_MILLISECONDS(n) ((roam_time)(n) * 1000000)
-#define ROAM_SECONDS(n) ((roam_time)(n) * 1000000000)
+#define ROAM_TIME_NEVER      UINT64_MAX
+#define ROAM_MICROSECONDS(n) ((roam_time)(n)*1000)
+#define ROAM_MILLISECONDS(n) ((roam_time)(n)*1000000)
+#define ROAM_SECONDS(n)      ((roam_time)(n)*1000000000)
 
 enum roam_family { ROAM_FAMILY_NONE = 0, ROAM_FAMILY_IPV4 = 4, ROAM_FAMILY_IPV6 = 6 };
 

@@ -170,6 +170,5 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
         (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
         (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
-        (unsigned long long)totals->starved,
-        (double)totals->virtual_ms / 1000);
+        (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
 }

@@ -4,7 +4,7 @@
 #include "base/minmax.h"
 #include "recovery/congestion.h"
 
-#define MS(n) ROAM_MILLISECONDS(n)
+#define MS(n)    ROAM_MILLISECONDS(n)
 #define DATAGRAM 1200
 
 static const enum roam_congestion algorithms[] = {ROAM_CONGESTION_CUBIC, ROAM_CONGESTION_NEWRENO};

@@ -4,7 +4,7 @@
 #include "base/minmax.h"
 #include "recovery/pacer.h"
 
-#define MS(n) ROAM_MILLISECONDS(n)
+#define MS(n)    ROAM_MILLISECONDS(n)
 #define DATAGRAM 1200
 
 struct world {

@@ -268,7 +268,7 @@ static void misuse_is_caught(void **state)
     assert_true(aborts(count_wrongly));
 }
 
-#define MODEL_MAX 6000
+#define MODEL_MAX   6000
 #define MODEL_PATHS 4
 
 /* What each number is, in an array without end. */
