@@ -35,6 +35,7 @@ static size_t packets_with(const struct lab *lab, const struct host *host, bool 
 
 static void b01_challenges_leave_on_the_path_that_they_are_to_prove(struct lab *lab)
 {
+    //= rfc9000#8.2.2-3 Send PATH_RESPONSE on the path the challenge came in on.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     oracle_record(lab->world.oracle, true);
     roam_address old = *roam_conn_remote_address(lab->server_app.newest);
@@ -110,6 +111,7 @@ static void b03_rebinding_and_a_change_of_cid_combine_in_every_order(struct lab 
 
 static void b05_a_repeated_path_response_promotes_no_stale_address(struct lab *lab)
 {
+    //= rfc9000#8.2.2-7 Never send more than one PATH_RESPONSE per PATH_CHALLENGE received (no retransmission).
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     oracle_record(lab->world.oracle, true);
@@ -211,6 +213,9 @@ static void b09_every_datagram_twice_harms_nothing(struct lab *lab)
 
 static void b10_after_a_faster_forwarder_has_gone_the_server_is_back_on_the_true_path(struct lab *lab)
 {
+    //= rfc9000#9.3.3-1 On an apparent migration, also send PATH_CHALLENGE on the previously active path.
+    //= rfc9000#9.3.2-4 A later higher-numbered packet from the true peer moves the path back and cancels the spurious
+    // validation.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     oracle_record(lab->world.oracle, true);
@@ -230,6 +235,7 @@ static void b10_after_a_faster_forwarder_has_gone_the_server_is_back_on_the_true
 
 static void b11_a_challenge_on_the_old_path_does_not_carry_the_new_cid(struct lab *lab)
 {
+    //= rfc9000#9.5-3 Never use one destination CID toward more than one peer address.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     oracle_record(lab->world.oracle, true);
     roam_path_info old = lab_active(lab->server_app.newest);

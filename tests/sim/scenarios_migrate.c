@@ -29,6 +29,8 @@ static void s016_a_client_probes_a_new_address_and_then_moves_without_loss_under
 
 static void s017_a_move_without_probing_is_validated_by_the_server(struct lab *lab)
 {
+    //= rfc9000#9.3-1 On a permitted migration, send subsequent packets to the new peer address.
+    //= rfc9000#9.3-2 Start validating the new address unless validation is already running.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     lab_begin(lab, TRANSFER_UPLOAD, 200000);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(120)));
@@ -65,6 +67,7 @@ static void s018_a_migration_completes_in_spite_of_loss(struct lab *lab)
 
 static void s019_a_migration_to_a_dead_path_fails_and_the_connection_stays(struct lab *lab)
 {
+    //= rfc9000#8.2.4-4 Failure of one path's validation does not by itself end the connection.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     roam_address before = *roam_conn_local_address(lab_client(lab)->conn);
     interface_set_down(lab->clients[0].interfaces[1], true);

@@ -34,6 +34,7 @@ static uint64_t server_moves(const struct lab *lab)
 
 static void s001_port_only_rebinding_while_idle_keeps_the_congestion_window(struct lab *lab)
 {
+    //= rfc9000#9.4-3 Keep CC and RTT on a port-only change.
     EXPECT(lab, warm_up(lab));
     EXPECT(lab, lab_run(lab, ROAM_SECONDS(5)));
     roam_path_info before = lab_active(lab->server_app.newest);
@@ -53,6 +54,9 @@ static void s001_port_only_rebinding_while_idle_keeps_the_congestion_window(stru
 
 static void s002_rebinding_to_another_address_starts_afresh(struct lab *lab)
 {
+    //= rfc9000#9.4-2 Reset CC and RTT to initial values once the new address is confirmed, unless only the port
+    // changed.
+    //= rfc9000#9-4 Run path validation on any detected peer address change unless that address was validated before.
     EXPECT(lab, warm_up(lab));
     roam_path_info before = lab_active(lab->server_app.newest);
     nat_change_address(lab_nat(lab), "198.51.100.2", false);
@@ -237,6 +241,8 @@ static size_t challenges_to(const struct lab *lab, const roam_address *remote)
 
 static void s011_padded_and_unpadded_rebindings_both_validate_and_the_unpadded_takes_a_second_round(struct lab *lab)
 {
+    //= rfc9000#8.2.1-6 If validation ran in small datagrams, run a second full-size validation for the MTU.
+    //= rfc9000#8.2.1-7 Never discard a datagram as too small when it holds PATH_CHALLENGE or PATH_RESPONSE.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     oracle_record(lab->world.oracle, true);
     nat_change_address(lab_nat(lab), "198.51.100.2", false);

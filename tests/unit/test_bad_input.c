@@ -151,6 +151,10 @@ static void other_versions_are_told_apart(void **state)
 
 static void packets_for_nobody_are_dropped(void **state)
 {
+    //= rfc9000#5.2.2-7 Server ignores Handshake packets for which it has no connection.
+    //= rfc9000#5.2.2-8 Server drops every other unattributable packet.
+    //= rfc9000#10.3-7 Discard packets too small to be valid QUIC (short header under 21 bytes).
+    //= rfc9000#21.2-1 Except for Initials and resets, only packets whose destination CID we chose are accepted.
     (void)state;
     uint8_t data[1200];
     begin();

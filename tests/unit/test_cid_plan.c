@@ -38,6 +38,8 @@ static void every_octet_of_a_cid_comes_from_the_source_of_randomness(void **stat
 /* 9000-5.1-1: nothing of the one is in the other. */
 static void two_cids_have_nothing_in_common(void **state)
 {
+    //= rfc9000#5.1-1 A connection ID must carry nothing that lets an outside observer tie it to another CID of the same
+    // connection.
     (void)state;
     uint8_t drawn = 0;
     roam_rng rng = {.fill = fill, .context = &drawn};

@@ -88,6 +88,8 @@ static void the_row_moves_and_the_stream_goes_on(void **state)
 
 static void a_deliberate_move_uses_a_fresh_connection_id(void **state)
 {
+    //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
+    //= rfc9000#9.5-3 Never use one destination CID toward more than one peer address.
     (void)state;
     open_stream_and_greet();
     roam_path_info before, after;

@@ -100,6 +100,9 @@ static void expect_version_negotiation(size_t dcid_len, size_t scid_len)
 
 static void unknown_versions_are_answered_with_the_known_ones(void **state)
 {
+    //= rfc9000#5.2.2-1 Answer an unsupported version in a large enough datagram with Version Negotiation.
+    //= rfc9000#5.2.2-4 Send Version Negotiation if the datagram is long enough even when the rest of the version is
+    // unknown.
     (void)state;
     pair_start(&pair, &config);
     pair_handshake(&pair);
@@ -114,6 +117,7 @@ static void unknown_versions_are_answered_with_the_known_ones(void **state)
 
 static void small_datagrams_and_version_negotiation_get_none(void **state)
 {
+    //= rfc9000#5.2.2-3 Drop unsupported-version packets that arrive in datagrams too small to start a connection.
     (void)state;
     uint8_t data[1200];
     pair_start(&pair, &config);
@@ -165,6 +169,8 @@ static void no_common_version_ends_the_attempt(void **state)
 
 static void retry_proves_the_address_before_any_state_is_kept(void **state)
 {
+    //= rfc9000#8.1.2-1 Client repeats the Retry token in all later Initials of that attempt.
+    //= rfc9000#8.1.3-11 Retry tokens are used at once and only in that attempt.
     (void)state;
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     pair_start(&pair, &config);
@@ -204,6 +210,7 @@ static bool change_port_after_the_first(struct pair *of, bool to_server, roam_da
 
 static void a_retry_token_is_bound_to_the_port(void **state)
 {
+    //= rfc9000#8.1.2-2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
     (void)state;
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     pair_start(&pair, &config);
@@ -260,6 +267,9 @@ static void connect_again_with_token(void)
 
 static void a_token_from_before_spares_the_retry(void **state)
 {
+    //= rfc9000#8.1.3-2 Client puts the token in all its Initials unless a Retry replaces it.
+    //= rfc9000#8.1.3-13 Server tries to validate a token in an Initial unless the address is validated already.
+    //= rfc9000#8.1.3-15 A valid token lets the handshake go on.
     (void)state;
     roam_conn_info row;
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
@@ -275,6 +285,8 @@ static void a_token_from_before_spares_the_retry(void **state)
 
 static void a_token_from_another_host_is_as_good_as_none(void **state)
 {
+    //= rfc9000#8.1.3-14 An invalid NEW_TOKEN token means: carry on as unvalidated (Retry allowed), not failure.
+    //= rfc9000#8.1.4-5 If the client IP changed since issue, the 3x limit applies.
     (void)state;
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     pair_start(&pair, &config);
@@ -290,6 +302,7 @@ static void a_token_from_another_host_is_as_good_as_none(void **state)
 
 static void a_full_server_refuses(void **state)
 {
+    //= rfc9000#5.2.2-5 Refuse a new connection with an Initial carrying CONNECTION_CLOSE(CONNECTION_REFUSED).
     (void)state;
     config.server_endpoint.max_connections = 1;
     pair_start(&pair, &config);
@@ -322,6 +335,8 @@ static void lose_the_server(uint8_t other_key)
 
 static void a_server_that_lost_its_state_resets(void **state)
 {
+    //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
+    //= rfc9000#10.3.1-5 On match, go to draining and send nothing more.
     (void)state;
     lose_the_server(0);
     assert_int_equal(roam_conn_error(pair.client.conn)->cause, ROAM_CLOSE_STATELESS_RESET);
@@ -344,6 +359,11 @@ static void a_reset_of_another_server_is_ignored(void **state)
 
 static void resets_look_like_packets_and_are_smaller_than_their_cause(void **state)
 {
+    //= rfc9000#10.3-3 Bytes before the token look random.
+    //= rfc9000#10.3-5 Answer packets of 43 bytes or less with a reset one byte shorter.
+    //= rfc9000#10.3-6 A reset is never three times or more the triggering packet.
+    //= rfc9000#10.3-8 Format resets as short-header packets.
+    //= rfc9000#10.3.3-1 Each reset is smaller than its trigger, unless state prevents loops.
     (void)state;
     uint8_t data[1200];
     pair_start(&pair, &config);

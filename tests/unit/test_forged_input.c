@@ -118,6 +118,7 @@ static void connection_ids_stay_what_they_were(void **state)
 
 static void packets_from_the_wrong_place_are_dropped(void **state)
 {
+    //= rfc9000#9-7 Client drops packets from unknown server addresses.
     (void)state;
     uint8_t data[1300] = {0};
     roam_address elsewhere, blocked;

@@ -296,6 +296,9 @@ static bool weigh(struct pair *of, bool to_server, roam_datagram *datagram)
 
 static void a_server_never_sends_three_times_what_it_got(void **state)
 {
+    //= rfc9000#8.1-2 Before validation a server never sends more than three times the bytes received.
+    //= rfc9000#8.1-3 Count every payload byte of datagrams uniquely attributable to the connection (including
+    // undecryptable ones) toward the budget.
     (void)state;
     pair_prepare(&config);
     from_client = from_server = worst_excess = 0;

@@ -55,6 +55,8 @@ static void nothing_is_issued_before_the_peer_named_its_limit(void **state)
 /* B02, 9000-5.1.1-4. */
 static void the_peer_gets_as_many_as_its_limit_and_no_more_than_ours(void **state)
 {
+    //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
+    //= rfc9000#5.1.1-4 Never have more live CIDs issued than the peer's active_connection_id_limit allows.
     (void)state;
     for (uint64_t limit = 2; limit <= 20; limit++) {
         struct local_cid_set set;
@@ -69,6 +71,7 @@ static void the_peer_gets_as_many_as_its_limit_and_no_more_than_ours(void **stat
 /* 9000-5.1.1-1. */
 static void sequences_are_consecutive_from_one(void **state)
 {
+    //= rfc9000#5.1.1-1 Number issued CIDs consecutively: each new one has the previous sequence number plus one.
     (void)state;
     struct local_cid_set set;
     set_up(&set, 8);
@@ -93,6 +96,7 @@ static void a_zero_length_cid_stays_alone_and_is_never_retired(void **state)
 /* B30, 9000-5.1.1-7. */
 static void a_retired_cid_is_replaced_at_once(void **state)
 {
+    //= rfc9000#5.1.1-7 Replace a CID with a fresh one when the peer retires it.
     (void)state;
     struct local_cid_set set;
     roam_cid zero = cid_number(0), retired;
@@ -185,6 +189,8 @@ static void a_frame_lost_after_its_cid_was_retired_is_forgotten(void **state)
 /* 9000-5.1.1-5: the new ones push the old ones out; 9000-5.1.2-2: which are taken until they are retired. */
 static void a_request_to_retire_makes_room_for_new_ones_and_keeps_the_old_ones_routable(void **state)
 {
+    //= rfc9000#5.1.2-2 Keep accepting CIDs asked to be retired until the peer's RETIRE_CONNECTION_ID actually arrives.
+    //= rfc9000#5.1.1-2 Keep accepting packets on every CID you issued until the peer retires it or the connection ends.
     (void)state;
     for (uint64_t limit = 2; limit <= LOCAL_CIDS_MAX; limit++) {
         struct local_cid_set set;
@@ -201,6 +207,8 @@ static void a_request_to_retire_makes_room_for_new_ones_and_keeps_the_old_ones_r
 /* 9000-5.1.2-9. */
 static void a_second_request_waits_until_the_first_is_met(void **state)
 {
+    //= rfc9000#5.1.2-9 Do not raise Retire Prior To again before all CIDs covered by the previous value were retired by
+    // the peer.
     (void)state;
     struct local_cid_set set;
     roam_cid retired;

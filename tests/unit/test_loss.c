@@ -129,6 +129,8 @@ static void a_new_path_starts_as_configured(void **state)
 
 static void a_reset_path_forgets_the_network_and_nothing_that_was_sent(void **state)
 {
+    //= rfc9000#9.4-2 Reset CC and RTT to initial values once the new address is confirmed, unless only the port
+    // changed.
     struct fixture *fixture = *state;
     struct path_recovery *path = &fixture->paths[0];
     const roam_config config = {.initial_window_packets = 10, .initial_rtt = MS(333), .datagram_bytes = BYTES};

@@ -89,6 +89,8 @@ static void a_dropped_packet_has_no_other_effect(void **state)
 /* 9000-9-7. */
 static void a_client_drops_all_from_an_unknown_server_address(void **state)
 {
+    //= rfc9000#9-7 Client drops packets from unknown server addresses.
+    //= rfc9000#9.6-1 Client discards packets from a server address it did not migrate to.
     (void)state;
     FOR_ALL_FACTS(f)
     if (!f.is_server && !f.known_path && !f.known_remote)
@@ -106,6 +108,7 @@ static void a_client_reads_the_server_s_packets_at_any_of_its_addresses_and_make
 /* 9000-9-1. */
 static void before_confirmation_nothing_from_an_unknown_address_is_read(void **state)
 {
+    //= rfc9000#9-1 Do not start migration before the handshake is confirmed.
     (void)state;
     FOR_ALL_FACTS(f)
     if (f.is_server && !f.known_path && !f.confirmed)
@@ -132,6 +135,8 @@ static void each_reason_to_refuse_a_new_path_has_its_name(void **state)
 /* B15: a new path always has a CID to write on its packets. 9000-9.5-4: shared only where the peer's did not change. */
 static void a_new_path_shares_the_cid_on_a_rebinding_and_only_then(void **state)
 {
+    //= rfc9000#9.5-4 If the peer's source address changed under an unchanged CID, keep using our current destination
+    // CID to it from the same local address.
     (void)state;
     FOR_ALL_FACTS(f)
     {
@@ -212,6 +217,11 @@ static void a_packet_on_the_active_path_or_on_none_changes_nothing(void **state)
 /* B06 and 9000-9.3-6: to wherever the newest non-probing packet came from, also back. */
 static void the_newest_non_probing_packet_moves_the_connection_and_no_other_does(void **state)
 {
+    //= rfc9000#9.1-2 Only PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID and PADDING are probing frames; any other
+    // frame makes the packet non-probing.
+    //= rfc9000#9.3-1 On a permitted migration, send subsequent packets to the new peer address.
+    //= rfc9000#9.3-6 Only the highest-numbered non-probing packet can move the peer address; reordered old packets
+    // cannot.
     (void)state;
     FOR_ALL_FACTS(f)
     {
@@ -224,6 +234,8 @@ static void the_newest_non_probing_packet_moves_the_connection_and_no_other_does
 /* 9000-9-4, 9000-9.3-2; B28. */
 static void a_move_validates_unless_that_was_done_or_is_under_way(void **state)
 {
+    //= rfc9000#9-4 Run path validation on any detected peer address change unless that address was validated before.
+    //= rfc9000#9.3-2 Start validating the new address unless validation is already running.
     (void)state;
     FOR_ALL_FACTS(f)
     {
@@ -236,6 +248,7 @@ static void a_move_validates_unless_that_was_done_or_is_under_way(void **state)
 /* B10, 9000-9.3.3-1. */
 static void every_move_challenges_the_path_that_was_active_and_nothing_else_does(void **state)
 {
+    //= rfc9000#9.3.3-1 On an apparent migration, also send PATH_CHALLENGE on the previously active path.
     (void)state;
     FOR_ALL_FACTS(f)
     {
@@ -261,6 +274,8 @@ static void a_probe_is_validated_again_where_it_failed_and_moves_nothing(void **
 
 static void a_reordered_packet_from_an_old_address_changes_nothing(void **state)
 {
+    //= rfc9000#9.3-6 Only the highest-numbered non-probing packet can move the peer address; reordered old packets
+    // cannot.
     (void)state;
     FOR_ALL_FACTS(f)
     if (f.non_probing && !f.highest_numbered)
@@ -270,6 +285,9 @@ static void a_reordered_packet_from_an_old_address_changes_nothing(void **state)
 /* B08, B33, 9000-9.4-2. */
 static void congestion_state_is_kept_where_only_the_port_changed(void **state)
 {
+    //= rfc9000#9.4-2 Reset CC and RTT to initial values once the new address is confirmed, unless only the port
+    // changed.
+    //= rfc9000#9.4-3 Keep CC and RTT on a port-only change.
     (void)state;
     FOR_ALL_FACTS(f)
     {
@@ -295,6 +313,8 @@ static void a_rebinding_moves_in_two_steps(void **state)
 
 static void ports_of_other_services_are_blocked_and_all_others_are_not(void **state)
 {
+    //= rfc9000#21.5.6-4 Do not refuse addresses without specific knowledge of danger.
+    //= rfc9000#21.5.6-6 Avoid ports or payload patterns known to be abused (e.g. blocked-port list) before validation.
     (void)state;
     const uint16_t blocked[] = {0,   7,   13,  17,  19,  53,   69,   111,  123,  137,  138,
                                 161, 389, 427, 500, 520, 1900, 3702, 5353, 5355, 11211};

@@ -49,6 +49,8 @@ static void a_new_path_is_unvalidated_and_owes_nothing(void **state)
 /* B29, 9000-8-1. */
 static void three_times_what_came_may_go_out_before_validation(void **state)
 {
+    //= rfc9000#8-1 Send at most 3x the bytes received to any address that is not yet validated.
+    //= rfc9000#8.1-2 Before validation a server never sends more than three times the bytes received.
     (void)state;
     struct path path;
     set_up(&path);
@@ -105,6 +107,8 @@ static void both_directions_count_as_use_and_time_never_runs_back(void **state)
 /* 9000-8.2.2-7. */
 static void each_challenge_is_answered_once_the_oldest_first(void **state)
 {
+    //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
+    //= rfc9000#8.2.2-7 Never send more than one PATH_RESPONSE per PATH_CHALLENGE received (no retransmission).
     (void)state;
     struct path path;
     uint8_t data[PATH_DATA_BYTES];

@@ -62,6 +62,7 @@ static void an_idle_path_waits_for_nothing(void **state)
 
 static void a_full_size_round_trip_proves_the_path(void **state)
 {
+    //= rfc9000#8.2.1-5 Pad datagrams with PATH_CHALLENGE to 1200 bytes unless the path's 3x budget forbids it.
     (void)state;
     struct path_validation validation;
     roam_time delay = 0;
@@ -80,6 +81,8 @@ static void a_full_size_round_trip_proves_the_path(void **state)
 /* 9000-8.2.3-1. */
 static void other_data_proves_nothing(void **state)
 {
+    //= rfc9000#8.2.3-1 Validation succeeds only by a PATH_RESPONSE with matching data; an ACK of the PATH_CHALLENGE is
+    // not proof.
     (void)state;
     struct path_validation validation;
     roam_time delay = 77;
@@ -95,6 +98,7 @@ static void other_data_proves_nothing(void **state)
 /* 9000-8.2.1-4. */
 static void every_challenge_carries_fresh_data(void **state)
 {
+    //= rfc9000#8.2.1-4 Use fresh unpredictable data in each PATH_CHALLENGE.
     (void)state;
     struct path_validation validation;
     challenge sent[6];
@@ -126,6 +130,9 @@ static void any_of_the_newest_challenges_may_be_answered_and_older_ones_not(void
 /* 9000-9.4-4, 9000-9.4-5, 9000-8.2.1-3. */
 static void challenges_are_repeated_after_pto_and_twice_and_four_times_that(void **state)
 {
+    //= rfc9000#8.2.1-3 Do not probe a new path more often than Initials would be sent (i.e. keep PTO/backoff pacing).
+    //= rfc9000#9.4-4 A timer for resending PATH_CHALLENGE follows the PTO computation of RFC 9002 section 6.2.1.
+    //= rfc9000#9.4-5 That resend timer is never more aggressive than the PTO.
     (void)state;
     struct path_validation validation;
     path_validation_init(&validation);
@@ -148,6 +155,8 @@ static void challenges_are_repeated_after_pto_and_twice_and_four_times_that(void
 /* 9000-8.2.4-2: 3 times the larger of the two. */
 static void nobody_answers_and_the_run_fails_after_three_times_the_larger_pto(void **state)
 {
+    //= rfc9000#8.2.4-1 Abandon validation by a timer.
+    //= rfc9000#8.2.4-2 Use 3 x max(current PTO, new-path PTO from kInitialRtt) for that timer.
     (void)state;
     const roam_time ptos[][2] = {{MS(100), MS(50)}, {MS(50), MS(100)}, {MS(100), MS(100)}};
     for (size_t i = 0; i < 3; i++) {
@@ -211,6 +220,8 @@ static void an_answer_to_an_earlier_run_does_not_prove_this_one(void **state)
 /* B13, 9000-8.2.3-2. */
 static void an_answer_to_a_small_challenge_starts_a_full_size_round(void **state)
 {
+    //= rfc9000#8.2.1-6 If validation ran in small datagrams, run a second full-size validation for the MTU.
+    //= rfc9000#8.2.3-2 When the challenge was not full-size, start another expanded validation after success.
     (void)state;
     struct path_validation validation;
     start_at(&validation, 0);
@@ -274,6 +285,7 @@ static void a_full_size_answer_ends_the_run_though_a_small_one_is_open(void **st
 /* 9000-9.3-2. */
 static void starting_a_running_validation_changes_nothing(void **state)
 {
+    //= rfc9000#9.3-2 Start validating the new address unless validation is already running.
     (void)state;
     struct path_validation validation;
     start_at(&validation, 0);

@@ -71,6 +71,8 @@ static size_t flush_retirements(struct remote_cid_set *set)
 
 static void each_path_gets_the_lowest_unused_cid_and_keeps_it(void **state)
 {
+    //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
+    //= rfc9000#9.5-3 Never use one destination CID toward more than one peer address.
     (void)state;
     struct remote_cid_set set;
     set_up(&set, 4, 3);
@@ -248,6 +250,8 @@ static void contradictions_are_violations(void **state)
 /* 9000-5.1.1-6. */
 static void one_more_than_our_limit_is_an_error(void **state)
 {
+    //= rfc9000#5.1.1-6 After adding and retiring, close with CONNECTION_ID_LIMIT_ERROR if the peer's live CIDs exceed
+    // the limit we advertised.
     (void)state;
     for (size_t limit = 2; limit <= REMOTE_CIDS_MAX; limit++) {
         struct remote_cid_set set;
@@ -262,6 +266,8 @@ static void one_more_than_our_limit_is_an_error(void **state)
 /* 9000-5.1.2-4: retired before the new one becomes active. */
 static void retire_prior_to_takes_cids_from_their_paths(void **state)
 {
+    //= rfc9000#5.1.2-4 When Retire Prior To rises, stop using the covered CIDs and queue their RETIRE_CONNECTION_ID
+    // before making the new CID active.
     (void)state;
     struct remote_cid_set set;
     set_up(&set, 4, 3);
@@ -283,6 +289,7 @@ static void retire_prior_to_takes_cids_from_their_paths(void **state)
 /* 9000-19.15-9 and 9000-5.1.2-7; B23: or the peer waits for ever. */
 static void a_cid_that_comes_after_its_retirement_was_asked_for_is_retired_once(void **state)
 {
+    //= rfc9000#5.1.2-7 Never silently forget a CID that was not retired on the wire.
     (void)state;
     struct remote_cid_set set;
     uint64_t sequence;
@@ -334,6 +341,7 @@ static void a_retirement_is_sent_once_and_again_only_when_lost(void **state)
 /* B19, 9000-10.3.1-3. */
 static void only_the_reset_token_of_a_cid_in_use_counts(void **state)
 {
+    //= rfc9000#10.3.1-3 Do not match tokens of CIDs never used or already retired.
     (void)state;
     struct remote_cid_set set;
     uint8_t initial_token[RESET_TOKEN_BYTES], empty[RESET_TOKEN_BYTES] = {0};
@@ -361,6 +369,9 @@ static void only_the_reset_token_of_a_cid_in_use_counts(void **state)
 /* B22: the peer raises Retire Prior To again and again and never acknowledges a retirement. */
 static void a_flood_of_retire_prior_to_is_bounded_and_then_an_error(void **state)
 {
+    //= rfc9000#5.1.2-5 Bound the number of locally retired CIDs whose RETIRE_CONNECTION_ID is not yet acknowledged.
+    //= rfc9000#5.1.2-6 Be able to track at least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID
+    // frames.
     (void)state;
     for (size_t limit = 2; limit <= REMOTE_CIDS_MAX; limit += 7) {
         struct remote_cid_set set;

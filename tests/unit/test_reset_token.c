@@ -26,6 +26,8 @@ static void the_same_key_and_cid_make_the_same_token(void **state)
 
 static void every_bit_of_the_cid_and_of_the_key_changes_the_token(void **state)
 {
+    //= rfc9000#10.3.2-1 Tokens are hard to guess.
+    //= rfc9000#10.3.2-5 One token never serves several CIDs.
     (void)state;
     uint8_t static_key[32] = {9}, key[RESET_KEY_BYTES], token[16], other[16];
     roam_cid cid = {.len = 8, .bytes = {1, 2, 3, 4, 5, 6, 7, 8}};

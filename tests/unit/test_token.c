@@ -67,6 +67,7 @@ static void a_retry_token_brings_back_its_cids(void **state)
 
 static void retry_and_new_token_are_told_apart_whatever_the_verdict(void **state)
 {
+    //= rfc9000#8.1.1-1 Server can tell a Retry token from a NEW_TOKEN token.
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     struct token token = {0};
@@ -85,6 +86,7 @@ static void retry_and_new_token_are_told_apart_whatever_the_verdict(void **state
 
 static void every_flipped_bit_is_refused(void **state)
 {
+    //= rfc9000#8.1.4-2 Tokens are integrity-protected against change or forging by clients.
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     const struct token *tokens[] = {&retry, &new_token};
@@ -113,6 +115,7 @@ static void a_token_cut_short_or_lengthened_is_refused(void **state)
 
 static void a_retry_token_is_bound_to_ip_and_port(void **state)
 {
+    //= rfc9000#8.1.4-3 Retry tokens bind source IP and port.
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     struct token token;
@@ -128,6 +131,7 @@ static void a_retry_token_is_bound_to_ip_and_port(void **state)
 
 static void a_new_token_is_bound_to_the_ip_alone(void **state)
 {
+    //= rfc9000#8.1.4-4 NEW_TOKEN tokens bind the client IP address (so a change is noticed).
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     struct token token;
@@ -151,6 +155,9 @@ static void an_ipv4_address_mapped_into_ipv6_is_the_same_address(void **state)
 
 static void a_token_lives_as_long_as_its_kind_may(void **state)
 {
+    //= rfc9000#8.1.3-5 Tokens expire.
+    //= rfc9000#8.1.4-7 Retry tokens live only briefly.
+    //= rfc9000#21.3-1 Limit token use and lifetime against spoofed 0-RTT amplification.
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     struct token token;
@@ -173,6 +180,7 @@ static void a_token_from_the_future_is_expired(void **state)
 
 static void another_key_opens_nothing(void **state)
 {
+    //= rfc9000#8.1.4-1 Tokens are hard to guess.
     (void)state;
     uint8_t data[TOKEN_BYTES_MAX];
     const uint8_t other_static_key[32] = {43};
@@ -184,6 +192,8 @@ static void another_key_opens_nothing(void **state)
 
 static void two_tokens_for_the_same_address_have_nothing_in_common(void **state)
 {
+    //= rfc9000#8.1.3-6 A NEW_TOKEN value must not let an observer link it to the connection that issued it.
+    //= rfc9000#8.1.3-7 Every NEW_TOKEN value is unique across clients, retransmissions aside.
     (void)state;
     uint8_t one[TOKEN_BYTES_MAX], two[TOKEN_BYTES_MAX];
     size_t len = token_seal(one, key, &rng, &new_token, &client);
