@@ -116,6 +116,8 @@ bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence)
     return true;
 }
 
+//= rfc9000#5.1.1-2 Until this happens packets with the CID are taken.
+//= rfc9000#5.1.2-2 Keep accepting CIDs asked to be retired until the peer's RETIRE_CONNECTION_ID actually arrives.
 uint64_t local_cid_on_retire(struct local_cid_set *set, uint64_t sequence, uint64_t packet_sequence,
                              roam_cid *ret_retired)
 {

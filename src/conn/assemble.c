@@ -96,10 +96,12 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
     struct path *path = payload->assembly->path;
     uint8_t data[PATH_DATA_BYTES];
     while (room(payload) >= 1 + PATH_DATA_BYTES && path_take_response(path, data)) {
+        //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
         frame_write_path(&payload->writer, FRAME_PATH_RESPONSE, data);
         note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2-7 No retransmission of PATH_RESPONSE.
         payload->assembly->expand = true;        //= rfc9000#8.2.2-5 Pad datagrams with PATH_RESPONSE to 1200 bytes.
     }
+    //= rfc9000#8.2.1-2 At most one PATH_CHALLENGE per packet.
     if (path->validation.challenge_due && room(payload) >= 1 + PATH_DATA_BYTES) {
         path_validation_on_sent(&path->validation, conn->rng, conn->now, payload->assembly->limit >= DATAGRAM_BYTES_MIN,
                                 data);
@@ -240,7 +242,7 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
             put_application_frames(conn, payload);
     }
     put_ping(conn, payload, mode);
-    /* RFC 9000 section 9.3.3: a PATH_CHALLENGE on the active path is answered with a non-probing packet. */
+    //= rfc9000#9.3.3-2 A PATH_CHALLENGE on the active path is answered with a non-probing packet.
     if ((payload->packet->frames & frame_bit(FRAME_PATH_RESPONSE)) != 0 && room(payload) > 0 &&
         (payload->packet->frames & ~(frame_bit(FRAME_PATH_RESPONSE) | frame_bit(FRAME_PATH_CHALLENGE))) == 0) {
         frame_write_ping(&payload->writer);
@@ -290,6 +292,8 @@ static void write_header(roam_conn *conn, struct assembly *assembly, struct pend
         packet_write_short(writer, assembly->dcid, false, conn->keys.send_phase, number_len);
     } else {
         bool token = packet->type == PACKET_INITIAL && !conn->is_server;
+        //= rfc9000#8.1.2-1 Client repeats the Retry token in all later Initials of that attempt.
+        //= rfc9000#8.1.3-2 Client puts the token in all its Initials unless a Retry replaces it.
         packet_write_long(writer, packet->type, conn->version, assembly->dcid, &conn->local_cids.entries[0].cid,
                           token ? conn->handshake->token : NULL, token ? conn->handshake->token_bytes : 0, number_len,
                           &packet->length_at);

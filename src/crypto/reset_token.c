@@ -17,6 +17,7 @@ void reset_key_derive(uint8_t ret[RESET_KEY_BYTES], const uint8_t *static_key, s
 void reset_token_make(uint8_t ret[16], const uint8_t key[RESET_KEY_BYTES], const roam_cid *cid)
 {
     uint8_t mac[32];
+    //= rfc9000#10.3.2-5 One token never serves several CIDs.
     hmac(libcrypto()->sha256, key, RESET_KEY_BYTES, cid->bytes, cid->len, mac);
     memcpy(ret, mac, 16);
     wipe(mac, sizeof(mac));

@@ -61,10 +61,12 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
     roam_address address = roam_address_unmap(remote);
     assert(token->kind == TOKEN_RETRY || token->kind == TOKEN_NEW);
 
+    //= rfc9000#8.1.1-1 A Retry token and one of NEW_TOKEN are told apart.
     write_u8(&writer, (uint8_t)token->kind);
     write_u64(&writer, token->issued);
     write_u8(&writer, address.family);
     write_bytes(&writer, address.ip, IP_BYTES);
+    //= rfc9000#8.1.4-3 Retry tokens bind source IP and port.
     write_u16(&writer, token->kind == TOKEN_RETRY ? address.port : 0);
     if (token->kind == TOKEN_RETRY) {
         write_cid(&writer, &token->original_dcid);
@@ -73,6 +75,8 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
     assert(!writer.failed);
 
     //= rfc9000#8.1.4-1 A token is hard to guess and covered by integrity protection; different ones cannot be linked.
+    //= rfc9000#8.1.3-6 Nothing in a token tells whose connection it came from.
+    //= rfc9000#8.1.3-7 The random octets make each token another one.
     rng_fill(rng, ret, RANDOM_BYTES);
     key_of_token(token_key, key, ret);
     gcm_seal_once(token_key, sizeof(token_key), nonce, NULL, 0, text, writer_len(&writer), ret + RANDOM_BYTES);
@@ -107,6 +111,7 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
     if (len < RANDOM_BYTES + TAG_BYTES || len > RANDOM_BYTES + sizeof(text) + TAG_BYTES)
         return TOKEN_UNKNOWN;
     key_of_token(token_key, key, data);
+    //= rfc9000#8.1.4-2 Tokens are integrity-protected against change or forging by clients.
     bool ours = gcm_open_once(token_key, sizeof(token_key), nonce, data + RANDOM_BYTES, len - RANDOM_BYTES, text);
     wipe(token_key, sizeof(token_key));
 
@@ -121,6 +126,9 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
         (token.kind == TOKEN_RETRY && issued_to.port != address.port))
         return TOKEN_WRONG_ADDRESS;
     roam_time lifetime = token.kind == TOKEN_RETRY ? retry_lifetime : new_lifetime;
+    //= rfc9000#8.1.3-5 Tokens expire.
+    //= rfc9000#8.1.4-7 Retry tokens live only briefly.
+    //= rfc9000#21.3-1 Limit token use and lifetime against spoofed 0-RTT amplification.
     if (now < token.issued || now - token.issued > lifetime)
         return TOKEN_EXPIRED;
     return TOKEN_VALID;

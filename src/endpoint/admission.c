@@ -20,6 +20,8 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
     //= rfc9000#5.2.2-3 Drop unsupported-version packets in datagrams too small to start a connection.
     if (endpoint->accept == NULL || len < DATAGRAM_BYTES_MIN)
         return;
+    //= rfc9000#5.2.2-1 Answer an unsupported version in a large enough datagram with Version Negotiation.
+    //= rfc9000#5.2.2-4 Nothing of the packet beyond the invariant header was looked at.
     if (!token_bucket_take(&endpoint->stateless, endpoint->now)) {
         endpoint_count_drop(endpoint, ROAM_DROP_RESET_RATE_LIMIT);
         return;
@@ -120,17 +122,20 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
     if (header->token_len == 0)
         return true;
     const roam_address remote = roam_address_unmap(&datagram->remote);
+    //= rfc9000#8.1.3-13 Server tries to validate a token in an Initial unless the address is validated already.
     enum token_verdict verdict =
         token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint->now,
                    endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
     bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
     if (verdict == TOKEN_VALID && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
+        //= rfc9000#8.1.3-15 A valid token lets the handshake go on.
         ret->validated = true;
         ret->retried = is_retry;
         if (is_retry)
             ret->original_dcid = token.original_dcid;
         return true;
     }
+    //= rfc9000#8.1.4-5 Also a token for another address: the client stays unvalidated, and the limit applies.
     endpoint_count_drop(endpoint, ROAM_DROP_TOKEN_INVALID);
     if (is_retry) {
         //= rfc9000#8.1.2-2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
@@ -199,6 +204,7 @@ roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram,
     }
     if (endpoint->conn_count >= endpoint->config.max_connections) {
         endpoint_count_drop(endpoint, ROAM_DROP_CONNECTION_LIMIT);
+        //= rfc9000#5.2.2-5 Refuse a new connection with an Initial carrying CONNECTION_CLOSE(CONNECTION_REFUSED).
         refuse(endpoint, datagram, header, ROAM_CONNECTION_REFUSED);
         return NULL;
     }

@@ -32,6 +32,8 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
     *ret_retired = false;
     if (header->dcid_len > ROAM_CID_MAX)
         return NULL;
+    //= rfc9000#21.2-1 A packet finds a connection only by a CID that was chosen here (or, where these are empty, by its
+    // addresses).
     if (header->dcid.len == 0)
         return endpoint->config.cid_bytes == 0 ? find_by_addresses(endpoint, datagram) : NULL;
     roam_conn *conn = conn_table_find(&endpoint->table, &header->dcid, ret_retired);
@@ -44,6 +46,7 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
 //= rfc9000#10.3-9 Treat any packet that ends in a known token as a reset, long header or not.
 static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len)
 {
+    //= rfc9000#10.3-7 Discard packets too small to be valid QUIC (short header under 21 bytes).
     if (len < SHORT_PACKET_MIN)
         return false;
     roam_conn *conn = conn_table_find_reset_token(&endpoint->table, data + len - RESET_TOKEN_BYTES);
@@ -70,6 +73,7 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           uint8_t *data, size_t len)
 {
+    //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
     if (route_reset(endpoint, data, len))
         return;
     if (header->type == PACKET_OTHER_VERSION) {
@@ -80,6 +84,7 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
         route_initial(endpoint, datagram, header, data, len);
     } else {
         //= rfc9000#5.2.2-8 Server drops every other unattributable packet.
+        //= rfc9000#5.2.2-7 Server ignores Handshake packets for which it has no connection.
         endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
     }
 }

@@ -18,6 +18,8 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
     if (header->dcid.len == 0)
         return;
     //= rfc9000#10.3.3-1 Each reset is smaller than its trigger.
+    //= rfc9000#10.3-5 Answer packets of 43 bytes or less with a reset one byte shorter.
+    //= rfc9000#10.3-6 A reset is never three times or more the triggering packet.
     size_t reset_len =
         len <= RESET_BYTES_SHORT_TRIGGER ? len - 1 : RESET_BYTES_SHORT_TRIGGER - 1 - rng_u64(&endpoint->rng) % 8;
     if (reset_len < RESET_BYTES_MIN) {
@@ -32,6 +34,7 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
     if (reply == NULL)
         return;
     //= rfc9000#10.3-8 Format resets as short-header packets; the octets before the token look random.
+    //= rfc9000#10.3-3 Bytes before the token look random.
     rng_fill(&endpoint->rng, reply->data, reset_len - RESET_TOKEN_BYTES);
     reply->data[0] = (uint8_t)((reply->data[0] & 0x3f) | 0x40);
     reset_token_make(reply->data + reset_len - RESET_TOKEN_BYTES, endpoint->reset_key, &header->dcid);

@@ -34,6 +34,8 @@ uint64_t path_allowance(const struct path *path)
 
 void path_on_received(struct path *path, size_t bytes, roam_time now)
 {
+    //= rfc9000#8.1-3 Count every payload byte of datagrams uniquely attributable to the connection (including
+    // undecryptable ones) toward the budget.
     path->bytes_received = saturating_add(path->bytes_received, bytes);
     path->last_used = max_u64(path->last_used, now);
 }

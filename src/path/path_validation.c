@@ -50,6 +50,7 @@ void path_validation_start(struct path_validation *validation, roam_time now, ro
         return;
     validation->state = VALIDATION_RUNNING;
     validation->address_proven = false;
+    //= rfc9000#8.2.1-6 Small datagrams prove the address; the size is proven by a round in full ones.
     validation->needs_full_size = true;
     validation->kept = 0;
     validation->pto = pto;
@@ -71,7 +72,9 @@ void path_validation_on_sent(struct path_validation *validation, const roam_rng 
     if (validation->kept < CHALLENGES_KEPT)
         validation->kept++;
 
-    //= rfc9000#9.4-5 The resend timer is never faster than the PTO; 8.2.1: not more often than Initials would be sent.
+    //= rfc9000#8.2.1-3 A new path is not probed more often than Initials would be sent.
+    //= rfc9000#9.4-4 The timer for sending PATH_CHALLENGE again follows the PTO.
+    //= rfc9000#9.4-5 It is never faster than the PTO.
     unsigned shift = (unsigned)min_u64(validation->sent, BACKOFF_SHIFT_MAX);
     validation->resend_at = saturating_add(now, saturating_mul(validation->pto, UINT64_C(1) << shift));
     if (validation->sent < UINT8_MAX)
