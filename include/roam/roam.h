@@ -67,6 +67,7 @@ typedef struct roam_endpoint_stats {
     uint64_t moves; /* rows moved to another address, reverts included */
     uint64_t paths_validated, paths_failed;
     uint64_t drops[ROAM_DROPS]; /* by roam_drop */
+    uint64_t events_dropped;    /* for want of room in the queue (max_events) or memory */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);

@@ -121,7 +121,7 @@ void demo_on_server_event(struct demo *demo, const roam_event *event)
         demo_tell_at(demo, event->time, "server", "handshake complete");
     } else if (event->type == ROAM_EVENT_STREAM_READABLE) {
         read_stream(demo, event);
-    } else if (event->type >= ROAM_EVENT_PATH_NEW && event->type <= ROAM_EVENT_PATH_CLOSED) {
+    } else if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_PATH) {
         on_path_event(demo, event);
     } else if (event->type == ROAM_EVENT_CLOSED && demo->phase != PHASE_OVER) {
         demo_fail(demo, describe_error(event->error, cause));

@@ -67,18 +67,37 @@ const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX])
     return ret;
 }
 
+static bool event_has_path_data(roam_event_type type)
+{
+    return type == ROAM_EVENT_PATH_CHALLENGED || type == ROAM_EVENT_PATH_CHALLENGE_RECEIVED ||
+           type == ROAM_EVENT_PATH_RESPONDED || type == ROAM_EVENT_PATH_ANSWERED;
+}
+
+static void print_path_data(FILE *stream, const uint8_t data[8])
+{
+    fputs(" data ", stream);
+    for (size_t i = 0; i < 8; i++)
+        fprintf(stream, "%02x", data[i]);
+}
+
 void print_event(FILE *stream, const roam_event *event, roam_time since)
 {
     char remote[ROAM_ADDRESS_TEXT_MAX], local[ROAM_ADDRESS_TEXT_MAX], previous[ROAM_ADDRESS_TEXT_MAX];
     char cid[ROAM_CID_TEXT_MAX];
-    fprintf(stream, "%10.3f ms  %-18s", (double)(event->time - since) / 1e6, roam_event_name(event->type));
-    if (event->type >= ROAM_EVENT_PATH_NEW && event->type <= ROAM_EVENT_PATH_CLOSED) {
+    const roam_event_class class = roam_event_class_of(event->type);
+    fprintf(stream, "%10.3f ms  %-24s", (double)(event->time - since) / 1e6, roam_event_name(event->type));
+    if (class == ROAM_EVENT_CLASS_PATH) {
         fprintf(stream, " path %" PRIu64 " %s -> %s cid %s", event->path_id, roam_address_format(&event->local, local),
                 roam_address_format(&event->remote, remote), roam_cid_format(&event->cid, cid));
         if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED)
             fprintf(stream, " was %s", roam_address_format(&event->previous, previous));
-    } else if (event->type >= ROAM_EVENT_CID_ISSUED && event->type <= ROAM_EVENT_CID_CHANGED) {
+        if (event_has_path_data(event->type))
+            print_path_data(stream, event->path_data);
+    } else if (class == ROAM_EVENT_CLASS_CID) {
         fprintf(stream, " %s sequence %" PRIu64, roam_cid_format(&event->cid, cid), event->sequence);
+    } else if (class == ROAM_EVENT_CLASS_ENDPOINT) {
+        fprintf(stream, " %s -> %s cid %s", roam_address_format(&event->local, local),
+                roam_address_format(&event->remote, remote), roam_cid_format(&event->cid, cid));
     } else if (event->stream != NULL) {
         fprintf(stream, " stream %" PRIu64, roam_stream_id(event->stream));
         if (event->type == ROAM_EVENT_STREAM_RESET || event->type == ROAM_EVENT_STREAM_STOPPED)

@@ -100,6 +100,7 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
         frame_write_path(&payload->writer, FRAME_PATH_RESPONSE, data);
         note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2-7 No retransmission of PATH_RESPONSE.
         payload->assembly->expand = true;        //= rfc9000#8.2.2-5 Pad datagrams with PATH_RESPONSE to 1200 bytes.
+        conn_path_data_event(conn, ROAM_EVENT_PATH_RESPONDED, path, data);
     }
     //= rfc9000#8.2.1-2 At most one PATH_CHALLENGE per packet.
     if (path->validation.challenge_due && room(payload) >= 1 + PATH_DATA_BYTES) {
@@ -109,7 +110,7 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
         note_type(payload, FRAME_PATH_CHALLENGE);
         payload->assembly->expand = true; //= rfc9000#8.2.1-5 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
         conn->counters.challenges_sent++;
-        conn_path_event(conn, ROAM_EVENT_PATH_CHALLENGED, path, NULL);
+        conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGED, path, data);
     }
 }
 

@@ -384,7 +384,8 @@ static inline roam_time conn_peer_max_ack_delay(const roam_conn *conn)
     return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
 }
 
-/* ---- events */
+/* ---- events: all of a connection's go through conn_tell */
+void conn_tell(roam_conn *conn, const roam_event *event);
 void conn_event(roam_conn *conn, roam_event_type type);
 void conn_cid_event(roam_conn *conn, roam_event_type type, const roam_cid *cid, uint64_t sequence);
 

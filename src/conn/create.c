@@ -10,11 +10,16 @@
 /* Records of sent frames that the pool takes from the allocator at once. */
 #define FRAMES_PER_SLAB 64
 
+void conn_tell(roam_conn *conn, const roam_event *event)
+{
+    conn->owner.event(conn->owner.context, event);
+}
+
 static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
 {
     roam_conn *conn = context;
     roam_event event = {.type = type, .time = conn->now, .conn = conn, .stream = stream, .code = code};
-    conn->owner.event(conn->owner.context, &event);
+    conn_tell(conn, &event);
 }
 
 static void stream_wake(void *context)
@@ -28,13 +33,13 @@ void conn_event(roam_conn *conn, roam_event_type type)
     roam_event event = {.type = type, .time = conn->now, .conn = conn};
     if (type == ROAM_EVENT_CLOSED)
         event.error = &conn->error;
-    conn->owner.event(conn->owner.context, &event);
+    conn_tell(conn, &event);
 }
 
 void conn_cid_event(roam_conn *conn, roam_event_type type, const roam_cid *cid, uint64_t sequence)
 {
     roam_event event = {.type = type, .time = conn->now, .conn = conn, .cid = *cid, .sequence = sequence};
-    conn->owner.event(conn->owner.context, &event);
+    conn_tell(conn, &event);
 }
 
 struct pn_space *conn_space(roam_conn *conn, enum packet_space space)

@@ -36,7 +36,7 @@ static uint64_t on_new_token(roam_conn *conn, struct packet_context *context, co
                         .conn = conn,
                         .token = frame->new_token.token,
                         .token_bytes = frame->new_token.len};
-    conn->owner.event(conn->owner.context, &event);
+    conn_tell(conn, &event);
     return ROAM_NO_ERROR;
 }
 

@@ -211,8 +211,10 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
     //= rfc9000#8.2.2-3 Send PATH_RESPONSE on the path the challenge came in on.
     struct path *path = path_set_find(&conn->paths, context->path_id);
     conn->counters.challenges_received++;
-    if (path != NULL)
+    if (path != NULL) {
         path_owe_response(path, data);
+        conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGE_RECEIVED, path, data);
+    }
     return ROAM_NO_ERROR;
 }
 
@@ -262,7 +264,7 @@ uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *con
             continue;
         if (answer == VALIDATION_REPEAT)
             return ROAM_NO_ERROR;
-        conn_path_event(conn, ROAM_EVENT_PATH_ANSWERED, path, NULL);
+        conn_path_data_event(conn, ROAM_EVENT_PATH_ANSWERED, path, data);
         path_on_proven(conn, path, delay, answer == VALIDATION_COMPLETE);
         return ROAM_NO_ERROR;
     }

@@ -1,22 +1,36 @@
 /* The paths of a connection as they come and go, with the CIDs that they hold: see paths.h. Nothing here decides. */
 #include "conn/paths.h"
 
-void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
+static roam_event path_event(const roam_conn *conn, roam_event_type type, const struct path *path)
 {
-    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    const struct remote_cid *cid = remote_cid_of_path((struct remote_cid_set *)(uintptr_t)&conn->remote_cids, path->id);
     roam_event event = {.type = type,
                         .time = conn->now,
-                        .conn = conn,
+                        .conn = (roam_conn *)(uintptr_t)conn,
                         .path_id = path->id,
                         .local = path->local,
                         .remote = path->remote};
-    if (previous != NULL)
-        event.previous = *previous;
     if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW)
         event.cid = conn->row_cid;
     else if (cid != NULL)
         event.cid = cid->cid;
-    conn->owner.event(conn->owner.context, &event);
+    return event;
+}
+
+void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous)
+{
+    roam_event event = path_event(conn, type, path);
+    if (previous != NULL)
+        event.previous = *previous;
+    conn_tell(conn, &event);
+}
+
+void conn_path_data_event(roam_conn *conn, roam_event_type type, const struct path *path,
+                          const uint8_t data[PATH_DATA_BYTES])
+{
+    roam_event event = path_event(conn, type, path);
+    memcpy(event.path_data, data, PATH_DATA_BYTES);
+    conn_tell(conn, &event);
 }
 
 bool conn_peer_has_no_cids(const roam_conn *conn)

@@ -30,7 +30,12 @@ void conn_free_a_cid(roam_conn *conn);
 /* Starts a validation, RFC 9000 section 8.2, or leaves a running one alone. */
 void conn_validate_path(roam_conn *conn, struct path *path);
 
+/* previous: the peer's address before a move; NULL: none. */
 void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *path, const roam_address *previous);
+
+/* With what stands in a PATH_CHALLENGE or PATH_RESPONSE. */
+void conn_path_data_event(roam_conn *conn, roam_event_type type, const struct path *path,
+                          const uint8_t data[PATH_DATA_BYTES]);
 
 /* migrate.c: makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type);

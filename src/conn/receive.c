@@ -84,6 +84,8 @@ static void drop_without_keys(roam_conn *conn, const struct packet_header *heade
 void conn_on_stateless_reset(roam_conn *conn, roam_time now)
 {
     conn->now = now;
+    if (conn_is_alive(conn))
+        conn_event(conn, ROAM_EVENT_RESET_RECEIVED);
     //= rfc9000#10.3.1-5 On match, go to draining and send nothing more.
     conn_drain(conn, ROAM_CLOSE_STATELESS_RESET, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
 }
@@ -267,6 +269,14 @@ static bool admit(roam_conn *conn, const struct packet_header *header, struct pa
     return drop == ROAM_DROP_NONE || is_lack_of_means(drop);
 }
 
+/* An authentic packet came on this CID of ours. */
+static void note_use(roam_conn *conn, struct local_cid *local)
+{
+    if (!local->used && local->sequence > 0)
+        conn_cid_event(conn, ROAM_EVENT_CID_USED, &local->cid, local->sequence);
+    local->used = true;
+}
+
 /* Returns true where the packet was authentic. */
 static bool receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                            uint8_t *data)
@@ -290,7 +300,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
     context->local_cid_sequence = local != NULL ? local->sequence : 0;
     if (local != NULL)
-        local->used = true;
+        note_use(conn, local);
     if (admit(conn, header, context, &opened)) {
         conn->row_cid = local != NULL ? local->cid : conn->row_cid;
         process_authentic(conn, header, context, &opened);

@@ -320,6 +320,7 @@ bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret)
 void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret)
 {
     *ret = endpoint->stats;
+    ret->events_dropped = endpoint->events.dropped;
 }
 
 size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *ret, size_t n)

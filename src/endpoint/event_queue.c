@@ -24,9 +24,11 @@ void event_queue_done(struct event_queue *queue)
     event_queue_init(queue, queue->allocator, queue->max);
 }
 
+/* Those that only inform. RESET_RECEIVED is followed by CLOSED, which is not dropped. */
 static bool may_be_dropped(roam_event_type type)
 {
-    return type >= ROAM_EVENT_PATH_NEW || type == ROAM_EVENT_KEY_UPDATED || type == ROAM_EVENT_NEW_TOKEN;
+    return roam_event_class_of(type) >= ROAM_EVENT_CLASS_PATH || type == ROAM_EVENT_KEY_UPDATED ||
+           type == ROAM_EVENT_NEW_TOKEN || type == ROAM_EVENT_RESET_RECEIVED;
 }
 
 static bool grow(struct event_queue *queue)
@@ -60,14 +62,15 @@ void event_queue_push(struct event_queue *queue, const roam_event *event)
 {
     struct queued_event entry = {.event = *event};
     bool full = queue->count >= queue->max && may_be_dropped(event->type);
-    if (full || !event->conn->app_holds || (queue->count == queue->capacity && !grow(queue)) ||
+    if (full || (event->conn != NULL && !event->conn->app_holds) || (queue->count == queue->capacity && !grow(queue)) ||
         !copy_token(queue, &entry)) {
         queue->dropped++;
         return;
     }
     if (event->stream != NULL)
         entry.stream_id = event->stream->id;
-    event->conn->events_queued++;
+    if (event->conn != NULL)
+        event->conn->events_queued++;
     queue->ring[(queue->first + queue->count++) & (queue->capacity - 1)] = entry;
 }
 
@@ -75,6 +78,8 @@ void event_queue_push(struct event_queue *queue, const roam_event *event)
 static bool is_current(const struct queued_event *entry)
 {
     roam_conn *conn = entry->event.conn;
+    if (roam_event_class_of(entry->event.type) == ROAM_EVENT_CLASS_ENDPOINT)
+        return true;
     if (conn == NULL || !conn->app_holds)
         return false;
     return entry->event.stream == NULL ||

@@ -40,4 +40,10 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
     reset_token_make(reply->data + reset_len - RESET_TOKEN_BYTES, endpoint->reset_key, &header->dcid);
     reply->len = reset_len;
     endpoint->stats.stateless_resets_sent++;
+    roam_event event = {.type = ROAM_EVENT_RESET_SENT,
+                        .time = endpoint->now,
+                        .local = roam_address_unmap(&datagram->local),
+                        .remote = roam_address_unmap(&datagram->remote),
+                        .cid = header->dcid};
+    event_queue_push(&endpoint->events, &event);
 }

@@ -135,35 +135,21 @@ const char *roam_result_name(roam_result result)
 const char *roam_event_name(roam_event_type type)
 {
     static const char *const names[ROAM_EVENT_TYPES] = {
-        [ROAM_EVENT_NONE] = "none",
-        [ROAM_EVENT_RESOLVE] = "resolve",
-        [ROAM_EVENT_ACCEPTED] = "accepted",
-        [ROAM_EVENT_CONNECTED] = "connected",
-        [ROAM_EVENT_CONFIRMED] = "confirmed",
-        [ROAM_EVENT_CLOSED] = "closed",
-        [ROAM_EVENT_NEW_TOKEN] = "new_token",
-        [ROAM_EVENT_KEY_UPDATED] = "key_updated",
-        [ROAM_EVENT_STREAM_OPENED] = "stream_opened",
-        [ROAM_EVENT_STREAM_READABLE] = "stream_readable",
-        [ROAM_EVENT_STREAM_WRITABLE] = "stream_writable",
-        [ROAM_EVENT_STREAM_RESET] = "stream_reset",
-        [ROAM_EVENT_STREAM_STOPPED] = "stream_stopped",
-        [ROAM_EVENT_STREAM_FINISHED] = "stream_finished",
-        [ROAM_EVENT_STREAMS_AVAILABLE] = "streams_available",
-        [ROAM_EVENT_PATH_NEW] = "path_new",
-        [ROAM_EVENT_PATH_MOVED] = "path_moved",
-        [ROAM_EVENT_PATH_CHALLENGED] = "path_challenged",
-        [ROAM_EVENT_PATH_ANSWERED] = "path_answered",
-        [ROAM_EVENT_PATH_VALIDATED] = "path_validated",
-        [ROAM_EVENT_PATH_FAILED] = "path_failed",
-        [ROAM_EVENT_PATH_REVERTED] = "path_reverted",
-        [ROAM_EVENT_PATH_CLOSED] = "path_closed",
-        [ROAM_EVENT_CID_ISSUED] = "cid_issued",
-        [ROAM_EVENT_CID_RETIRED] = "cid_retired",
-        [ROAM_EVENT_CID_RECEIVED] = "cid_received",
-        [ROAM_EVENT_CID_CHANGED] = "cid_changed",
+#define ROAM_EVENT_ENTRY(id, text, class, migration) [ROAM_EVENT_##id] = text,
+#include <roam/events.def>
+#undef ROAM_EVENT_ENTRY
     };
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)type);
+}
+
+roam_event_class roam_event_class_of(roam_event_type type)
+{
+    static const uint8_t classes[ROAM_EVENT_TYPES] = {
+#define ROAM_EVENT_ENTRY(id, text, class, migration) [ROAM_EVENT_##id] = ROAM_EVENT_CLASS_##class,
+#include <roam/events.def>
+#undef ROAM_EVENT_ENTRY
+    };
+    return (uint64_t)type < ARRAY_LENGTH(classes) ? (roam_event_class)classes[type] : ROAM_EVENT_CLASS_CONNECTION;
 }
 
 const char *roam_conn_state_name(enum roam_conn_state state)

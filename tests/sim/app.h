@@ -43,6 +43,7 @@ struct app_event {
     roam_address local, remote, previous;
     roam_cid cid;
     uint64_t sequence;
+    uint8_t path_data[8];
 };
 
 #define APP_HISTORY_MAX 4096
@@ -125,6 +126,9 @@ void app_history_done(struct app_history *history);
 
 /* The n-th event of the type, counted from 0; NULL where there are not so many. */
 const struct app_event *app_history_find(const struct app_history *history, roam_event_type type, size_t n);
+
+/* How many events of the type carry this challenge. */
+size_t app_history_count_data(const struct app_history *history, roam_event_type type, const uint8_t path_data[8]);
 
 /* How often it happened on a path to or from an address that was the active one then: for FAILED, where somebody was.
  * (A challenge on the path that was left, RFC 9000 section 9.3.3, fails where that is dead, and harms nobody.) */

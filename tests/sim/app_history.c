@@ -1,12 +1,13 @@
 /* Events of paths and CIDs, kept for those who ask afterwards. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/app.h"
 
 void app_history_add(struct app_history *history, const roam_event *event)
 {
     history->counts[event->type]++;
-    if (event->type < ROAM_EVENT_PATH_NEW || history->count == APP_HISTORY_MAX)
+    if (roam_event_class_of(event->type) < ROAM_EVENT_CLASS_PATH || history->count == APP_HISTORY_MAX)
         return;
     if (history->events == NULL && (history->events = malloc(APP_HISTORY_MAX * sizeof(*history->events))) == NULL)
         abort();
@@ -20,6 +21,7 @@ void app_history_add(struct app_history *history, const roam_event *event)
         .cid = event->cid,
         .sequence = event->sequence,
     };
+    memcpy(history->events[history->count - 1].path_data, event->path_data, sizeof(event->path_data));
 }
 
 void app_history_done(struct app_history *history)
@@ -35,6 +37,14 @@ const struct app_event *app_history_find(const struct app_history *history, roam
             return &history->events[i];
     }
     return NULL;
+}
+
+size_t app_history_count_data(const struct app_history *history, roam_event_type type, const uint8_t path_data[8])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < history->count; i++)
+        count += history->events[i].type == type && memcmp(history->events[i].path_data, path_data, 8) == 0;
+    return count;
 }
 
 size_t app_history_failures_on_active(const struct app_history *history)

@@ -89,6 +89,34 @@ static void s019_a_migration_to_a_dead_path_fails_and_the_connection_stays(struc
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* Where nothing is lost, each challenge of one side is received, answered and believed once, by its eight octets. */
+static bool steps_agree(const struct app_history *asks, const struct app_history *answers)
+{
+    const struct app_event *asked;
+    for (size_t n = 0; (asked = app_history_find(asks, ROAM_EVENT_PATH_CHALLENGED, n)) != NULL; n++) {
+        if (app_history_count_data(asks, ROAM_EVENT_PATH_CHALLENGED, asked->path_data) != 1 ||
+            app_history_count_data(answers, ROAM_EVENT_PATH_CHALLENGE_RECEIVED, asked->path_data) != 1 ||
+            app_history_count_data(answers, ROAM_EVENT_PATH_RESPONDED, asked->path_data) != 1 ||
+            app_history_count_data(asks, ROAM_EVENT_PATH_ANSWERED, asked->path_data) != 1)
+            return false;
+    }
+    return asks->counts[ROAM_EVENT_PATH_CHALLENGED] == answers->counts[ROAM_EVENT_PATH_CHALLENGE_RECEIVED];
+}
+
+/* Each CID that the peer begins to use is told of once. */
+static bool uses_agree(const struct app_history *history, uint64_t expected)
+{
+    const struct app_event *used;
+    for (size_t n = 0; (used = app_history_find(history, ROAM_EVENT_CID_USED, n)) != NULL; n++) {
+        const struct app_event *other;
+        for (size_t k = 0; k < n && (other = app_history_find(history, ROAM_EVENT_CID_USED, k)) != NULL; k++) {
+            if (roam_cid_equal(&other->cid, &used->cid) || other->sequence == used->sequence)
+                return false;
+        }
+    }
+    return history->counts[ROAM_EVENT_CID_USED] == expected;
+}
+
 static void s020_each_step_of_a_migration_is_reported_once(struct lab *lab)
 {
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
@@ -112,6 +140,11 @@ static void s020_each_step_of_a_migration_is_reported_once(struct lab *lab)
     const struct app_event *moved = app_history_find(&lab->server_app.history, ROAM_EVENT_PATH_MOVED, 0);
     EXPECT(lab, moved != NULL && roam_address_same_ip(&moved->previous, &lab->clients[0].nats[0]->node.ip));
     EXPECT(lab, roam_address_same_ip(&moved->remote, &lab->clients[0].nats[1]->node.ip));
+    EXPECT(lab, steps_agree(&lab->server_app.history, &lab_client(lab)->history));
+    EXPECT(lab, steps_agree(&lab_client(lab)->history, &lab->server_app.history));
+    EXPECT(lab, lab->server_app.history.counts[ROAM_EVENT_PATH_CHALLENGED] > 0);
+    /* The first path comes back under the CID that it had. */
+    EXPECT(lab, uses_agree(&lab->server_app.history, 1) && uses_agree(&lab_client(lab)->history, 1));
     EXPECT(lab, lab_goodbye(lab));
 }
 

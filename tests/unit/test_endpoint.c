@@ -340,6 +340,13 @@ static void a_server_that_lost_its_state_resets(void **state)
     (void)state;
     lose_the_server(0);
     assert_int_equal(roam_conn_error(pair.client.conn)->cause, ROAM_CLOSE_STATELESS_RESET);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_RESET_RECEIVED), 1);
+    const roam_event *sent = pair_find_event(&pair.server, ROAM_EVENT_RESET_SENT);
+    assert_non_null(sent);
+    assert_null(sent->conn);
+    assert_int_equal(pair_count_events(&pair.server, ROAM_EVENT_RESET_SENT), stats_of(true).stateless_resets_sent);
+    assert_true(roam_address_equal(&sent->remote, &pair.client_address));
+    assert_int_equal(sent->cid.len, config.server_endpoint.cid_bytes);
     assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_DRAINING);
     assert_true(kept[1].len < kept[0].len && kept[1].len >= 21);
     assert_int_equal(kept[1].data[0] & 0xc0, 0x40);
