@@ -53,6 +53,12 @@ ROAM_API void roam_credentials_require_client(roam_credentials *credentials);
 enum roam_cipher { ROAM_AES_128_GCM = 1, ROAM_AES_256_GCM = 2, ROAM_CHACHA20_POLY1305 = 4 };
 enum roam_congestion { ROAM_CONGESTION_CUBIC = 0, ROAM_CONGESTION_NEWRENO = 1 };
 
+/* Who decides where a client sends from. */
+enum roam_mobility {
+    ROAM_MOBILITY_MANUAL = 0, /* the application alone; the default */
+    ROAM_MOBILITY_AUTO = 1,   /* the connection, by what it is told of the host's networks: <roam/network.h> */
+};
+
 typedef struct roam_config {
     size_t size;                   /* set by roam_config_init */
     roam_credentials *credentials; /* a server needs a certificate; a client's NULL trusts the system's authorities */
@@ -91,6 +97,8 @@ typedef struct roam_config {
     const roam_address *remote; /* roam_connect: where to, instead of resolving the host; NULL: resolve */
     const roam_address *local;  /* roam_connect: where from; NULL: the endpoint's socket for that family */
     void *user;                 /* handed to roam_conn_user */
+
+    enum roam_mobility mobility; /* of a client; default ROAM_MOBILITY_MANUAL */
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

@@ -20,6 +20,7 @@
 #include <roam/config.h>
 #include <roam/error.h>
 #include <roam/event.h>
+#include <roam/network.h>
 #include <roam/types.h>
 
 #ifdef __cplusplus

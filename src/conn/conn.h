@@ -24,6 +24,7 @@
 #include "crypto/tls.h"
 #include "crypto/token.h"
 #include "path/migration.h"
+#include "path/networks.h"
 #include "path/path_set.h"
 #include "recovery/pn_space.h"
 #include "stream/stream.h"
@@ -44,6 +45,7 @@ struct observed_packet {
 /* What a connection asks of its owner, the endpoint. */
 struct conn_owner {
     void *context;
+    const struct network_list *networks; /* of the host */
     void (*event)(void *context, const roam_event *event);
     /* Makes a CID that no connection has and routes it here. False without memory. */
     bool (*cid_new)(void *context, roam_conn *conn, roam_cid *ret);
@@ -178,6 +180,8 @@ struct roam_conn {
 
     struct conn_counters counters;
 
+    struct mobility *mobility; /* a client that moves by itself; NULL at all others */
+
     /* The endpoint's. */
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
@@ -300,6 +304,17 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
+
+/* ---- mobility.c: a client that moves by itself. What is heard is noted, and decided upon by conn_mobility_run. */
+bool conn_mobility_start(roam_conn *conn); /* false without memory */
+void conn_mobility_end(roam_conn *conn);
+void conn_on_networks(roam_conn *conn, roam_time now);
+void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *local, const roam_address *remote,
+                         enum roam_send_failure why, size_t bytes);
+void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept);
+void conn_mobility_run(roam_conn *conn);
+/* There is no network to send from: nothing leaves, and no timer runs but the idle one. */
+bool conn_is_waiting(const roam_conn *conn);
 
 /* ---- send.c, assemble.c */
 

@@ -231,6 +231,10 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
         conn_delete(conn);
         return NULL;
     }
+    if (!conn_mobility_start(conn)) {
+        conn_delete(conn);
+        return NULL;
+    }
     if (create->is_server)
         path_set_active(&conn->paths)->address_validated = create->address_validated;
     *ret_result = ROAM_OK;
@@ -266,6 +270,7 @@ void conn_delete(roam_conn *conn)
     if (conn == NULL)
         return;
     give_up_cids(conn);
+    conn_mobility_end(conn);
     conn_handshake_free(conn);
     stream_set_done(&conn->streams);
     pn_space_done(&conn->application);

@@ -294,5 +294,6 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
         return conn->close_pending && transmit_close(conn, ret);
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
         return false;
-    return transmit_probe(conn, ret) || transmit_active(conn, ret);
+    conn_mobility_run(conn);
+    return !conn_is_waiting(conn) && (transmit_probe(conn, ret) || transmit_active(conn, ret));
 }

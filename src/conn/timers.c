@@ -39,7 +39,7 @@ static roam_time last_activity(const roam_conn *conn)
 
 static roam_time keep_alive_deadline(const roam_conn *conn)
 {
-    if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending)
+    if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending || conn_is_waiting(conn))
         return ROAM_TIME_NEVER;
     return saturating_add(last_activity(conn), conn->config->keep_alive);
 }
@@ -50,7 +50,8 @@ static roam_time keep_alive_deadline(const roam_conn *conn)
  * which only a frame of the server's can raise; and nothing of its own is on the way that a PTO would repeat. */
 static bool waits_for_server(const roam_conn *conn)
 {
-    if (!conn->confirmed || conn->is_server || conn->application.sent.ack_eliciting > 0 || conn->ping_pending)
+    if (!conn->confirmed || conn->is_server || conn->application.sent.ack_eliciting > 0 || conn->ping_pending ||
+        conn_is_waiting(conn))
         return false;
     return conn->streams.awaiting_credit ||
            (!list_is_empty(&conn->streams.all) && conn->silence_pings < SILENCE_PINGS_MAX);
@@ -87,12 +88,13 @@ static roam_time backed_off(const roam_conn *conn, roam_time pto)
     return saturating_mul(pto, UINT64_C(1) << min_u64(conn->pto_count, PTO_BACKOFF_MAX));
 }
 
-/* Nothing can be sent until something comes: the 3x limit is reached, or the peer has retired the last of its CIDs.
- * A timer that wants to send would fire for nothing. */
+/* Nothing can be sent until something comes: the 3x limit is reached, the peer has retired the last of its CIDs, or
+ * the host has no network. A timer that wants to send would fire for nothing. */
 static bool is_muted(roam_conn *conn)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return path_allowance(active) < ACK_PACKET_BYTES_MAX || remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
+    return conn_is_waiting(conn) || path_allowance(active) < ACK_PACKET_BYTES_MAX ||
+           remote_cid_of_path(&conn->remote_cids, active->id) == NULL;
 }
 
 //= rfc9002#6.2.2.1 Client arms PTO while its Handshake is unacknowledged and unconfirmed even with nothing in flight.

@@ -94,6 +94,7 @@ struct conn_owner endpoint_owner(roam_endpoint *endpoint)
 {
     return (struct conn_owner){
         .context = endpoint,
+        .networks = &endpoint->networks,
         .event = owner_event,
         .cid_new = owner_cid_new,
         .cid_reset_token = owner_cid_reset_token,

@@ -39,6 +39,7 @@ struct roam_endpoint {
     struct list_node conns, ready;
     size_t conn_count, half_open;
     struct event_queue events;
+    struct network_list networks; /* of the host */
 
     struct reply *replies, **replies_end;
     size_t reply_count;

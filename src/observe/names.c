@@ -152,6 +152,16 @@ roam_event_class roam_event_class_of(roam_event_type type)
     return (uint64_t)type < ARRAY_LENGTH(classes) ? (roam_event_class)classes[type] : ROAM_EVENT_CLASS_CONNECTION;
 }
 
+const char *roam_send_failure_name(enum roam_send_failure why)
+{
+    static const char *const names[ROAM_SEND_FAILURES] = {
+        [ROAM_SEND_ADDRESS_GONE] = "address_gone", [ROAM_SEND_UNREACHABLE] = "unreachable",
+        [ROAM_SEND_NETWORK_DOWN] = "network_down", [ROAM_SEND_TOO_LARGE] = "too_large",
+        [ROAM_SEND_REFUSED] = "refused",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)why);
+}
+
 const char *roam_conn_state_name(enum roam_conn_state state)
 {
     static const char *const names[] = {
