@@ -21,6 +21,7 @@ enum exit_status {
 int listen_main(int argc, char **argv);
 int connect_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
+int natbox_main(int argc, char **argv);
 
 /* ---- output.c */
 
