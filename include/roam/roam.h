@@ -87,6 +87,28 @@ enum roam_conn_state {
 /* "established", ...: never NULL, static. */
 ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 
+/* Moves of a connection that are remembered. */
+#define ROAM_MOVES_KEPT 4
+
+/* What one move has cost. A server moves when the client's packets come from somewhere else; a client when it leaves from
+ * another address, by roam_conn_rebind (then both path ids are the same) or to a path that was validated first. */
+typedef struct roam_path_stats {
+    uint64_t path_id, previous_path_id;
+    roam_address local, remote, previous_local, previous_remote;
+    roam_time moved_at;                   /* when the row moved; 0: there was no move */
+    bool reverted;                        /* back to the last validated address (RFC 9000 section 9.3.2) */
+    bool validated;                       /* the peer is proven to be there */
+    bool settled;                         /* validated, and a packet has come from there (ROAM_EVENT_PATH_SETTLED) */
+    roam_time last_before;                /* the last packet processed before the move */
+    roam_time first_after;                /* the first processed on the path after it; 0: none yet */
+    roam_time gap;                        /* between the two */
+    roam_time validated_after;            /* from the move to its proof; 0 where that came first */
+    uint64_t packets_lost;                /* sent on the old path before the move, and lost with it */
+    uint64_t bytes_resent;                /* stream and CRYPTO octets in them, which are sent again */
+    roam_time rtt_before, rtt_after;      /* smoothed RTT; after: of now, or at the next move */
+    uint64_t window_before, window_after; /* congestion window, octets; likewise */
+} roam_path_stats;
+
 /* A row of the table: ConnectionID | ClientIP:Port | State | paths | moves | last move. */
 typedef struct roam_conn_info {
     roam_conn *conn;
@@ -100,6 +122,7 @@ typedef struct roam_conn_info {
     uint64_t moves;         /* how often the row has moved */
     roam_time last_move;    /* when, 0 for never */
     roam_time created;
+    roam_path_stats latest; /* of the last move; latest.moved_at 0: none yet */
 } roam_conn_info;
 
 /* Writes up to n rows, the oldest connection first, and returns how many connections there are. */
@@ -197,6 +220,10 @@ typedef struct roam_path_info {
 
 /* Writes up to n paths, the active one first, and returns how many there are. */
 ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n);
+
+/* Writes what the newest moves have cost, up to n, the newest first; returns how many are kept, at most
+ * ROAM_MOVES_KEPT. 0 after moves says that there was no memory to count in. */
+ROAM_API size_t roam_conn_path_stats(const roam_conn *conn, roam_path_stats *ret, size_t n);
 
 /* Counters of a connection. */
 typedef struct roam_conn_stats {

@@ -204,6 +204,8 @@ static void report(const struct listener *listener, const roam_event *event)
     if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
         fprintf(stderr, "%s moved from %s to %s\n", roam_cid_format(&event->cid, cid),
                 roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote));
+    } else if (event->type == ROAM_EVENT_PATH_SETTLED) {
+        print_move(stderr, event);
     } else if (event->type == ROAM_EVENT_CONFIRMED && listener->options.handshake_only) {
         roam_conn_stats stats;
         roam_conn_get_stats(event->conn, &stats);

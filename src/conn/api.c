@@ -1,6 +1,6 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
-#include "conn/conn.h"
+#include "conn/move_stats.h"
 
 void *roam_conn_user(const roam_conn *conn)
 {
@@ -72,6 +72,7 @@ void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
         .moves = conn->moves,
         .last_move = conn->last_move,
         .created = conn->created,
+        .latest = move_stats_latest(conn),
     };
 }
 

@@ -153,7 +153,9 @@ struct roam_conn {
     roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
-    uint64_t largest_non_probing; /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
+    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
+    uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
@@ -163,6 +165,7 @@ struct roam_conn {
     /* Timers. */
     uint32_t pto_count;
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
+    roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */

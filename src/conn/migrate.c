@@ -7,6 +7,7 @@
  *   proof            conn_on_path_response: path_on_proven
  *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
  */
+#include "conn/move_stats.h"
 #include "conn/paths.h"
 
 /* ---- Facts */
@@ -122,14 +123,15 @@ static void count_move(roam_conn *conn)
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
 {
     struct path *old = path_set_active(&conn->paths);
-    roam_address previous = old->remote;
+    const struct move_before before = move_stats_before(old);
+    const bool proven = is_validated(path);
     /* Also while a challenge to it runs or went unanswered: it is the last address that was proven. */
     if (old->address_validated)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
-    if (is_validated(path) && !old->address_validated)
+    if (proven && !old->address_validated)
         path_validation_abandon(&old->validation);
     path->was_active = true;
     path->migrate_when_valid = false;
@@ -138,7 +140,10 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
     conn->pto_count = 0;
     conn->pacing_until = 0;
     count_move(conn);
-    conn_path_event(conn, type, path, &previous);
+    conn_path_event(conn, type, path, &before.remote);
+    /* The address to fall back to was proven once, whatever became of a later challenge. */
+    bool reverted = type == ROAM_EVENT_PATH_REVERTED;
+    move_stats_on_move(conn, &before, reverted, proven || reverted);
 }
 
 /* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section
@@ -182,6 +187,8 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
     if (path->id == conn->paths.active_id) {
         if (context->non_probing && is_highest)
             conn->largest_non_probing = context->number;
+        if (conn->move_open)
+            move_stats_on_packet(conn);
         return;
     }
     struct migration_facts facts = gather_facts(conn, context);
@@ -198,6 +205,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
     if (verdict.keep_congestion && !path->was_active)
         inherit_recovery(path, path_set_active(&conn->paths));
     conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+    move_stats_on_moving_packet(conn);
     if (verdict.validate)
         conn_validate_path(conn, path);
     if (verdict.validate_previous)
@@ -245,6 +253,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
         return;
     conn->totals->paths_validated++;
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
+    move_stats_on_proven(conn, path);
     if (path->migrate_when_valid) {
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         /* The server hears of it by a non-probing packet. */

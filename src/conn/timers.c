@@ -296,6 +296,7 @@ void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
 
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context)
 {
+    conn->received_before = conn->last_received_at;
     conn->idle_from = conn->last_received_at = conn->now;
     conn->eliciting_since_receive = conn->trimmed = false;
     if (context->ack_eliciting)
