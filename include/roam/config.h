@@ -81,7 +81,7 @@ typedef struct roam_config {
     enum roam_congestion congestion;
     uint64_t initial_window_packets; /* default 10, RFC 9002 section 7.2 */
     roam_time initial_rtt;           /* default 333 ms, RFC 9002 section 6.2.2 */
-    uint64_t datagram_bytes;         /* size of full datagrams; default 1200, RFC 9000 section 14 */
+    uint64_t datagram_bytes;         /* size of full datagrams at first; default 1200, RFC 9000 section 14 */
     bool ecn;                        /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
     size_t stream_buffer_bytes;      /* octets that a stream takes ahead of the network; default 1 MiB */
 
@@ -99,6 +99,12 @@ typedef struct roam_config {
     void *user;                 /* handed to roam_conn_user */
 
     enum roam_mobility mobility; /* of a client; default ROAM_MOBILITY_MANUAL */
+
+    /* Looks for the largest datagram that each path carries, RFC 8899, and falls back to 1200 octets where full ones
+     * vanish; default true. What is larger than max_datagram_bytes, or than the peer takes, is not tried: 1200..65507,
+     * default 8972, which fills jumbo frames. */
+    bool pmtud;
+    uint64_t max_datagram_bytes;
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

@@ -53,6 +53,8 @@ typedef struct roam_event {
     const uint8_t *token; /* NEW_TOKEN: valid until the next roam_endpoint_poll */
     size_t token_bytes;
     const roam_error *error; /* CLOSED: valid until roam_conn_free */
+
+    uint64_t datagram_bytes; /* PATH_*: size of full datagrams there */
 } roam_event;
 
 #ifdef __cplusplus

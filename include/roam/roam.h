@@ -203,6 +203,18 @@ enum roam_path_state {
 /* "validated", ...: never NULL, static. */
 ROAM_API const char *roam_path_state_name(enum roam_path_state state);
 
+/* The search for the largest datagram that a path carries, DPLPMTUD: the states of RFC 8899 section 5.2. */
+enum roam_pmtud_state {
+    ROAM_PMTUD_OFF,             /* not asked for: roam_config.pmtud */
+    ROAM_PMTUD_BASE,            /* that 1200 octets pass is to be confirmed */
+    ROAM_PMTUD_SEARCHING,       /* probes go out beside the data */
+    ROAM_PMTUD_SEARCH_COMPLETE, /* the size is known; looked for again after ten minutes */
+    ROAM_PMTUD_ERROR,           /* not even 1200 octets pass: the path cannot be used */
+};
+
+/* "searching", ...: never NULL, static. */
+ROAM_API const char *roam_pmtud_state_name(enum roam_pmtud_state state);
+
 /* One path of a connection. */
 typedef struct roam_path_info {
     uint64_t id;
@@ -216,6 +228,9 @@ typedef struct roam_path_info {
     uint64_t in_flight_bytes;
     roam_time smoothed_rtt, min_rtt, rtt_variation; /* smoothed_rtt is the initial RTT before a first sample */
     uint64_t datagram_bytes;                        /* largest datagram sent there */
+    enum roam_pmtud_state pmtud;
+    uint32_t mtu_probes_sent, mtu_probes_lost;
+    uint32_t black_holes; /* times that full datagrams vanished there, and it went on with 1200 octets */
 } roam_path_info;
 
 /* Writes up to n paths, the active one first, and returns how many there are. */

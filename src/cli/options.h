@@ -52,6 +52,7 @@ struct option_spec {
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
     bool ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    bool no_pmtud;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;
     unsigned ciphers;

@@ -92,7 +92,11 @@ static void describe_path(const roam_conn *conn, const struct path *path, roam_p
         .smoothed_rtt = path->recovery.rtt.smoothed,
         .min_rtt = path->recovery.rtt.min,
         .rtt_variation = path->recovery.rtt.variation,
-        .datagram_bytes = path->datagram_bytes,
+        .datagram_bytes = path_datagram_bytes(path),
+        .pmtud = path->pmtud.state,
+        .mtu_probes_sent = path->pmtud.probes_sent,
+        .mtu_probes_lost = path->pmtud.probes_lost,
+        .black_holes = path->pmtud.black_holes,
     };
     if (cid != NULL) {
         ret->cid = cid->cid;

@@ -230,6 +230,12 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
         put_close(conn, payload, payload->packet->type);
         return;
     }
+    if (mode == ASSEMBLE_MTU) {
+        //= rfc9000#14.4 PING and PADDING: nothing that a loss would delay.
+        frame_write_ping(&payload->writer);
+        record_type(payload, FRAME_PING, 0);
+        return;
+    }
     if (space == SPACE_APPLICATION)
         put_path_frames(conn, payload);
     if (mode == ASSEMBLE_PROBING)
@@ -259,7 +265,7 @@ static bool has_something(roam_conn *conn, const struct assembly *assembly, enum
     const struct pn_space *space = conn_space(conn, number);
     const struct path *path = assembly->path;
     bool path_frames = number == SPACE_APPLICATION && (path->response_count > 0 || path->validation.challenge_due);
-    if (mode == ASSEMBLE_CLOSE)
+    if (mode == ASSEMBLE_CLOSE || mode == ASSEMBLE_MTU)
         return true;
     if (path_frames || mode == ASSEMBLE_PROBING)
         return path_frames;

@@ -264,6 +264,16 @@ void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 
+/* ---- mtu.c: what the search for each path's datagram size hears of, and what follows from it */
+void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet);
+void conn_mtu_on_lost(roam_conn *conn, struct path *path, const struct sent_packet *packet);
+/* What a black hole has swallowed is sent again. Not while losses are being found. */
+void conn_mtu_repair(roam_conn *conn);
+/* The host refused a datagram of `bytes` between these addresses. */
+void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t bytes);
+/* The size of the probe that may go out on the path now; 0: none. */
+size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity);
+
 /* ---- crypto.c */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
@@ -328,6 +338,7 @@ enum assemble_mode {
     ASSEMBLE_NORMAL,   /* everything */
     ASSEMBLE_ACK_ONLY, /* congestion or pacing: ACK, and path frames */
     ASSEMBLE_PROBING,  /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
+    ASSEMBLE_MTU,      /* PING and PADDING (section 14.4) */
     ASSEMBLE_CLOSE,    /* CONNECTION_CLOSE */
 };
 
@@ -358,7 +369,8 @@ struct assembly {
     size_t count;
     bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
     bool out_of_memory;
-    bool probe;     /* it asks whether a path is there: its loss says nothing about congestion */
+    bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
+    bool mtu_probe; /* it asks for its size, and is padded to the limit */
     bool elsewhere; /* it goes to an address that is no path: not counted on this one */
 };
 

@@ -66,7 +66,7 @@ static void inherit_recovery(struct path *path, const struct path *from)
     path->recovery.congestion.in_flight = in_flight;
     path->recovery.pacer = from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
-    path->datagram_bytes = from->datagram_bytes;
+    pmtud_inherit(&path->pmtud, &from->pmtud);
 }
 
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)

@@ -158,7 +158,7 @@ static roam_time loss_deadline(roam_conn *conn, enum packet_space *ret_space)
 static void prepare_probe(roam_conn *conn, enum packet_space number)
 {
     struct pn_space *space = conn_space(conn, number);
-    size_t octets = PTO_PROBES * (size_t)path_set_active(&conn->paths)->datagram_bytes;
+    size_t octets = PTO_PROBES * (size_t)path_datagram_bytes(path_set_active(&conn->paths));
     if (space == NULL)
         return;
     space->probes = PTO_PROBES;

@@ -13,7 +13,8 @@
 /* No scenario takes so long; one that does hangs. */
 #define WATCHDOG_SECONDS 120
 
-static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits};
+static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits,
+                                                scenarios_mtu};
 
 void scenario_list(void)
 {
