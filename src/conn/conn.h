@@ -153,19 +153,18 @@ struct roam_conn {
     roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
-    struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
-    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
-    uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    uint64_t largest_non_probing; /* highest number among non-probing packets, PACKET_NUMBER_NONE */
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
+    bool renewal_pending;  /* all CIDs of ours are to be replaced */
+    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
     bool ticket_sent;
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
     uint32_t pto_count;
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
-    roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
@@ -264,16 +263,6 @@ void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 
-/* ---- mtu.c: what the search for each path's datagram size hears of, and what follows from it */
-void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet);
-void conn_mtu_on_lost(roam_conn *conn, struct path *path, const struct sent_packet *packet);
-/* What a black hole has swallowed is sent again. Not while losses are being found. */
-void conn_mtu_repair(roam_conn *conn);
-/* The host refused a datagram of `bytes` between these addresses. */
-void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t bytes);
-/* The size of the probe that may go out on the path now; 0: none. */
-size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity);
-
 /* ---- crypto.c */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
@@ -303,11 +292,23 @@ void conn_issue_cids(roam_conn *conn);
 /* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it
  * had. */
 void conn_renew_cids(roam_conn *conn);
+/* All CIDs of ours give way to new ones, as soon as may be: the endpoint makes them in another way now. */
+void conn_renew_all_cids(roam_conn *conn, roam_time now);
 void conn_sync_reset_tokens(roam_conn *conn);
 /* Gives the path a CID where it has none and there is one. */
 void conn_assign_cid(roam_conn *conn, uint64_t path_id);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
+
+/* ---- rotation.c */
+/* Before a packet on the active path: takes another CID of the peer's, if it is time. */
+void conn_rotate_if_due(roam_conn *conn);
+/* On the active path the peer writes another CID of ours than before. */
+void conn_on_peer_rotated(roam_conn *conn);
+/* A packet leaves with this CID of the peer's. */
+void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid);
+/* An authentic packet of so many octets came on this CID of ours. */
+void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 
 /* ---- migrate.c */
 /* Finds or makes the path of an authentic packet, or says why to drop it. */
@@ -338,7 +339,6 @@ enum assemble_mode {
     ASSEMBLE_NORMAL,   /* everything */
     ASSEMBLE_ACK_ONLY, /* congestion or pacing: ACK, and path frames */
     ASSEMBLE_PROBING,  /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
-    ASSEMBLE_MTU,      /* PING and PADDING (section 14.4) */
     ASSEMBLE_CLOSE,    /* CONNECTION_CLOSE */
 };
 
@@ -369,8 +369,7 @@ struct assembly {
     size_t count;
     bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
     bool out_of_memory;
-    bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
-    bool mtu_probe; /* it asks for its size, and is padded to the limit */
+    bool probe;     /* it asks whether a path is there: its loss says nothing about congestion */
     bool elsewhere; /* it goes to an address that is no path: not counted on this one */
 };
 

@@ -6,7 +6,6 @@
 
 #include "conn/config_copy.h"
 #include "conn/conn.h"
-#include "conn/move_stats.h"
 
 /* Records of sent frames that the pool takes from the allocator at once. */
 #define FRAMES_PER_SLAB 64
@@ -278,6 +277,5 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     one_rtt_keys_done(&conn->keys);
     pool_done(&conn->frame_pool);
-    mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     free_shell(conn);
 }

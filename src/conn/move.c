@@ -2,7 +2,6 @@
  * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told,
  * roam_conn_probe, and roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
  */
-#include "conn/move_stats.h"
 #include "conn/paths.h"
 
 static roam_result may_move(const roam_conn *conn)
@@ -27,9 +26,7 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     struct path *other = path_set_find_address(&conn->paths, new_local, &active->remote);
     if (other != NULL && other != active)
         conn_forget_path(conn, other);
-    const struct move_before before = move_stats_before(active);
     active->local = *new_local;
-    move_stats_on_move(conn, &before, false, true);
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }

@@ -18,8 +18,8 @@ struct migration_facts {
     bool non_probing;       /* the packet has a frame that is not probing (section 9.1); false before it is read */
     bool highest_numbered;  /* no packet with a higher number has come (of the non-probing ones) */
     bool same_ip_as_active; /* only the port differs from the active path */
-    bool cid_changed;       /* it came to another CID of ours than the newest packet on the active path, or another
-                                * local address of ours, from which that path's CID must not be used (section 9.5) */
+    bool cid_changed;       /* it came to a CID of ours that no path's newest packet had, or at another local address
+                                * of ours, from which that path's CID must not be used (section 9.5) */
     bool spare_cid;         /* an unused CID of the peer's is there, or it uses zero-length ones */
     bool blocked_port;      /* the peer's port is one that no client has: request forgery (section 21.5.6) */
     bool room;              /* a path can be added, by eviction if need be */
@@ -28,7 +28,7 @@ struct migration_facts {
 struct migration_verdict {
     roam_drop drop; /* other than NONE: the packet is dropped before its payload is read */
     bool create_path;
-    bool share_cid;         /* the new path goes on with the active path's CID (section 9.5); else a fresh one */
+    bool share_cid;         /* the new path goes on with the CID of the path that it came from; else a fresh one */
     bool move;              /* it becomes the active path */
     bool validate;          /* PATH_CHALLENGE on it */
     bool validate_previous; /* PATH_CHALLENGE on the path that was active (section 9.3.3) */

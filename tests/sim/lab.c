@@ -24,8 +24,6 @@ void lab_config_init(struct lab_config *ret, uint64_t seed, const struct sim_cer
     ret->server.credentials = certs->server;
     ret->client.alpn = ret->server.alpn = alpn;
     ret->client.server_name = "sim.roam.test";
-    /* Scenarios count packets and octets; those about datagram sizes turn it on. */
-    ret->client.pmtud = ret->server.pmtud = false;
     ret->clients = 1;
     ret->interfaces = 2;
     for (size_t i = 0; i < LAB_INTERFACES_MAX; i++) {

@@ -13,8 +13,7 @@
 /* No scenario takes so long; one that does hangs. */
 #define WATCHDOG_SECONDS 120
 
-static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits,
-                                                scenarios_mtu};
+static const struct scenario *const tables[] = {scenarios_rebind, scenarios_migrate, scenarios_bugs, scenarios_limits};
 
 void scenario_list(void)
 {

@@ -23,8 +23,6 @@ extern const struct scenario scenarios_migrate[]; /* S016 .. S020 */
 extern const struct scenario scenarios_bugs[];    /* B01 .. */
 extern const struct scenario scenarios_limits[];  /* the rest of B: long runs and small allowances */
 
-extern const struct scenario scenarios_mtu[]; /* sizes of datagrams */
-
 /* Prints all names. */
 void scenario_list(void);
 
