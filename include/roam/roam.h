@@ -170,7 +170,8 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
- * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays.
+ * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays. A move
+ * that still waits for its answer is called off by the next one (ROAM_EVENT_PATH_CLOSED).
  * ROAM_ERR_STATE as above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
 ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local);
 

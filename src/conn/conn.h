@@ -367,7 +367,7 @@ struct assembly {
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
-    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
+    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
     bool out_of_memory;
     bool probe;     /* it asks whether a path is there: its loss says nothing about congestion */
     bool elsewhere; /* it goes to an address that is no path: not counted on this one */

@@ -31,6 +31,20 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     return ROAM_OK;
 }
 
+/* The newest wish counts: a move that waits for its proof is called off, and its path with it unless that was proven
+ * before. */
+static void call_off_other_moves(roam_conn *conn, const roam_address *wished)
+{
+    for (size_t i = conn->paths.count; i-- > 0;) {
+        struct path *path = conn->paths.paths[i];
+        if (!path->migrate_when_valid || roam_address_equal(&path->local, wished))
+            continue;
+        path->migrate_when_valid = false;
+        if (!path_validation_has_succeeded(&path->validation))
+            conn_forget_path(conn, path);
+    }
+}
+
 static roam_result start_probe(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
 {
     roam_result result = may_move(conn);
@@ -43,6 +57,8 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
     if (conn->peer.disable_active_migration)
         return ROAM_ERR_DISABLED;
     conn->now = now;
+    if (migrate)
+        call_off_other_moves(conn, new_local);
     const roam_address remote = active->remote;
     struct path *path = path_set_find_address(&conn->paths, new_local, &remote);
     if (path != NULL && path->id == conn->paths.active_id)
@@ -67,7 +83,7 @@ static roam_result start_probe(roam_conn *conn, roam_time now, const roam_addres
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         conn->ping_pending = true;
     } else {
-        path->migrate_when_valid = migrate;
+        path->migrate_when_valid |= migrate;
         conn_validate_path(conn, path);
     }
     conn->owner.wake(conn->owner.context, conn);

@@ -10,8 +10,11 @@
 /* Padding goes into the last packet, RFC 9000 section 14.1. */
 static void expand(struct assembly *assembly)
 {
-    size_t target = min_size(DATAGRAM_BYTES_MIN, assembly->limit);
-    if (!assembly->expand || assembly->len >= target)
+    const size_t target = DATAGRAM_BYTES_MIN;
+    //= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
+    // Nor up to it: a smaller datagram proves nothing about the path's size anyway, and what padding would use up is
+    // what the next challenge needs, should this one be lost.
+    if (!assembly->expand || assembly->limit < target || assembly->len >= target)
         return;
     struct pending_packet *last = &assembly->packets[assembly->count - 1];
     size_t padding = target - assembly->len;
