@@ -5,7 +5,6 @@
 #ifndef ROAM_CONFIG_H
 #define ROAM_CONFIG_H
 
-#include <roam/cid_plan.h>
 #include <roam/error.h>
 #include <roam/types.h>
 
@@ -52,6 +51,14 @@ ROAM_API void roam_credentials_require_client(roam_credentials *credentials);
 /* ---- A connection ---------------------------------------------------------------------------------------------- */
 
 enum roam_cipher { ROAM_AES_128_GCM = 1, ROAM_AES_256_GCM = 2, ROAM_CHACHA20_POLY1305 = 4 };
+/* What a client does where the server says that it would rather be spoken to at another address (RFC 9000 section 9.6).
+ * It goes there with the same care as on any move: probes first, and stays where nobody answers. */
+enum roam_preferred_policy {
+    ROAM_PREFERRED_FOLLOW = 0,   /* unless it leads from a global address into a private network, or to loopback */
+    ROAM_PREFERRED_ANYWHERE = 1, /* also into private networks; never from elsewhere to loopback */
+    ROAM_PREFERRED_IGNORE = 2,   /* stays where it is */
+};
+
 enum roam_congestion { ROAM_CONGESTION_CUBIC = 0, ROAM_CONGESTION_NEWRENO = 1 };
 
 /* Who decides where a client sends from. */
@@ -82,7 +89,7 @@ typedef struct roam_config {
     enum roam_congestion congestion;
     uint64_t initial_window_packets; /* default 10, RFC 9002 section 7.2 */
     roam_time initial_rtt;           /* default 333 ms, RFC 9002 section 6.2.2 */
-    uint64_t datagram_bytes;         /* size of full datagrams; default 1200, RFC 9000 section 14 */
+    uint64_t datagram_bytes;         /* size of full datagrams at first; default 1200, RFC 9000 section 14 */
     bool ecn;                        /* mark packets ECT(0) and validate, RFC 9000 section 13.4; default true */
     size_t stream_buffer_bytes;      /* octets that a stream takes ahead of the network; default 1 MiB */
 
@@ -101,12 +108,18 @@ typedef struct roam_config {
 
     enum roam_mobility mobility; /* of a client; default ROAM_MOBILITY_MANUAL */
 
-    /* The CIDs on our packets change while the addresses stay, so that who looks on only now and then cannot link what
-     * he sees (RFC 9000 section 9.5), as long as the peer has given us a spare one beside that for a move; and the peer
-     * is asked to change those that it writes where it passes a limit by a quarter. */
-    roam_time cid_rotate_idle;  /* after so long without a packet of ours; default 20 s, 0: never */
-    roam_time cid_rotate_after; /* after so long in use; default 0: never */
-    uint64_t cid_rotate_bytes;  /* after so many octets; default 0: never */
+    /* Looks for the largest datagram that each path carries, RFC 8899, and falls back to 1200 octets where full ones
+     * vanish; default true. What is larger than max_datagram_bytes, or than the peer takes, is not tried: 1200..65507,
+     * default 8972, which fills jumbo frames. */
+    bool pmtud;
+    uint64_t max_datagram_bytes;
+
+    /* Addresses that are not the one that the handshake ran on, RFC 9000 sections 9.6 and 21.5.6. */
+    roam_address preferred_ipv4, preferred_ipv6; /* a server's, that it asks clients to move to; unset: none */
+    enum roam_preferred_policy preferred_policy; /* a client's */
+    bool refuse_private_moves; /* a server refuses a client that goes from a global to a private or link-local address;
+                                * default false, for who comes home does just that. From elsewhere to loopback nobody
+                                * may go. */
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);
@@ -138,7 +151,6 @@ typedef struct roam_endpoint_config {
     roam_time new_token_lifetime;   /* default 24 h */
     uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
     uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: version 1 */
-    roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */
 } roam_endpoint_config;
 
 ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);

@@ -44,7 +44,7 @@ typedef struct roam_event {
     uint64_t path_id;      /* PATH_* */
     roam_address local;    /* PATH_*: our address */
     roam_address remote;   /* PATH_*: the peer's */
-    roam_address previous; /* PATH_MOVED, PATH_REVERTED: the peer's address before */
+    roam_address previous; /* PATH_MOVED, PATH_REVERTED, PATH_SETTLED: the peer's address before */
     roam_cid cid;          /* PATH_*, CID_*, RESET_SENT */
     uint64_t sequence;     /* CID_*: sequence number */
     /* PATH_CHALLENGED, PATH_CHALLENGE_RECEIVED, PATH_RESPONDED, PATH_ANSWERED: the eight octets of the frame, RFC 9000
@@ -53,6 +53,8 @@ typedef struct roam_event {
     const uint8_t *token; /* NEW_TOKEN: valid until the next roam_endpoint_poll */
     size_t token_bytes;
     const roam_error *error; /* CLOSED: valid until roam_conn_free */
+
+    uint64_t datagram_bytes; /* PATH_*: size of full datagrams there */
 } roam_event;
 
 #ifdef __cplusplus

@@ -40,6 +40,12 @@ ROAM_API roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, ro
 /* Frees the endpoint with all its connections and streams, sending nothing. NULL is allowed. */
 ROAM_API void roam_endpoint_free(roam_endpoint *endpoint);
 
+/* From now on incoming connections are told that the server would rather be spoken to at these addresses (RFC 9000
+ * section 9.6), as by roam_config.preferred_ipv4 and preferred_ipv6; NULL: none of that family. Datagrams that come
+ * there must come to this endpoint, with that address as their `local`. ROAM_ERR_CONFIG where an address is not one to
+ * be spoken to at, CIDs have length zero, or nothing is accepted. */
+ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ipv4, const roam_address *ipv6);
+
 /* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
 
@@ -57,12 +63,6 @@ ROAM_API void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now);
 /* Takes the oldest event. Returns false, *ret untouched, where none waits. */
 ROAM_API bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret);
 
-/* Changes what CIDs are made of. From now on new ones are made to this plan, and the peers of all connections are asked
- * to change to such and to retire those that they have (Retire Prior To, RFC 9000 section 5.1.2), which takes a round
- * trip. Old ones go on working until then. The length of CIDs cannot change. A plan that was in use before goes on with
- * its nonces. ROAM_ERR_CONFIG where roam_cid_plan_check finds fault or the length is another; ROAM_ERR_MEMORY. */
-ROAM_API roam_result roam_endpoint_set_cid_plan(roam_endpoint *endpoint, roam_time now, const roam_cid_plan *plan);
-
 /* Counters since the endpoint was made. */
 typedef struct roam_endpoint_stats {
     uint64_t datagrams_received, datagrams_sent;
@@ -73,7 +73,6 @@ typedef struct roam_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, stateless_resets_sent;
     uint64_t moves; /* rows moved to another address, reverts included */
     uint64_t paths_validated, paths_failed;
-    uint64_t cids_unroutable;   /* CIDs made without a server id, as the plan's nonces are used up: see cid_plan.h */
     uint64_t drops[ROAM_DROPS]; /* by roam_drop */
     uint64_t events_dropped;    /* for want of room in the queue (max_events) or memory */
 } roam_endpoint_stats;
@@ -94,6 +93,28 @@ enum roam_conn_state {
 /* "established", ...: never NULL, static. */
 ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 
+/* Moves of a connection that are remembered. */
+#define ROAM_MOVES_KEPT 4
+
+/* What one move has cost. A server moves when the client's packets come from somewhere else; a client when it leaves from
+ * another address, by roam_conn_rebind (then both path ids are the same) or to a path that was validated first. */
+typedef struct roam_path_stats {
+    uint64_t path_id, previous_path_id;
+    roam_address local, remote, previous_local, previous_remote;
+    roam_time moved_at;                   /* when the row moved; 0: there was no move */
+    bool reverted;                        /* back to the last validated address (RFC 9000 section 9.3.2) */
+    bool validated;                       /* the peer is proven to be there */
+    bool settled;                         /* validated, and a packet has come from there (ROAM_EVENT_PATH_SETTLED) */
+    roam_time last_before;                /* the last packet processed before the move */
+    roam_time first_after;                /* the first processed on the path after it; 0: none yet */
+    roam_time gap;                        /* between the two */
+    roam_time validated_after;            /* from the move to its proof; 0 where that came first */
+    uint64_t packets_lost;                /* sent on the old path before the move, and lost with it */
+    uint64_t bytes_resent;                /* stream and CRYPTO octets in them, which are sent again */
+    roam_time rtt_before, rtt_after;      /* smoothed RTT; after: of now, or at the next move */
+    uint64_t window_before, window_after; /* congestion window, octets; likewise */
+} roam_path_stats;
+
 /* A row of the table: ConnectionID | ClientIP:Port | State | paths | moves | last move. */
 typedef struct roam_conn_info {
     roam_conn *conn;
@@ -107,6 +128,7 @@ typedef struct roam_conn_info {
     uint64_t moves;         /* how often the row has moved */
     roam_time last_move;    /* when, 0 for never */
     roam_time created;
+    roam_path_stats latest; /* of the last move; latest.moved_at 0: none yet */
 } roam_conn_info;
 
 /* Writes up to n rows, the oldest connection first, and returns how many connections there are. */
@@ -170,8 +192,7 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
- * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays. A move
- * that still waits for its answer is called off by the next one (ROAM_EVENT_PATH_CLOSED).
+ * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays.
  * ROAM_ERR_STATE as above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
 ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local);
 
@@ -188,6 +209,18 @@ enum roam_path_state {
 /* "validated", ...: never NULL, static. */
 ROAM_API const char *roam_path_state_name(enum roam_path_state state);
 
+/* The search for the largest datagram that a path carries, DPLPMTUD: the states of RFC 8899 section 5.2. */
+enum roam_pmtud_state {
+    ROAM_PMTUD_OFF,             /* not asked for: roam_config.pmtud */
+    ROAM_PMTUD_BASE,            /* that 1200 octets pass is to be confirmed */
+    ROAM_PMTUD_SEARCHING,       /* probes go out beside the data */
+    ROAM_PMTUD_SEARCH_COMPLETE, /* the size is known; looked for again after ten minutes */
+    ROAM_PMTUD_ERROR,           /* not even 1200 octets pass: the path cannot be used */
+};
+
+/* "searching", ...: never NULL, static. */
+ROAM_API const char *roam_pmtud_state_name(enum roam_pmtud_state state);
+
 /* One path of a connection. */
 typedef struct roam_path_info {
     uint64_t id;
@@ -201,10 +234,17 @@ typedef struct roam_path_info {
     uint64_t in_flight_bytes;
     roam_time smoothed_rtt, min_rtt, rtt_variation; /* smoothed_rtt is the initial RTT before a first sample */
     uint64_t datagram_bytes;                        /* largest datagram sent there */
+    enum roam_pmtud_state pmtud;
+    uint32_t mtu_probes_sent, mtu_probes_lost;
+    uint32_t black_holes; /* times that full datagrams vanished there, and it went on with 1200 octets */
 } roam_path_info;
 
 /* Writes up to n paths, the active one first, and returns how many there are. */
 ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n);
+
+/* Writes what the newest moves have cost, up to n, the newest first; returns how many are kept, at most
+ * ROAM_MOVES_KEPT. 0 after moves says that there was no memory to count in. */
+ROAM_API size_t roam_conn_path_stats(const roam_conn *conn, roam_path_stats *ret, size_t n);
 
 /* Counters of a connection. */
 typedef struct roam_conn_stats {

@@ -11,8 +11,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/varint.h"
-
 static size_t count_live(const struct local_cid_set *set)
 {
     size_t live = 0;
@@ -41,6 +39,16 @@ void local_cid_set_init(struct local_cid_set *set, const roam_cid *initial)
     set->cid_bytes = initial->len;
 }
 
+void local_cid_add_preferred(struct local_cid_set *set, const roam_cid *cid)
+{
+    assert(set->next_sequence == 1 && set->cid_bytes > 0);
+    set->peer_limit = max_u64(set->peer_limit, 2);
+    struct local_cid *entry = &set->entries[set->count++];
+    //= rfc9000#5.1.1-1 The CID of the preferred address has the number after the handshake's.
+    *entry = (struct local_cid){.sequence = set->next_sequence++, .cid = *cid, .state = LOCAL_CID_KNOWN};
+    set->sent_below = set->next_sequence;
+}
+
 void local_cid_set_peer_limit(struct local_cid_set *set, uint64_t limit)
 {
     set->peer_limit = max_u64(limit, count_live(set));
@@ -54,11 +62,10 @@ size_t local_cid_wanted(const struct local_cid_set *set)
     //= rfc9000#5.1.1-4 Never more live CIDs than the peer's limit; a retired one is replaced.
     size_t cap = (size_t)min_u64(set->peer_limit, LOCAL_CIDS_MAX);
     size_t live = count_live(set);
-    uint64_t numbers_left = VARINT_MAX + 1 - set->next_sequence;
-    return cap > live ? (size_t)min_u64(cap - live, numbers_left) : 0;
+    return cap > live ? cap - live : 0;
 }
 
-struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid)
+const struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid)
 {
     assert(local_cid_wanted(set) > 0);
     assert(set->count < ARRAY_LENGTH(set->entries));

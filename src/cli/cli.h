@@ -21,6 +21,7 @@ enum exit_status {
 int listen_main(int argc, char **argv);
 int connect_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
+int natbox_main(int argc, char **argv);
 
 /* ---- output.c */
 
@@ -41,6 +42,9 @@ const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX]);
 
 /* A line for an event: "   12.345 ms  path_validated  127.0.0.1:4433" */
 void print_event(FILE *stream, const roam_event *event, roam_time since);
+
+/* For ROAM_EVENT_PATH_SETTLED: "127.0.0.1:50000 -> 127.0.0.1:4433: gap 12.345 ms, ...": what the newest move has cost. */
+void print_move(FILE *stream, const roam_event *event);
 
 /* ---- setup.c: from options to configurations */
 

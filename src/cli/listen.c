@@ -42,7 +42,8 @@ static const struct option_spec specs[] = {
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
     OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
-    OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram (1200)"),
+    OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
+    OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
     OPTION("handshake", 0, OPTION_DURATION, handshake, "TIME", "give a handshake up after so long (10s)"),
     OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
@@ -204,6 +205,8 @@ static void report(const struct listener *listener, const roam_event *event)
     if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
         fprintf(stderr, "%s moved from %s to %s\n", roam_cid_format(&event->cid, cid),
                 roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote));
+    } else if (event->type == ROAM_EVENT_PATH_SETTLED) {
+        print_move(stderr, event);
     } else if (event->type == ROAM_EVENT_CONFIRMED && listener->options.handshake_only) {
         roam_conn_stats stats;
         roam_conn_get_stats(event->conn, &stats);

@@ -11,6 +11,7 @@ static const struct {
     {"demo", demo_main, "watch a connection survive a change of address"},
     {"listen", listen_main, "wait for a connection: netcat over QUIC"},
     {"connect", connect_main, "connect standard input and output to a server"},
+    {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -11,6 +11,12 @@
 
 #define HOST_MAX 255
 
+/* Where the words of help begin. */
+#define HELP_COLUMN 28
+
+/* Longest of the values that stand in pairs. */
+#define VALUE_MAX 64
+
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 struct unit {
@@ -125,6 +131,77 @@ static bool parse_version(const char *text, uint32_t *ret)
     return true;
 }
 
+static bool parse_rate(const char *text, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1},    {"k", 1e3},    {"M", 1e6},    {"G", 1e9},
+                                        {"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}};
+    double value;
+    if (!parse_scaled(text, units, ARRAY_LENGTH(units), &value))
+        return false;
+    *ret = (uint64_t)value;
+    return true;
+}
+
+static bool parse_share(const char *text, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1e6}, {"%", 1e4}};
+    double value;
+    if (!parse_scaled(text, units, ARRAY_LENGTH(units), &value) || value > 1e6)
+        return false;
+    *ret = (uint64_t)(value + 0.5);
+    return true;
+}
+
+/* "VALUE" or "UP,DOWN". */
+static bool parse_each_way(const char *text, bool (*parse)(const char *, uint64_t *), struct each_way *ret)
+{
+    char up[VALUE_MAX];
+    size_t len = strcspn(text, ",");
+    struct each_way values;
+    if (len >= sizeof(up))
+        return false;
+    memcpy(up, text, len);
+    up[len] = '\0';
+    if (!parse(up, &values.up) || !parse(text[len] == ',' ? text + len + 1 : up, &values.down))
+        return false;
+    *ret = values;
+    return true;
+}
+
+static bool parse_addresses(const char *text, struct address_list *ret)
+{
+    char one[ROAM_ADDRESS_TEXT_MAX];
+    for (const char *pos = text;; pos++) {
+        size_t len = strcspn(pos, ",");
+        if (len >= sizeof(one) || ret->count == ADDRESS_LIST_MAX)
+            return false;
+        memcpy(one, pos, len);
+        one[len] = '\0';
+        if (!roam_address_parse(&ret->addresses[ret->count], one))
+            return false;
+        ret->count++;
+        pos += len;
+        if (*pos == '\0')
+            return true;
+    }
+}
+
+/* `choices` is "one|two|three". */
+static bool parse_choice(const char *text, const char *choices, unsigned *ret)
+{
+    unsigned place = 0;
+    for (const char *pos = choices;; pos++, place++) {
+        size_t len = strcspn(pos, "|");
+        if (strlen(text) == len && memcmp(text, pos, len) == 0) {
+            *ret = place;
+            return true;
+        }
+        pos += len;
+        if (*pos == '\0')
+            return false;
+    }
+}
+
 /* What a value of that kind looks like, for the message. */
 static const char *const examples[] = {
     [OPTION_FLAG] = "nothing",
@@ -137,11 +214,17 @@ static const char *const examples[] = {
     [OPTION_CONGESTION] = "cubic or newreno",
     [OPTION_ADDRESS] = "an address like 192.0.2.1, 192.0.2.1:4433 or [2001:db8::1]:4433",
     [OPTION_PIN] = "sha256: and 64 hexadecimal digits",
+    [OPTION_CHOICE] = "one of the words that its help names",
+    [OPTION_ADDRESSES] = "addresses like 127.0.0.2,127.0.0.3 (at most 16)",
+    [OPTION_DURATION_EACH_WAY] = "a duration like 20ms, or two, up and down: 20ms,1s",
+    [OPTION_BYTES_EACH_WAY] = "a number of octets like 64K, or two, up and down: 64K,1M",
+    [OPTION_RATE_EACH_WAY] = "bits a second like 10M, or two, up and down: 1M,10M",
+    [OPTION_SHARE_EACH_WAY] = "a share like 1% or 0.01, or two, up and down: 1%,0",
 };
 
-static bool store_value(enum option_kind kind, const char *text, void *ret)
+static bool store_value(const struct option_spec *spec, const char *text, void *ret)
 {
-    switch (kind) {
+    switch (spec->kind) {
     case OPTION_FLAG:
         *(bool *)ret = true;
         return true;
@@ -164,6 +247,18 @@ static bool store_value(enum option_kind kind, const char *text, void *ret)
         return roam_address_parse(ret, text);
     case OPTION_PIN:
         return parse_pin(text, ret);
+    case OPTION_CHOICE:
+        return parse_choice(text, spec->argument, ret);
+    case OPTION_ADDRESSES:
+        return parse_addresses(text, ret);
+    case OPTION_DURATION_EACH_WAY:
+        return parse_each_way(text, parse_duration, ret);
+    case OPTION_BYTES_EACH_WAY:
+        return parse_each_way(text, parse_bytes, ret);
+    case OPTION_RATE_EACH_WAY:
+        return parse_each_way(text, parse_rate, ret);
+    case OPTION_SHARE_EACH_WAY:
+        return parse_each_way(text, parse_share, ret);
     }
     return false;
 }
@@ -175,13 +270,17 @@ static void print_help(const struct command_line *line, const char *usage)
     printf("%s\n", usage);
     for (size_t i = 0; i < line->spec_count; i++) {
         const struct option_spec *spec = &line->specs[i];
-        char left[64];
+        char left[96];
         char letter[8] = "    ";
         if (spec->letter != 0)
             snprintf(letter, sizeof(letter), "-%c, ", spec->letter);
         snprintf(left, sizeof(left), "%s--%s%s%s", letter, spec->name, spec->argument != NULL ? " " : "",
                  spec->argument != NULL ? spec->argument : "");
-        printf("  %-28s %s\n", left, spec->help);
+        /* What is longer than its column has its help below. */
+        if (strlen(left) > HELP_COLUMN)
+            printf("  %s\n  %*s %s\n", left, HELP_COLUMN, "", spec->help);
+        else
+            printf("  %-*s %s\n", HELP_COLUMN, left, spec->help);
     }
 }
 
@@ -219,9 +318,10 @@ static bool take_option(const struct command_line *line, int argc, char **argv, 
             return complain(line, "wants a value", word);
         value = argv[++*at];
     }
-    if (store_value(spec->kind, value, (char *)values + spec->offset))
+    if (store_value(spec, value, (char *)values + spec->offset))
         return true;
-    fprintf(stderr, "%s: --%s wants %s, not '%s'\n", line->command, spec->name, examples[spec->kind], value);
+    fprintf(stderr, "%s: --%s wants %s, not '%s'\n", line->command, spec->name,
+            spec->kind == OPTION_CHOICE ? spec->argument : examples[spec->kind], value);
     return false;
 }
 

@@ -15,11 +15,29 @@ enum option_kind {
     OPTION_CONGESTION, /* enum roam_congestion */
     OPTION_ADDRESS,    /* roam_address, port 0 where none is given */
     OPTION_PIN,        /* struct pin: sha256:HEX */
+    OPTION_CHOICE,     /* unsigned: the place of the word in option_spec.argument, "one|two|three" */
+    OPTION_ADDRESSES,  /* struct address_list: may be repeated, and each may be a list with commas */
+    /* struct each_way: one value for both ways, or UP,DOWN. */
+    OPTION_DURATION_EACH_WAY,
+    OPTION_BYTES_EACH_WAY,
+    OPTION_RATE_EACH_WAY,  /* bits a second: 64k, 10M, 1G (powers of 1,000) */
+    OPTION_SHARE_EACH_WAY, /* parts of a million: 1%, 0.01 */
 };
 
 struct pin {
     bool is_set;
     uint8_t fingerprint[ROAM_FINGERPRINT_BYTES];
+};
+
+struct each_way {
+    uint64_t up, down;
+};
+
+#define ADDRESS_LIST_MAX 16
+
+struct address_list {
+    roam_address addresses[ADDRESS_LIST_MAX];
+    size_t count;
 };
 
 struct option_spec {
@@ -34,6 +52,7 @@ struct option_spec {
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
     bool ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    bool no_pmtud;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;
     unsigned ciphers;
@@ -44,11 +63,14 @@ struct net_options {
     uint32_t force_version;
 };
 
+/* What is no option; each command says how many of them it wants. */
+#define POSITIONAL_MAX 16
+
 struct command_line {
     const char *command; /* "roam connect", for messages */
     const struct option_spec *specs;
     size_t spec_count;
-    const char *positional[2];
+    const char *positional[POSITIONAL_MAX];
     size_t positional_count;
 };
 

@@ -108,3 +108,22 @@ void print_event(FILE *stream, const roam_event *event, roam_time since)
     }
     fputc('\n', stream);
 }
+
+void print_move(FILE *stream, const roam_event *event)
+{
+    char local[ROAM_ADDRESS_TEXT_MAX], remote[ROAM_ADDRESS_TEXT_MAX], resent[AMOUNT_TEXT_MAX], before[AMOUNT_TEXT_MAX],
+        after[AMOUNT_TEXT_MAX];
+    roam_path_stats move;
+    if (roam_conn_path_stats(event->conn, &move, 1) == 0)
+        return;
+    char proven[40] = "before";
+    if (move.validated_after > 0)
+        snprintf(proven, sizeof(proven), "after %.3f ms", (double)move.validated_after / 1e6);
+    fprintf(stream,
+            "moved to %s -> %s: gap %.3f ms, proven %s, %" PRIu64 " packets lost, %s sent again, RTT %.3f "
+            "to %.3f ms, window %s to %s\n",
+            roam_address_format(&move.local, local), roam_address_format(&move.remote, remote), (double)move.gap / 1e6,
+            proven, move.packets_lost, format_amount((double)move.bytes_resent, resent), (double)move.rtt_before / 1e6,
+            (double)move.rtt_after / 1e6, format_amount((double)move.window_before, before),
+            format_amount((double)move.window_after, after));
+}

@@ -68,6 +68,10 @@ void session_on_event(struct session *session, const roam_event *event)
     case ROAM_EVENT_PATH_REVERTED:
         session->moves++;
         break;
+    case ROAM_EVENT_PATH_SETTLED:
+        if (!roam_conn_is_server(event->conn))
+            print_move(stderr, event);
+        break;
     case ROAM_EVENT_CLOSED:
         session->closed = true;
         session->error = *event->error;

@@ -72,6 +72,7 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
         ret->handshake_timeout = options->handshake;
     if (options->datagram_bytes != 0)
         ret->datagram_bytes = options->datagram_bytes;
+    ret->pmtud = !options->no_pmtud;
     ret->keep_alive = options->keep_alive;
     ret->credentials = roam_credentials_new();
     if (ret->credentials == NULL)

@@ -1,7 +1,7 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
-#include "conn/conn.h"
+#include "conn/move_stats.h"
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */
 struct ack_news {
@@ -88,8 +88,12 @@ static void on_lost(void *owner, enum packet_space space, struct sent_packet *pa
     roam_conn *conn = owner;
     struct path *path = path_set_find(&conn->paths, packet->path_id);
     conn->counters.packets_lost++;
+    if (conn->move_stats != NULL)
+        move_stats_on_lost(conn, packet);
     if (path != NULL && packet->ect)
         ecn_on_lost(&path->ecn, true);
+    if (path != NULL)
+        conn_mtu_on_lost(conn, path, packet);
     for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
         settle_lost(conn, space, frame);
 }
@@ -106,6 +110,7 @@ void conn_detect_loss(roam_conn *conn, enum packet_space number)
     if (space != NULL)
         space->loss_time = loss_detect(&space->sent, number, &context, conn->paths.active_id, space->largest_acked,
                                        space->largest_acked_sent_at, conn_peer_max_ack_delay(conn), conn->now);
+    conn_mtu_repair(conn);
 }
 
 void conn_give_up_path(roam_conn *conn, uint64_t path_id)
@@ -164,6 +169,7 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
         if (packet->in_flight)
             congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now,
                                 &path->recovery.rtt, packet->app_limited);
+        conn_mtu_on_acked(conn, path, packet);
     }
     for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
         settle_acked(conn, number, frame);
@@ -199,10 +205,8 @@ static void take_rtt_sample(roam_conn *conn, enum packet_space number, const str
         return;
     rtt_update(&path->recovery.rtt, conn->now - news->newest_sent_at, scaled_ack_delay(conn, number, ack->delay),
                conn_peer_max_ack_delay(conn), conn->confirmed);
-    if (path->recovery.first_sample_at == ROAM_TIME_NEVER) {
+    if (path->recovery.first_sample_at == ROAM_TIME_NEVER)
         path->recovery.first_sample_at = conn->now;
-        path_validation_on_rtt(&path->validation, rtt_pto(&path->recovery.rtt, conn_peer_max_ack_delay(conn)));
-    }
 }
 
 static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct frame_ack *ack,

@@ -1,6 +1,6 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
-#include "conn/conn.h"
+#include "conn/move_stats.h"
 
 void *roam_conn_user(const roam_conn *conn)
 {
@@ -72,6 +72,7 @@ void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
         .moves = conn->moves,
         .last_move = conn->last_move,
         .created = conn->created,
+        .latest = move_stats_latest(conn),
     };
 }
 
@@ -91,7 +92,11 @@ static void describe_path(const roam_conn *conn, const struct path *path, roam_p
         .smoothed_rtt = path->recovery.rtt.smoothed,
         .min_rtt = path->recovery.rtt.min,
         .rtt_variation = path->recovery.rtt.variation,
-        .datagram_bytes = path->datagram_bytes,
+        .datagram_bytes = path_datagram_bytes(path),
+        .pmtud = path->pmtud.state,
+        .mtu_probes_sent = path->pmtud.probes_sent,
+        .mtu_probes_lost = path->pmtud.probes_lost,
+        .black_holes = path->pmtud.black_holes,
     };
     if (cid != NULL) {
         ret->cid = cid->cid;

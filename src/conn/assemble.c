@@ -149,9 +149,10 @@ static void put_cid_frames(roam_conn *conn, struct payload *payload)
     const struct local_cid *local;
     while ((local = local_cid_next_pending(&conn->local_cids)) != NULL) {
         struct writer before = payload->writer;
+        uint8_t token[RESET_TOKEN_BYTES];
+        conn->owner.cid_reset_token(conn->owner.context, &local->cid, token);
         frame_write_new_connection_id(&payload->writer, local->sequence,
-                                      local_cid_frame_retire_prior_to(&conn->local_cids, local), &local->cid,
-                                      local->reset_token);
+                                      local_cid_frame_retire_prior_to(&conn->local_cids, local), &local->cid, token);
         if (!keep_if_it_fits(payload, before))
             return;
         uint64_t sequence = local->sequence;
@@ -229,6 +230,12 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
         put_close(conn, payload, payload->packet->type);
         return;
     }
+    if (mode == ASSEMBLE_MTU) {
+        //= rfc9000#14.4 PING and PADDING: nothing that a loss would delay.
+        frame_write_ping(&payload->writer);
+        record_type(payload, FRAME_PING, 0);
+        return;
+    }
     if (space == SPACE_APPLICATION)
         put_path_frames(conn, payload);
     if (mode == ASSEMBLE_PROBING)
@@ -258,7 +265,7 @@ static bool has_something(roam_conn *conn, const struct assembly *assembly, enum
     const struct pn_space *space = conn_space(conn, number);
     const struct path *path = assembly->path;
     bool path_frames = number == SPACE_APPLICATION && (path->response_count > 0 || path->validation.challenge_due);
-    if (mode == ASSEMBLE_CLOSE)
+    if (mode == ASSEMBLE_CLOSE || mode == ASSEMBLE_MTU)
         return true;
     if (path_frames || mode == ASSEMBLE_PROBING)
         return path_frames;

@@ -21,7 +21,7 @@ static void check_cids(const roam_conn *conn)
     size_t live = 0;
     for (size_t i = 0; i < conn->local_cids.count; i++)
         live += conn->local_cids.entries[i].sequence >= conn->local_cids.retire_prior_to;
-    assert(live <= max_u64(conn->peer.active_connection_id_limit, 1));
+    assert(live <= max_u64(conn->peer.active_connection_id_limit, 1 + (conn->preferred != PREFERRED_NONE)));
     for (size_t i = 0; i < conn->remote_cids.assignment_count; i++)
         assert(path_set_find(&conn->paths, conn->remote_cids.assignments[i].path_id) != NULL);
 }

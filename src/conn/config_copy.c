@@ -62,15 +62,20 @@ static void free_texts(const roam_allocator *allocator, const char *const *list)
     mem_free(allocator, (void *)(uintptr_t)list, (n + 1) * sizeof(*list));
 }
 
+/* A caller built against another header may bring a shorter or longer structure. */
+static void config_complete(roam_config *ret, const roam_config *config)
+{
+    roam_config_init(ret);
+    memcpy(ret, config, min_size(config->size, sizeof(*ret)));
+    ret->size = sizeof(*ret);
+}
+
 roam_config *config_copy(const roam_allocator *allocator, const roam_config *config)
 {
     roam_config *ret = mem_zalloc(allocator, sizeof(*ret));
     if (ret == NULL)
         return NULL;
-    /* A caller built against another header may bring a shorter or longer structure. */
-    roam_config_init(ret);
-    memcpy(ret, config, min_size(config->size, sizeof(*ret)));
-    ret->size = sizeof(*ret);
+    config_complete(ret, config);
     ret->credentials = config->credentials != NULL ? credentials_ref(config->credentials) : roam_credentials_new();
     ret->alpn = copy_texts(allocator, config->alpn);
     ret->server_name = config->server_name != NULL ? copy_text(allocator, config->server_name) : NULL;
@@ -109,10 +114,25 @@ static bool alpn_is_valid(const char *const *alpn)
     return true;
 }
 
-roam_result config_check(const roam_config *config)
+static bool preferred_is_valid(const roam_address *address, uint8_t family)
 {
-    if (config == NULL || config->size < offsetof(roam_config, user) || !alpn_is_valid(config->alpn))
+    static const uint8_t nowhere[sizeof(address->ip)];
+    return !roam_address_is_set(address) ||
+           (address->family == family && address->port != 0 && memcmp(address->ip, nowhere, sizeof(nowhere)) != 0);
+}
+
+bool config_offers_preferred(const roam_config *config)
+{
+    return config->size >= offsetof(roam_config, preferred_policy) &&
+           (roam_address_is_set(&config->preferred_ipv4) || roam_address_is_set(&config->preferred_ipv6));
+}
+
+roam_result config_check(const roam_config *given)
+{
+    roam_config whole, *config = &whole;
+    if (given == NULL || given->size < offsetof(roam_config, user) || !alpn_is_valid(given->alpn))
         return ROAM_ERR_CONFIG;
+    config_complete(&whole, given);
     if (config->active_connection_id_limit < ACTIVE_CID_LIMIT_MIN ||
         config->active_connection_id_limit > REMOTE_CIDS_MAX)
         return ROAM_ERR_CONFIG;
@@ -128,9 +148,14 @@ roam_result config_check(const roam_config *config)
         return ROAM_ERR_CONFIG;
     if (config->datagram_bytes < DATAGRAM_BYTES_MIN || config->datagram_bytes > 16000)
         return ROAM_ERR_CONFIG;
+    if (config->max_datagram_bytes < DATAGRAM_BYTES_MIN || config->max_datagram_bytes > PMTUD_BYTES_MAX)
+        return ROAM_ERR_CONFIG;
     if (config->initial_window_packets < 2 || config->initial_rtt < TIMER_GRANULARITY)
         return ROAM_ERR_CONFIG;
     if (config->token_bytes > 0 && config->token == NULL)
+        return ROAM_ERR_CONFIG;
+    if (!preferred_is_valid(&config->preferred_ipv4, ROAM_FAMILY_IPV4) ||
+        !preferred_is_valid(&config->preferred_ipv6, ROAM_FAMILY_IPV6))
         return ROAM_ERR_CONFIG;
     return ROAM_OK;
 }

@@ -110,6 +110,15 @@ struct conn_counters {
     uint64_t ptos, challenges_sent, challenges_received, responses_received;
 };
 
+/* The server's preferred address, RFC 9000 section 9.6, at either side. See preferred.c. */
+enum preferred_state {
+    PREFERRED_NONE,    /* there is none, or the client does not want it */
+    PREFERRED_OFFERED, /* known to both */
+    PREFERRED_PROBING, /* client: it is being validated */
+    PREFERRED_REACHED, /* the active path leads there */
+    PREFERRED_FAILED,  /* client: nobody answered there */
+};
+
 struct roam_conn {
     struct conn_owner owner;
     const roam_allocator *allocator;
@@ -147,24 +156,30 @@ struct roam_conn {
     } tokens_known[REMOTE_CIDS_MAX];
     size_t token_count;
 
+    /* Where the handshake ran, and where the server would rather be. */
+    roam_address handshake_local, handshake_remote;
+    enum preferred_state preferred;
+    uint64_t preferred_since; /* server: largest_non_probing when it moved there, else PACKET_NUMBER_NONE */
+
     roam_address seen_local; /* client: where the newest packet came in, for sockets that are bound to no address */
 
     /* The row. */
     roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
-    uint64_t largest_non_probing; /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
+    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
+    uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
-    bool renewal_pending;  /* all CIDs of ours are to be replaced */
-    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
     bool ticket_sent;
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
     uint32_t pto_count;
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
+    roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
@@ -263,6 +278,16 @@ void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 
+/* ---- mtu.c: what the search for each path's datagram size hears of, and what follows from it */
+void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet);
+void conn_mtu_on_lost(roam_conn *conn, struct path *path, const struct sent_packet *packet);
+/* What a black hole has swallowed is sent again. Not while losses are being found. */
+void conn_mtu_repair(roam_conn *conn);
+/* The host refused a datagram of `bytes` between these addresses. */
+void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t bytes);
+/* The size of the probe that may go out on the path now; 0: none. */
+size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity);
+
 /* ---- crypto.c */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
@@ -292,23 +317,11 @@ void conn_issue_cids(roam_conn *conn);
 /* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it
  * had. */
 void conn_renew_cids(roam_conn *conn);
-/* All CIDs of ours give way to new ones, as soon as may be: the endpoint makes them in another way now. */
-void conn_renew_all_cids(roam_conn *conn, roam_time now);
 void conn_sync_reset_tokens(roam_conn *conn);
 /* Gives the path a CID where it has none and there is one. */
 void conn_assign_cid(roam_conn *conn, uint64_t path_id);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
-
-/* ---- rotation.c */
-/* Before a packet on the active path: takes another CID of the peer's, if it is time. */
-void conn_rotate_if_due(roam_conn *conn);
-/* On the active path the peer writes another CID of ours than before. */
-void conn_on_peer_rotated(roam_conn *conn);
-/* A packet leaves with this CID of the peer's. */
-void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid);
-/* An authentic packet of so many octets came on this CID of ours. */
-void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 
 /* ---- migrate.c */
 /* Finds or makes the path of an authentic packet, or says why to drop it. */
@@ -330,6 +343,29 @@ void conn_mobility_run(roam_conn *conn);
 /* There is no network to send from: nothing leaves, and no timer runs but the idle one. */
 bool conn_is_waiting(const roam_conn *conn);
 
+/* ---- preferred.c: RFC 9000 section 9.6 */
+/* Server: the preferred address with its CID, where one is configured. */
+void conn_offer_preferred(roam_conn *conn, struct transport_params *params);
+/* Client: the server's parameters are known. */
+void conn_learn_preferred(roam_conn *conn);
+/* Client: begins to validate the preferred address, as soon as that can be done. */
+void conn_try_preferred(roam_conn *conn);
+/* Client: it is leaving for new_local, and validates the preferred address from there too. */
+void conn_try_preferred_from(roam_conn *conn, const roam_address *new_local, bool migrate);
+/* Client: all that is known of where the server can be reached, in one place: the address that a path of this family
+ * leads to. False where it has none in the family. */
+bool conn_server_address(const roam_conn *conn, uint8_t family, roam_address *ret);
+/* Client: the server has asked for no migration at this address. */
+bool conn_is_closed_to_moves(const roam_conn *conn, const roam_address *remote);
+/* The connection moves to `path`. */
+void conn_preferred_on_move(roam_conn *conn, const struct path *path);
+/* `path` is validated, or it failed. */
+void conn_preferred_on_validated(roam_conn *conn, const struct path *path);
+void conn_preferred_on_failed(roam_conn *conn, const struct path *path);
+/* Server: the packet came to our preferred address; to the address that we left for it, after we had left. */
+bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local);
+bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *context);
+
 /* ---- send.c, assemble.c */
 
 /* Fills one datagram; false where there is nothing to send now. */
@@ -339,6 +375,7 @@ enum assemble_mode {
     ASSEMBLE_NORMAL,   /* everything */
     ASSEMBLE_ACK_ONLY, /* congestion or pacing: ACK, and path frames */
     ASSEMBLE_PROBING,  /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
+    ASSEMBLE_MTU,      /* PING and PADDING (section 14.4) */
     ASSEMBLE_CLOSE,    /* CONNECTION_CLOSE */
 };
 
@@ -367,9 +404,10 @@ struct assembly {
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
-    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
+    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
     bool out_of_memory;
-    bool probe;     /* it asks whether a path is there: its loss says nothing about congestion */
+    bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
+    bool mtu_probe; /* it asks for its size, and is padded to the limit */
     bool elsewhere; /* it goes to an address that is no path: not counted on this one */
 };
 

@@ -6,6 +6,7 @@
 
 #include "conn/config_copy.h"
 #include "conn/conn.h"
+#include "conn/move_stats.h"
 
 /* Records of sent frames that the pool takes from the allocator at once. */
 #define FRAMES_PER_SLAB 64
@@ -203,7 +204,9 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->is_server = create->is_server;
     conn->version = create->version;
     conn->now = conn->created = conn->idle_from = conn->last_received_at = create->now;
-    conn->largest_non_probing = PACKET_NUMBER_NONE;
+    conn->largest_non_probing = conn->preferred_since = PACKET_NUMBER_NONE;
+    conn->handshake_local = create->local;
+    conn->handshake_remote = create->remote;
     conn->close_at = ROAM_TIME_NEVER;
     conn->app_holds = true;
     conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
@@ -245,7 +248,7 @@ void conn_start(roam_conn *conn, const roam_address *remote)
 {
     struct path *path = path_set_active(&conn->paths);
     assert(!conn->is_server && conn->state == ROAM_CONN_RESOLVING);
-    path->remote = *remote;
+    path->remote = conn->handshake_remote = *remote;
     path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
     conn->state = ROAM_CONN_HANDSHAKE;
@@ -277,5 +280,6 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     one_rtt_keys_done(&conn->keys);
     pool_done(&conn->frame_pool);
+    mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     free_shell(conn);
 }

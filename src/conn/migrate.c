@@ -7,6 +7,7 @@
  *   proof            conn_on_path_response: path_on_proven
  *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
  */
+#include "conn/move_stats.h"
 #include "conn/paths.h"
 
 /* ---- Facts */
@@ -18,27 +19,11 @@ static bool is_validated(const struct path *path)
            (path->validation.state == VALIDATION_IDLE && path->address_validated);
 }
 
-static bool came_in_at(const struct packet_context *context, const struct path *path)
+/* The same CID may go on only where nothing but the peer's address changed (section 9.5). */
+static bool must_change_cid(const struct packet_context *context, const struct path *active)
 {
-    return !roam_address_is_set(&context->local) || roam_address_equal(&context->local, &path->local);
-}
-
-/* The path that the packet's sender has been on so far: the newest one on which this CID of ours came last, at the same
- * address of ours, and which has a CID of the peer's to go on with. The active one first; NULL where there is none. */
-static const struct path *path_of_same_cid(roam_conn *conn, const struct packet_context *context)
-{
-    const struct path *newest = NULL;
-    for (size_t i = 0; i < conn->paths.count; i++) {
-        const struct path *path = conn->paths.paths[i];
-        if (path->local_cid_sequence != context->local_cid_sequence || !came_in_at(context, path) ||
-            remote_cid_of_path(&conn->remote_cids, path->id) == NULL)
-            continue;
-        if (path->id == conn->paths.active_id)
-            return path;
-        if (newest == NULL || path->last_used > newest->last_used)
-            newest = path;
-    }
-    return newest;
+    return context->local_cid_sequence != active->local_cid_sequence ||
+           (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
 }
 
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
@@ -47,7 +32,7 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing);
 }
 
-static struct migration_facts gather_facts(roam_conn *conn, const struct packet_context *context)
+static struct migration_facts gather_facts(const roam_conn *conn, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
     const struct path *path = context->path_id != PATH_ID_NONE
@@ -63,11 +48,17 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .validation_running = path != NULL && path->validation.state == VALIDATION_RUNNING,
         .non_probing = context->non_probing,
         .highest_numbered = is_highest_non_probing(conn, context),
-        .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote),
-        .cid_changed = path_of_same_cid(conn, context) == NULL,
+        .same_remote = roam_address_equal(&context->remote, &active->remote),
+        .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote) &&
+                             path_local_matches(&context->local, &active->local),
+        .cid_changed = must_change_cid(context, active),
         .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
         .room = conn->paths.count < conn->paths.max || conn_path_to_give_up(conn) != NULL,
+        .forbidden_address =
+            migration_address_is_forbidden(&active->remote, &context->remote, conn->config->refuse_private_moves),
+        .to_preferred = conn_is_to_preferred(conn, &context->local),
+        .left_behind = conn_is_left_behind(conn, context),
     };
     return facts;
 }
@@ -81,19 +72,22 @@ static void inherit_recovery(struct path *path, const struct path *from)
     path->recovery.congestion.in_flight = in_flight;
     path->recovery.pacer = from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
-    path->datagram_bytes = from->datagram_bytes;
+    pmtud_inherit(&path->pmtud, &from->pmtud);
 }
 
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
+    /* That there is a spare one, where it does not share, is among the facts. */
+    if (verdict->share_cid && remote_cid_of_path(&conn->remote_cids, active_id) == NULL)
+        return ROAM_DROP_NO_CID_FOR_PATH;
+    //= rfc9000#9.6.2-3 The path begins where the packet came in, so that the preferred address answers and probes itself.
+    //= rfc9000#9.6.3-4 There as anywhere a new address of the client's is under the 3x limit until it is proven.
     struct path *path = conn_add_path(conn, &context->local, &context->remote);
     if (path == NULL)
         return ROAM_DROP_OUT_OF_MEMORY;
-    /* Room for it may have been made of the very path that it came from; then it is one more new place. */
-    const struct path *from = path_of_same_cid(conn, context);
-    if (verdict->share_cid && from != NULL)
-        remote_cid_share(&conn->remote_cids, path->id, from->id);
+    if (verdict->share_cid)
+        remote_cid_share(&conn->remote_cids, path->id, active_id);
     else
         remote_cid_assign(&conn->remote_cids, path->id);
     path->nat_rebinding = verdict->share_cid;
@@ -112,7 +106,8 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
 {
     struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
     context->path_id = path != NULL ? path->id : PATH_ID_NONE;
-    if (path != NULL)
+    /* Nearly every packet: the peer is where it was. */
+    if (path != NULL && (path->id == conn->paths.active_id || conn->preferred == PREFERRED_NONE))
         return ROAM_DROP_NONE;
     struct migration_facts facts = gather_facts(conn, context);
     struct migration_verdict verdict = migration_on_packet(&facts);
@@ -137,23 +132,28 @@ static void count_move(roam_conn *conn)
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
 {
     struct path *old = path_set_active(&conn->paths);
-    roam_address previous = old->remote;
+    const struct move_before before = move_stats_before(old);
+    const bool proven = is_validated(path);
     /* Also while a challenge to it runs or went unanswered: it is the last address that was proven. */
     if (old->address_validated)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
-    if (is_validated(path) && !old->address_validated)
+    if (proven && !old->address_validated)
         path_validation_abandon(&old->validation);
     path->was_active = true;
     path->migrate_when_valid = false;
+    conn_preferred_on_move(conn, path);
     if (conn->paths.fallback_id == path->id)
         conn->paths.fallback_id = PATH_ID_NONE;
     conn->pto_count = 0;
     conn->pacing_until = 0;
     count_move(conn);
-    conn_path_event(conn, type, path, &previous);
+    conn_path_event(conn, type, path, &before.remote);
+    /* The address to fall back to was proven once, whatever became of a later challenge. */
+    bool reverted = type == ROAM_EVENT_PATH_REVERTED;
+    move_stats_on_move(conn, &before, reverted, proven || reverted);
 }
 
 /* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section
@@ -166,15 +166,53 @@ static void challenge_previous(roam_conn *conn, uint64_t previous_id)
         conn_validate_path(conn, previous);
 }
 
-/* The path may have lost its CID to Retire Prior To while it was not in use. Under a CID of ours that came on another
- * path it goes on with what that has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
-static void share_cid_if_lost(roam_conn *conn, const struct path *path, const struct packet_context *context)
+/* The path may have lost its CID to Retire Prior To while it was not in use. Under an unchanged CID of ours it goes
+ * on with the one that the active path has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
+static void share_cid_if_lost(roam_conn *conn, const struct path *path, bool cid_changed)
 {
-    if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
+    if (!cid_changed && remote_cid_of_path(&conn->remote_cids, path->id) == NULL &&
+        remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL)
+        remote_cid_share(&conn->remote_cids, path->id, conn->paths.active_id);
+}
+
+/* The newest non-probing packet says where the peer is, and takes back what an earlier one has said. */
+static void note_newest(roam_conn *conn, const struct packet_context *context)
+{
+    if (!context->non_probing || !is_highest_non_probing(conn, context))
         return;
-    const struct path *from = path_of_same_cid(conn, context);
-    if (from != NULL)
-        remote_cid_share(&conn->remote_cids, path->id, from->id);
+    conn->largest_non_probing = context->number;
+    for (size_t i = 0; conn->is_server && conn->preferred != PREFERRED_NONE && i < conn->paths.count; i++)
+        conn->paths.paths[i]->migrate_when_valid = false;
+}
+
+static void act_on_payload(roam_conn *conn, struct path *path, const struct migration_facts *facts,
+                           const struct migration_verdict *verdict)
+{
+    const uint64_t previous_id = conn->paths.active_id;
+    path->migrate_when_valid |= verdict->move_when_valid;
+    if (verdict->move) {
+        share_cid_if_lost(conn, path, facts->cid_changed);
+        if (verdict->keep_congestion && !path->was_active)
+            inherit_recovery(path, path_set_active(&conn->paths));
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        move_stats_on_moving_packet(conn);
+    }
+    if (verdict->validate)
+        conn_validate_path(conn, path);
+    if (verdict->validate_previous)
+        challenge_previous(conn, previous_id);
+}
+
+//= rfc9000#9.6.2-2 A non-probing packet has come to the preferred address, and now the path is validated.
+static void move_to_preferred_if_valid(roam_conn *conn)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        if (path->migrate_when_valid && path_validation_has_succeeded(&path->validation)) {
+            conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+            return;
+        }
+    }
 }
 
 void conn_after_payload(roam_conn *conn, struct packet_context *context)
@@ -185,43 +223,23 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
     if (context->path_id == PATH_ID_NONE && conn->is_server)
         conn_path_for_packet(conn, context);
     struct path *path = path_set_find(&conn->paths, context->path_id);
-    bool is_highest = is_highest_non_probing(conn, context);
-    if (path == NULL) {
-        /* It cannot be followed; but what is older says nothing any more about where the peer is. */
-        if (context->non_probing && is_highest)
-            conn->largest_non_probing = context->number;
-        return;
-    }
     /* A late packet says nothing about which CID the peer writes now. */
-    if (context->number == conn->application.received.largest) {
-        if (path->id == conn->paths.active_id && context->local_cid_sequence > path->local_cid_sequence)
-            conn_on_peer_rotated(conn);
+    if (path != NULL && context->number == conn->application.received.largest)
         path->local_cid_sequence = context->local_cid_sequence;
+    /* Nearly every packet: the peer is where it was. Or it cannot be followed; but what is older says nothing any more
+     * about where the peer is. */
+    if (path == NULL || path->id == conn->paths.active_id) {
+        note_newest(conn, context);
+        if (path != NULL && conn->move_open)
+            move_stats_on_packet(conn);
+    } else {
+        struct migration_facts facts = gather_facts(conn, context);
+        struct migration_verdict verdict = migration_after_payload(&facts);
+        note_newest(conn, context);
+        act_on_payload(conn, path, &facts, &verdict);
     }
-    /* Nearly every packet: the peer is where it was. */
-    if (path->id == conn->paths.active_id) {
-        if (context->non_probing && is_highest)
-            conn->largest_non_probing = context->number;
-        return;
-    }
-    struct migration_facts facts = gather_facts(conn, context);
-    struct migration_verdict verdict = migration_after_payload(&facts);
-    if (context->non_probing && is_highest)
-        conn->largest_non_probing = context->number;
-    if (!verdict.move) {
-        if (verdict.validate)
-            conn_validate_path(conn, path);
-        return;
-    }
-    uint64_t previous_id = conn->paths.active_id;
-    share_cid_if_lost(conn, path, context);
-    if (verdict.keep_congestion && !path->was_active)
-        inherit_recovery(path, path_set_active(&conn->paths));
-    conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
-    if (verdict.validate)
-        conn_validate_path(conn, path);
-    if (verdict.validate_previous)
-        challenge_previous(conn, previous_id);
+    if (conn->is_server && conn->preferred == PREFERRED_OFFERED)
+        move_to_preferred_if_valid(conn);
 }
 
 /* ---- Challenges and responses */
@@ -265,7 +283,10 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
         return;
     conn->totals->paths_validated++;
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
-    if (path->migrate_when_valid) {
+    move_stats_on_proven(conn, path);
+    conn_preferred_on_validated(conn, path);
+    /* A server looks when it has read the packet, which may say that the peer is elsewhere by now. */
+    if (path->migrate_when_valid && !conn->is_server) {
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         /* The server hears of it by a non-probing packet. */
         conn->ping_pending = true;
@@ -320,6 +341,7 @@ static void on_validation_failed(roam_conn *conn, struct path *path)
 {
     conn->totals->paths_failed++;
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
+    conn_preferred_on_failed(conn, path);
     if (path->id == conn->paths.active_id) {
         /* A path whose address was proven but not its size goes on if it is all there is: a run of small datagrams. */
         if (conn->is_server && !path->address_validated)

@@ -40,10 +40,13 @@ void conn_on_networks(roam_conn *conn, roam_time now)
 void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *local, const roam_address *remote,
                          enum roam_send_failure why, size_t bytes)
 {
-    (void)bytes;
     const struct path *active = path_set_active(&conn->paths);
     conn->now = now;
-    if (conn->mobility == NULL || !conn_is_alive(conn) || why == ROAM_SEND_TOO_LARGE)
+    if (why == ROAM_SEND_TOO_LARGE) {
+        conn_mtu_on_too_large(conn, local, remote, bytes);
+        return;
+    }
+    if (conn->mobility == NULL || !conn_is_alive(conn))
         return;
     if (!roam_address_equal(&active->local, local) || !roam_address_equal(&active->remote, remote))
         return;

@@ -2,6 +2,7 @@
  * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told,
  * roam_conn_probe, and roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
  */
+#include "conn/move_stats.h"
 #include "conn/paths.h"
 
 static roam_result may_move(const roam_conn *conn)
@@ -12,6 +13,17 @@ static roam_result may_move(const roam_conn *conn)
     if (conn->is_server || !conn->confirmed)
         return ROAM_ERR_STATE;
     return ROAM_OK;
+}
+
+/* The socket has moved, and with it every path that leaves by it. */
+static void follow_socket(roam_conn *conn, roam_address old_local, const roam_address *new_local)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        if (path->id != conn->paths.active_id && roam_address_equal(&path->local, &old_local) &&
+            path_set_find_address(&conn->paths, new_local, &path->remote) == NULL)
+            path->local = *new_local;
+    }
 }
 
 roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local)
@@ -26,76 +38,80 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     struct path *other = path_set_find_address(&conn->paths, new_local, &active->remote);
     if (other != NULL && other != active)
         conn_forget_path(conn, other);
+    const struct move_before before = move_stats_before(active);
+    follow_socket(conn, active->local, new_local);
     active->local = *new_local;
+    move_stats_on_move(conn, &before, false, true);
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }
 
-/* The newest wish counts: a move that waits for its proof is called off, and its path with it unless that was proven
- * before. */
-static void call_off_other_moves(roam_conn *conn, const roam_address *wished)
+/* A path of ours to the server, with a CID of its own. */
+static roam_result open_path(roam_conn *conn, const roam_address *local, const roam_address *remote, struct path **ret)
 {
-    for (size_t i = conn->paths.count; i-- > 0;) {
-        struct path *path = conn->paths.paths[i];
-        if (!path->migrate_when_valid || roam_address_equal(&path->local, wished))
-            continue;
-        path->migrate_when_valid = false;
-        if (!path_validation_has_succeeded(&path->validation))
-            conn_forget_path(conn, path);
+    //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
+    if (conn_peer_has_no_cids(conn))
+        return ROAM_ERR_NO_CID;
+    //= rfc9000#5.1.1-11 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
+    if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
+        conn_free_a_cid(conn);
+        conn->owner.wake(conn->owner.context, conn);
+        return ROAM_ERR_NO_CID;
     }
+    struct path *path = conn_add_path(conn, local, remote);
+    if (path == NULL)
+        return ROAM_ERR_LIMIT;
+    remote_cid_assign(&conn->remote_cids, path->id);
+    path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
+    *ret = path;
+    return ROAM_OK;
 }
 
-static roam_result start_probe(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
+roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate)
 {
-    roam_result result = may_move(conn);
-    if (result != ROAM_OK)
-        return result;
-    const struct path *active = path_set_active(&conn->paths);
-    if (!roam_address_is_set(new_local) || new_local->family != active->remote.family)
-        return ROAM_ERR_ADDRESS;
-    //= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address.
-    if (conn->peer.disable_active_migration)
-        return ROAM_ERR_DISABLED;
-    conn->now = now;
-    if (migrate)
-        call_off_other_moves(conn, new_local);
-    const roam_address remote = active->remote;
-    struct path *path = path_set_find_address(&conn->paths, new_local, &remote);
+    struct path *path = path_set_find_address(&conn->paths, local, remote);
     if (path != NULL && path->id == conn->paths.active_id)
         return ROAM_OK;
     if (path == NULL) {
-        //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
-        if (conn_peer_has_no_cids(conn))
-            return ROAM_ERR_NO_CID;
-        //= rfc9000#5.1.1-11 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
-        if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
-            conn_free_a_cid(conn);
-            conn->owner.wake(conn->owner.context, conn);
-            return ROAM_ERR_NO_CID;
-        }
-        path = conn_add_path(conn, new_local, &remote);
-        if (path == NULL)
-            return ROAM_ERR_LIMIT;
-        remote_cid_assign(&conn->remote_cids, path->id);
-        path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
+        roam_result result = open_path(conn, local, remote, &path);
+        if (result != ROAM_OK)
+            return result;
     }
     if (migrate && path_validation_has_succeeded(&path->validation)) {
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         conn->ping_pending = true;
     } else {
-        path->migrate_when_valid |= migrate;
+        path->migrate_when_valid = migrate;
         conn_validate_path(conn, path);
     }
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }
 
+static roam_result start_move(roam_conn *conn, roam_time now, const roam_address *new_local, bool migrate)
+{
+    roam_result result = may_move(conn);
+    roam_address remote;
+    if (result != ROAM_OK)
+        return result;
+    if (!roam_address_is_set(new_local) || !conn_server_address(conn, new_local->family, &remote))
+        return ROAM_ERR_ADDRESS;
+    //= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address.
+    if (conn_is_closed_to_moves(conn, &remote))
+        return ROAM_ERR_DISABLED;
+    conn->now = now;
+    result = conn_start_probe(conn, new_local, &remote, migrate);
+    if (result == ROAM_OK && !conn_is_closed_to_moves(conn, &conn->handshake_remote))
+        conn_try_preferred_from(conn, new_local, migrate);
+    return result;
+}
+
 roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local)
 {
-    return start_probe(conn, now, new_local, true);
+    return start_move(conn, now, new_local, true);
 }
 
 roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local)
 {
-    return start_probe(conn, now, new_local, false);
+    return start_move(conn, now, new_local, false);
 }

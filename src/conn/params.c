@@ -21,6 +21,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
             params.has_stateless_reset_token = true;
             conn->owner.cid_reset_token(conn->owner.context, ours, params.stateless_reset_token);
         }
+        conn_offer_preferred(conn, &params);
     }
     params.max_idle_timeout_ms = config->max_idle_timeout / ROAM_MILLISECONDS(1);
     params.max_udp_payload = config->max_udp_payload;
@@ -30,7 +31,8 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     params.initial_max_streams_bidi = config->initial_max_streams_bidi;
     params.initial_max_streams_uni = config->initial_max_streams_uni;
     params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
-    params.disable_active_migration = config->disable_active_migration;
+    //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
+    params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours->len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
     struct writer writer = writer_init(ret, capacity);
     transport_params_write(&writer, &params);
@@ -77,6 +79,7 @@ static uint64_t take_server_cids(roam_conn *conn)
     frame.new_connection_id.retire_prior_to = 0;
     frame.new_connection_id.cid = peer->preferred_address.cid;
     memcpy(frame.new_connection_id.reset_token, peer->preferred_address.reset_token, RESET_TOKEN_BYTES);
+    conn_learn_preferred(conn);
     return conn_on_new_connection_id(conn, &frame);
 }
 

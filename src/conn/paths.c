@@ -9,8 +9,10 @@ static roam_event path_event(const roam_conn *conn, roam_event_type type, const 
                         .conn = (roam_conn *)(uintptr_t)conn,
                         .path_id = path->id,
                         .local = path->local,
-                        .remote = path->remote};
-    if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW)
+                        .remote = path->remote,
+                        .datagram_bytes = path_datagram_bytes(path)};
+    if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW ||
+        type == ROAM_EVENT_PATH_SETTLED)
         event.cid = conn->row_cid;
     else if (cid != NULL)
         event.cid = cid->cid;

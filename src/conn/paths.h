@@ -37,6 +37,10 @@ void conn_path_event(roam_conn *conn, roam_event_type type, const struct path *p
 void conn_path_data_event(roam_conn *conn, roam_event_type type, const struct path *path,
                           const uint8_t data[PATH_DATA_BYTES]);
 
+/* move.c: validates a path of a client's from `local` to `remote`, made where there is none, and moves there when it is
+ * proven, or at once where it was already. Results as of roam_conn_migrate. */
+roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate);
+
 /* migrate.c: makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type);
 

@@ -10,11 +10,8 @@
 /* Padding goes into the last packet, RFC 9000 section 14.1. */
 static void expand(struct assembly *assembly)
 {
-    const size_t target = DATAGRAM_BYTES_MIN;
-    //= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
-    // Nor up to it: a smaller datagram proves nothing about the path's size anyway, and what padding would use up is
-    // what the next challenge needs, should this one be lost.
-    if (!assembly->expand || assembly->limit < target || assembly->len >= target)
+    size_t target = assembly->mtu_probe ? assembly->limit : min_size(DATAGRAM_BYTES_MIN, assembly->limit);
+    if (!assembly->expand || assembly->len >= target)
         return;
     struct pending_packet *last = &assembly->packets[assembly->count - 1];
     size_t padding = target - assembly->len;
@@ -56,7 +53,7 @@ static void seal(roam_conn *conn, const struct pending_packet *packet)
 /* RFC 9002 section 7.8: less to send than the window allows. */
 static bool is_app_limited(roam_conn *conn, const struct path *path)
 {
-    return congestion_allowance(&path->recovery.congestion) >= 2 * path->datagram_bytes &&
+    return congestion_allowance(&path->recovery.congestion) >= 2 * path_datagram_bytes(path) &&
            !conn_space_wants(conn, SPACE_APPLICATION);
 }
 
@@ -74,6 +71,8 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
     sent->app_limited = app_limited;
     sent->ect = ect;
     sent->probe = assembly->probe;
+    sent->mtu_probe = assembly->mtu_probe;
+    sent->datagram_bytes = (uint16_t)assembly->len;
     sent_map_commit(&space->sent, sent);
     if (sent->in_flight) {
         congestion_on_sent(&path->recovery.congestion, sent->bytes);
@@ -136,9 +135,10 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
         observe(conn, assembly, &assembly->packets[i]);
     }
     discard_initial_if_due(conn, assembly);
-    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
-    conn_on_cid_written(conn, cid);
-    cid->bytes += assembly->len;
+    if (assembly->mtu_probe)
+        pmtud_on_probe_sent(&path->pmtud);
+    else
+        pmtud_on_sent(&path->pmtud, assembly->len);
     if (!assembly->elsewhere)
         path_on_sent(path, assembly->len, conn->now);
     conn->counters.bytes_sent += assembly->len;
@@ -155,15 +155,37 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
 
 /* ---- Starting */
 
+/* Of two PTO probes the second is small: where full datagrams vanish, it is what shows that they do. */
+static bool owes_small_probe(roam_conn *conn)
+{
+    for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
+        const struct pn_space *space = conn_space(conn, number);
+        if (space != NULL && space->probes == 1)
+            return true;
+    }
+    return false;
+}
+
+/* What path validation finds out is whether 1200 octets pass, whatever is sent there otherwise. */
+static uint64_t full_datagram(roam_conn *conn, const struct path *path)
+{
+    bool path_frames = path->response_count > 0 || path->validation.challenge_due;
+    return path_frames || owes_small_probe(conn) ? DATAGRAM_BYTES_MIN : path_datagram_bytes(path);
+}
+
 static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct assembly *assembly)
 {
     struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
     if (cid == NULL || !roam_address_is_set(&path->remote))
         return false;
-    uint64_t limit = min_u64(min_u64(path->datagram_bytes, conn->peer.max_udp_payload), ret->capacity);
+    uint64_t limit = min_u64(min_u64(full_datagram(conn, path), conn->peer.max_udp_payload), ret->capacity);
     *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data};
     //= rfc9000#8.1-2 Before validation never send more than three times the bytes received.
     assembly->limit = (size_t)min_u64(limit, path_allowance(path));
+    if (!cid->used) {
+        cid->used = true;
+        conn_sync_reset_tokens(conn);
+    }
     return assembly->limit >= SHORT_PACKET_BYTES_MIN(0);
 }
 
@@ -228,7 +250,7 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
 static bool window_is_full(const struct path *path)
 {
     const struct congestion *congestion = &path->recovery.congestion;
-    return congestion->in_flight > 0 && congestion_allowance(congestion) < path->datagram_bytes;
+    return congestion->in_flight > 0 && congestion_allowance(congestion) < path_datagram_bytes(path);
 }
 
 /* The pacer says when; the deadline remembers. */
@@ -272,11 +294,26 @@ static void update_keys_if_due(roam_conn *conn)
         conn_fail(conn, ROAM_AEAD_LIMIT_REACHED, 0, "keys are used up");
 }
 
+/* Beside data that waits, where the window has room for it: RFC 9000 section 14.4. */
+static bool transmit_mtu_probe(roam_conn *conn, roam_datagram *ret)
+{
+    struct path *path = path_set_active(&conn->paths);
+    struct assembly assembly;
+    size_t bytes = conn_mtu_probe_due(conn, path, ret->capacity);
+    if (bytes == 0 || congestion_allowance(&path->recovery.congestion) < bytes || is_paced(conn, path) ||
+        !start(conn, path, ret, &assembly))
+        return false;
+    //= rfc9000#14.2-3 Only probes may exceed the current maximum datagram size.
+    assembly.limit = bytes;
+    assembly.probe = assembly.mtu_probe = assembly.expand = true;
+    assemble_packet(conn, &assembly, SPACE_APPLICATION, ASSEMBLE_MTU);
+    return finish(conn, &assembly, ret);
+}
+
 static bool transmit_active(roam_conn *conn, roam_datagram *ret)
 {
     struct path *path = path_set_active(&conn->paths);
     struct assembly assembly;
-    conn_rotate_if_due(conn);
     if (!start(conn, path, ret, &assembly))
         return false;
     update_keys_if_due(conn);
@@ -298,5 +335,6 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
         return false;
     conn_mobility_run(conn);
-    return !conn_is_waiting(conn) && (transmit_probe(conn, ret) || transmit_active(conn, ret));
+    return !conn_is_waiting(conn) &&
+           (transmit_probe(conn, ret) || transmit_mtu_probe(conn, ret) || transmit_active(conn, ret));
 }

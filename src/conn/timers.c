@@ -158,7 +158,7 @@ static roam_time loss_deadline(roam_conn *conn, enum packet_space *ret_space)
 static void prepare_probe(roam_conn *conn, enum packet_space number)
 {
     struct pn_space *space = conn_space(conn, number);
-    size_t octets = PTO_PROBES * (size_t)path_set_active(&conn->paths)->datagram_bytes;
+    size_t octets = PTO_PROBES * (size_t)path_datagram_bytes(path_set_active(&conn->paths));
     if (space == NULL)
         return;
     space->probes = PTO_PROBES;
@@ -296,6 +296,7 @@ void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
 
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context)
 {
+    conn->received_before = conn->last_received_at;
     conn->idle_from = conn->last_received_at = conn->now;
     conn->eliciting_since_receive = conn->trimmed = false;
     if (context->ack_eliciting)

@@ -182,3 +182,15 @@ const char *roam_path_state_name(enum roam_path_state state)
     };
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
 }
+
+const char *roam_pmtud_state_name(enum roam_pmtud_state state)
+{
+    static const char *const names[] = {
+        [ROAM_PMTUD_OFF] = "off",
+        [ROAM_PMTUD_BASE] = "base",
+        [ROAM_PMTUD_SEARCHING] = "searching",
+        [ROAM_PMTUD_SEARCH_COMPLETE] = "search_complete",
+        [ROAM_PMTUD_ERROR] = "error",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
+}

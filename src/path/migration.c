@@ -9,12 +9,14 @@
 #include "path/migration.h"
 
 #include "base/minmax.h"
+#include "path/address_scope.h"
 
 typedef bool migration_rule(const struct migration_facts *facts);
 
 /* ---- Before the payload ------------------------------------------------------------------------------------------ */
 
 //= rfc9000#9-7 A client drops packets from unknown server addresses.
+//= rfc9000#9.6-1 Nor does it listen to the preferred address before it went there.
 static bool server_moved(const struct migration_facts *facts)
 {
     return !facts->is_server && !facts->known_remote;
@@ -31,6 +33,12 @@ static bool moved_in_handshake(const struct migration_facts *facts)
 static bool port_is_forged(const struct migration_facts *facts)
 {
     return facts->is_server && facts->blocked_port;
+}
+
+//= rfc9000#21.5.6-2 The service is known at a wider address: nobody who uses it is at a narrower one.
+static bool address_is_forged(const struct migration_facts *facts)
+{
+    return facts->is_server && facts->forbidden_address;
 }
 
 //= rfc9000#9.5-3 Under a changed CID the packet may be of a deliberate move: it is not answered with a CID seen
@@ -50,17 +58,19 @@ static const struct {
     migration_rule *holds;
     roam_drop drop;
 } drop_rules[] = {
-    {server_moved, ROAM_DROP_UNKNOWN_SERVER_ADDRESS},
-    {moved_in_handshake, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE},
-    {port_is_forged, ROAM_DROP_BLOCKED_PORT},
-    {lacks_cid, ROAM_DROP_NO_CID_FOR_PATH},
-    {lacks_room, ROAM_DROP_PATH_LIMIT},
+    {server_moved, ROAM_DROP_UNKNOWN_SERVER_ADDRESS}, {moved_in_handshake, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE},
+    {port_is_forged, ROAM_DROP_BLOCKED_PORT},         {address_is_forged, ROAM_DROP_FORBIDDEN_ADDRESS},
+    {lacks_cid, ROAM_DROP_NO_CID_FOR_PATH},           {lacks_room, ROAM_DROP_PATH_LIMIT},
 };
 
 struct migration_verdict migration_on_packet(const struct migration_facts *facts)
 {
     struct migration_verdict verdict = {.drop = ROAM_DROP_NONE};
-    if (facts->known_path)
+    //= rfc9000#9.6.2-4 What is newer than the move to the preferred address is dropped at the old one.
+    //= rfc9000#9.6.2-5 What was delayed on its way there is still processed.
+    if (facts->is_server && facts->left_behind)
+        verdict.drop = ROAM_DROP_OLD_SERVER_ADDRESS;
+    if (facts->known_path || verdict.drop != ROAM_DROP_NONE)
         return verdict;
     for (size_t i = 0; i < ARRAY_LENGTH(drop_rules); i++) {
         if (drop_rules[i].holds(facts)) {
@@ -77,6 +87,7 @@ struct migration_verdict migration_on_packet(const struct migration_facts *facts
     //= rfc9000#8.2.2-3 A probe is answered on the path that it came on, so that probes make paths too.
     //= rfc9000#9.2-1 Validation could wait for the first non-probing packet. It does not: then the first packet that
     // goes out on any new path carries PATH_CHALLENGE, and a client that probes finds the path validated when it moves.
+    //= rfc9000#9.6.3-5 The same at the preferred address: the client's probe is answered, and its address asked.
     verdict.validate = true;
     //= rfc9000#9.5-4 The peer's address changed and its CID did not (a NAT rebinding): ours may stay.
     verdict.share_cid = !facts->cid_changed;
@@ -132,14 +143,20 @@ struct migration_verdict migration_after_payload(const struct migration_facts *f
         if (!move_rules[i](facts))
             return verdict;
 
+    verdict.validate = needs_validation(facts);
+    //= rfc9000#9.6.2-2 To the preferred address the connection moves when the path is validated, not before.
+    if (facts->to_preferred && !facts->path_validated) {
+        verdict.move_when_valid = true;
+        return verdict;
+    }
     //= rfc9000#9.3-1 Subsequent packets go to the new address.
     verdict.move = true;
-    verdict.validate = needs_validation(facts);
     //= rfc9000#9.3.3-1 Any apparent migration challenges the path that was active, also a move to a validated one. An
     // off-path forwarder can get a path of its own validated by relaying the challenge too, and then needs only to win
     // one race to be moved to again; what brings the connection back is that the true peer answers on the path that it
     // never left.
-    verdict.validate_previous = true;
+    // Where only our own address is another, the peer has not moved.
+    verdict.validate_previous = !facts->same_remote;
     //= rfc9000#9.4-3 Only the port changed: congestion control and RTT may be kept.
     verdict.keep_congestion = facts->same_ip_as_active;
     return verdict;
@@ -179,4 +196,24 @@ bool migration_port_is_blocked(uint16_t port)
         if (blocked_ports[i] == port)
             return true;
     return false;
+}
+
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
+
+bool migration_address_is_forbidden(const roam_address *from, const roam_address *to, bool refuse_private)
+{
+    //= rfc9000#21.5.6-2 No move to loopback where the service was at another address.
+    //= rfc9000#21.5.6-3 A change from a global to a link-local or private address may be refused.
+    //= rfc9000#21.5.6-4 Nothing else is refused: that much is known to be dangerous, or asked for.
+    return address_enters_loopback(from, to) || (refuse_private && address_enters_private(from, to));
+}
+
+bool migration_may_prefer(const roam_address *server, const roam_address *preferred, enum roam_preferred_policy policy)
+{
+    if (policy == ROAM_PREFERRED_IGNORE || address_scope_of(preferred) == ADDRESS_NOWHERE)
+        return false;
+    //= rfc9000#21.5.6-6 A server that points its clients at another service's port is not followed.
+    if (migration_port_is_blocked(preferred->port))
+        return false;
+    return !migration_address_is_forbidden(server, preferred, policy != ROAM_PREFERRED_ANYWHERE);
 }

@@ -17,11 +17,11 @@ void path_init(struct path *path, uint64_t id, const roam_address *local, const 
     path->local = *local;
     path->remote = *remote;
     path->last_used = now;
-    //= rfc9000#14 No path below 1200 octets.
-    path->datagram_bytes = max_u64(config->datagram_bytes, DATAGRAM_BYTES_MIN);
     path_validation_init(&path->validation);
     path_recovery_init(&path->recovery, config);
     ecn_init(&path->ecn, config->ecn);
+    //= rfc9000#14.2-5 Keep a maximum datagram size per local/remote address pair.
+    pmtud_init(&path->pmtud, config->pmtud, remote->family, config->datagram_bytes);
 }
 
 uint64_t path_allowance(const struct path *path)
@@ -89,7 +89,7 @@ void path_check(const struct path *path)
     bool running = validation->state == VALIDATION_RUNNING;
     assert(path->address_validated || path->bytes_sent <= saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received));
     assert(path->response_count <= PATH_RESPONSES_MAX);
-    assert(path->datagram_bytes >= DATAGRAM_BYTES_MIN);
+    pmtud_check(&path->pmtud);
     assert(validation->kept <= CHALLENGES_KEPT);
     assert(running || !validation->challenge_due);
     assert(running == (validation->deadline != ROAM_TIME_NEVER));

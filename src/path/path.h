@@ -14,6 +14,7 @@
 
 #include "path/ecn.h"
 #include "path/path_validation.h"
+#include "path/pmtud.h"
 #include "recovery/path_recovery.h"
 
 /* RFC 9000 section 8.1. */
@@ -28,17 +29,24 @@ struct path {
     uint64_t bytes_received, bytes_sent; /* UDP payload */
     bool address_validated;
     bool was_active;             /* it has been the active path */
-    bool nat_rebinding;          /* it came from another path by a change of the peer's address under the same CID */
-    bool migrate_when_valid;     /* client: move here as soon as validation has succeeded */
+    bool nat_rebinding;          /* it came from the active path by a change of the peer's address under the same CID */
+    bool migrate_when_valid;     /* move here as soon as validation has succeeded */
+    bool mtu_repair_due;         /* a black hole was found: what it swallowed is to be sent again */
     roam_time last_used;         /* last packet in or out */
     uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
-    uint64_t datagram_bytes;     /* largest datagram that we send here */
     uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
     uint8_t response_count;
     struct path_validation validation;
     struct path_recovery recovery;
     struct ecn ecn;
+    struct pmtud pmtud;
 };
+
+/* The largest datagram that is sent there, but for probes of a larger one. */
+static inline uint64_t path_datagram_bytes(const struct path *path)
+{
+    return path->pmtud.size;
+}
 
 void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
                const roam_config *config, roam_time now);

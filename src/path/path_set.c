@@ -55,7 +55,7 @@ static bool has_no_ip(const roam_address *address)
     return !roam_address_is_set(address) || memcmp(address->ip, zero, sizeof(zero)) == 0;
 }
 
-static bool local_matches(const roam_address *a, const roam_address *b)
+bool path_local_matches(const roam_address *a, const roam_address *b)
 {
     if (has_no_ip(a) || has_no_ip(b))
         return a->port == b->port;
@@ -67,7 +67,7 @@ struct path *path_set_find_address(const struct path_set *set, const roam_addres
     struct path *found = NULL;
     for (size_t i = 0; i < set->count; i++) {
         struct path *path = set->paths[i];
-        if (!roam_address_equal(&path->remote, remote) || !local_matches(&path->local, local))
+        if (!roam_address_equal(&path->remote, remote) || !path_local_matches(&path->local, local))
             continue;
         if (!has_no_ip(local) && !has_no_ip(&path->local))
             return path;

@@ -32,6 +32,9 @@ struct path *path_set_add(struct path_set *set, const roam_address *local, const
 
 struct path *path_set_find(const struct path_set *set, uint64_t id);
 
+/* The same address of ours, as far as the socket tells: without an IP only the port counts. */
+bool path_local_matches(const roam_address *a, const roam_address *b);
+
 /* By both addresses. A local address without an IP matches any of that port. */
 struct path *path_set_find_address(const struct path_set *set, const roam_address *local, const roam_address *remote);
 

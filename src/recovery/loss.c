@@ -50,7 +50,7 @@ static void punish(struct path_recovery *path, const struct sent_packet *packet,
 {
     if (path == NULL || !packet->in_flight)
         return;
-    //= rfc9000#14.4 The loss of a probe for a larger MTU is no sign of congestion.
+    //= rfc9000#14.4-1 The loss of a probe for a larger MTU is no sign of congestion.
     if (packet->probe)
         congestion_forget(&path->congestion, packet->bytes);
     else
@@ -169,14 +169,14 @@ static void forget(const struct loss_context *context, const struct sent_packet 
         congestion_forget(&path->congestion, packet->bytes);
 }
 
-size_t loss_declare_path(struct sent_map *map, enum packet_space space, const struct loss_context *context,
-                         uint64_t path_id)
+static size_t declare(struct sent_map *map, enum packet_space space, const struct loss_context *context,
+                      uint64_t path_id, size_t bytes_min)
 {
     size_t count = 0;
     struct sent_packet *packet = sent_map_outstanding_from(map, 0);
     while (packet != NULL) {
         uint64_t number = packet->number;
-        if (packet->path_id == path_id) {
+        if (packet->path_id == path_id && packet->datagram_bytes >= bytes_min) {
             forget(context, packet);
             declare_lost(map, space, context, packet);
             count++;
@@ -184,6 +184,18 @@ size_t loss_declare_path(struct sent_map *map, enum packet_space space, const st
         packet = sent_map_outstanding_from(map, number + 1);
     }
     return count;
+}
+
+size_t loss_declare_path(struct sent_map *map, enum packet_space space, const struct loss_context *context,
+                         uint64_t path_id)
+{
+    return declare(map, space, context, path_id, 0);
+}
+
+size_t loss_declare_larger(struct sent_map *map, enum packet_space space, const struct loss_context *context,
+                           uint64_t path_id, size_t bytes)
+{
+    return declare(map, space, context, path_id, bytes + 1);
 }
 
 void loss_discard_space(struct sent_map *map, const struct loss_context *context)

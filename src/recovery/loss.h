@@ -38,6 +38,10 @@ roam_time loss_detect(struct sent_map *map, enum packet_space space, const struc
 size_t loss_declare_path(struct sent_map *map, enum packet_space space, const struct loss_context *context,
                          uint64_t path_id);
 
+/* The same for those of its packets that left in datagrams of more than `bytes`, which do not fit the path. */
+size_t loss_declare_larger(struct sent_map *map, enum packet_space space, const struct loss_context *context,
+                           uint64_t path_id, size_t bytes);
+
 /* RFC 9002 section 6.4: keys are gone, nothing of this space will be acknowledged. Bytes in flight are lowered,
  * frames are dropped. */
 void loss_discard_space(struct sent_map *map, const struct loss_context *context);

@@ -33,13 +33,15 @@ struct sent_packet {
     roam_time sent_at;
     uint64_t path_id;
     struct sent_frame *frames;
-    uint32_t bytes; /* as counted in flight */
-    uint8_t state;  /* enum sent_state */
+    uint32_t bytes;          /* as counted in flight */
+    uint16_t datagram_bytes; /* of the datagram that it left in */
+    uint8_t state;           /* enum sent_state */
     bool ack_eliciting;
     bool in_flight;   /* RFC 9002 section 2: counts for congestion control */
     bool app_limited; /* sent when there was less to send than the window allows */
     bool ect;         /* left marked ECT(0) */
     bool probe;       /* of a path or of its MTU: its loss says nothing about congestion */
+    bool mtu_probe;   /* of its MTU */
 };
 
 struct sent_map {

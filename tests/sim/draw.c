@@ -138,6 +138,11 @@ void draw_world(struct drawn *drawn)
         }
     }
     config->server_link = (struct link_config){.delay = ROAM_MICROSECONDS(magnitude(drawn, 9, 15))};
+    if (!immobile && one_in(drawn, 3)) {
+        config->prefers[ipv6] = true;
+        config->prefers[!ipv6] = one_in(drawn, 2);
+        config->client.preferred_policy = one_in(drawn, 8) ? ROAM_PREFERRED_IGNORE : ROAM_PREFERRED_FOLLOW;
+    }
 }
 
 void draw_workload(struct drawn *drawn)

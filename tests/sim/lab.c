@@ -24,6 +24,8 @@ void lab_config_init(struct lab_config *ret, uint64_t seed, const struct sim_cer
     ret->server.credentials = certs->server;
     ret->client.alpn = ret->server.alpn = alpn;
     ret->client.server_name = "sim.roam.test";
+    /* Scenarios count packets and octets; those about datagram sizes turn it on. */
+    ret->client.pmtud = ret->server.pmtud = false;
     ret->clients = 1;
     ret->interfaces = 2;
     for (size_t i = 0; i < LAB_INTERFACES_MAX; i++) {
@@ -40,6 +42,15 @@ static bool add_server(struct lab *lab)
     struct host_config config = {.is_server = true, .batch = lab->config.batch, .capacity = lab->config.capacity};
     config.endpoint = lab->config.server_endpoint;
     config.endpoint.accept = &lab->config.server;
+    static const char *const preferred[] = {"203.0.113.6", "2001:db8:5::6"};
+    for (size_t i = 0; i < 2; i++) {
+        lab->preferred_address[i] = sim_address(preferred[i]);
+        lab->preferred_address[i].port = LAB_PREFERRED_PORT;
+    }
+    if (lab->config.prefers[0])
+        lab->config.server.preferred_ipv4 = lab->preferred_address[0];
+    if (lab->config.prefers[1])
+        lab->config.server.preferred_ipv6 = lab->preferred_address[1];
     lab->server = host_new(&lab->world, "server", &config);
     if (lab->server == NULL)
         return false;
@@ -48,6 +59,13 @@ static bool add_server(struct lab *lab)
         struct interface *interface = host_add_interface(lab->server, ips[i], &lab->world.internet,
                                                          &lab->config.server_link, &lab->config.server_link);
         lab->server_address[i] = host_open_socket(lab->server, interface, LAB_PORT);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (!lab->config.prefers[i])
+            continue;
+        struct interface *interface = host_add_interface(lab->server, preferred[i], &lab->world.internet,
+                                                         &lab->config.server_link, &lab->config.server_link);
+        host_open_socket(lab->server, interface, LAB_PREFERRED_PORT);
     }
     server_app_init(&lab->server_app, lab->server, &lab->workload);
     return true;

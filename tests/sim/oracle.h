@@ -14,7 +14,9 @@
  *   - A path to a host that no other path leads to begins without what was learnt on others (section 9.4).
  *   - The peer is kept stocked with CIDs (section 5.1.1), and what is owed about CIDs is sent or on its way (13.3).
  *   - A server does not stay where a validation has failed (section 9.3.2).
- *   - A client sends to servers of this world only (section 9).
+ *   - A client sends to servers of this world only (section 9), and to another address of one only probing frames before
+ *     it has validated that (section 21.5.3).
+ *   - A server sends only probing frames from its preferred address to a path that is not validated (section 9.6.2).
  *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand
  *     within the peer's limit, and so on.
  */
@@ -67,12 +69,10 @@ bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *
 
 /* ---- oracle_cids.c: destination CIDs and addresses */
 
-/* Where a destination CID was used last, and towards whom ever. */
+/* Where a destination CID was used last. */
 struct cid_use {
     roam_cid cid;
     roam_address local, remote;
-    roam_address *remotes;
-    size_t remote_count;
 };
 
 struct cid_uses {
@@ -96,6 +96,7 @@ struct conn_view {
     struct sim_map numbers; /* packets received: number and space */
     uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
+    roam_address validated_server; /* client: the remote address of the path validated last */
 };
 
 void conn_view_done(struct conn_view *view);

@@ -125,7 +125,6 @@ struct sim_packet *world_packet_new(struct world *world, const roam_address *src
     packet->sent_to = *dst;
     packet->ecn = ecn;
     packet->challenge = packet->forged = false;
-    packet->frames = 0;
     packet->id = world->next_packet_id++;
     packet->len = len;
     memcpy(packet->data, data, len);
@@ -142,7 +141,6 @@ struct sim_packet *world_packet_copy(const struct sim_packet *packet)
     copy->id = packet->id;
     copy->ecn = packet->ecn;
     copy->challenge = packet->challenge;
-    copy->frames = packet->frames;
     copy->forged = packet->forged;
     copy->len = packet->len;
     memcpy(copy->data, packet->data, packet->len);

@@ -26,6 +26,7 @@ void pair_prepare(struct pair_config *ret)
     roam_config_init(&ret->client);
     roam_config_init(&ret->server);
     ret->client.alpn = ret->server.alpn = alpn;
+    ret->client.pmtud = ret->server.pmtud = false;
 }
 
 void pair_start(struct pair *pair, struct pair_config *config)

@@ -9,7 +9,7 @@
 
 #include "path/migration.h"
 
-#define FACTS 14
+#define FACTS 18
 
 static struct migration_facts facts_of(unsigned bits)
 {
@@ -23,11 +23,15 @@ static struct migration_facts facts_of(unsigned bits)
         .validation_running = bits >> 6 & 1,
         .non_probing = bits >> 7 & 1,
         .highest_numbered = bits >> 8 & 1,
-        .same_ip_as_active = bits >> 9 & 1,
-        .cid_changed = bits >> 10 & 1,
-        .spare_cid = bits >> 11 & 1,
-        .blocked_port = bits >> 12 & 1,
-        .room = bits >> 13 & 1,
+        .same_remote = bits >> 9 & 1,
+        .same_ip_as_active = bits >> 10 & 1,
+        .cid_changed = bits >> 11 & 1,
+        .spare_cid = bits >> 12 & 1,
+        .blocked_port = bits >> 13 & 1,
+        .room = bits >> 14 & 1,
+        .forbidden_address = bits >> 15 & 1,
+        .to_preferred = bits >> 16 & 1,
+        .left_behind = bits >> 17 & 1,
     };
 }
 
@@ -38,8 +42,8 @@ static struct migration_facts facts_of(unsigned bits)
 static bool are_equal(struct migration_verdict a, struct migration_verdict b)
 {
     return a.drop == b.drop && a.create_path == b.create_path && a.share_cid == b.share_cid && a.move == b.move &&
-           a.validate == b.validate && a.validate_previous == b.validate_previous &&
-           a.keep_congestion == b.keep_congestion;
+           a.move_when_valid == b.move_when_valid && a.validate == b.validate &&
+           a.validate_previous == b.validate_previous && a.keep_congestion == b.keep_congestion;
 }
 
 static bool does_nothing(struct migration_verdict verdict)
@@ -69,8 +73,17 @@ static void a_packet_on_a_known_path_is_processed_as_it_is(void **state)
 {
     (void)state;
     FOR_ALL_FACTS(f)
-    if (f.known_path)
+    if (f.known_path && !(f.is_server && f.left_behind))
         assert_true(does_nothing(migration_on_packet(&f)));
+}
+
+static void what_is_newer_than_the_move_is_dropped_at_the_address_that_the_server_left(void **state)
+{
+    //= rfc9000#9.6.2-4 Afterward the server drops newer packets arriving at the old address.
+    //= rfc9000#9.6.2-5 It may still process delayed packets there.
+    (void)state;
+    FOR_ALL_FACTS(f)
+    assert_int_equal(migration_on_packet(&f).drop == ROAM_DROP_OLD_SERVER_ADDRESS, f.is_server && f.left_behind);
 }
 
 static void a_dropped_packet_has_no_other_effect(void **state)
@@ -111,7 +124,7 @@ static void before_confirmation_nothing_from_an_unknown_address_is_read(void **s
     //= rfc9000#9-1 Do not start migration before the handshake is confirmed.
     (void)state;
     FOR_ALL_FACTS(f)
-    if (f.is_server && !f.known_path && !f.confirmed)
+    if (f.is_server && !f.known_path && !f.confirmed && !f.left_behind)
         assert_int_equal(migration_on_packet(&f).drop, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE);
 }
 
@@ -120,9 +133,10 @@ static void each_reason_to_refuse_a_new_path_has_its_name(void **state)
     (void)state;
     FOR_ALL_FACTS(f)
     {
-        if (!f.is_server || f.known_path || !f.confirmed)
+        if (!f.is_server || f.known_path || !f.confirmed || f.left_behind)
             continue;
         roam_drop expected = f.blocked_port                  ? ROAM_DROP_BLOCKED_PORT
+                             : f.forbidden_address           ? ROAM_DROP_FORBIDDEN_ADDRESS
                              : f.cid_changed && !f.spare_cid ? ROAM_DROP_NO_CID_FOR_PATH
                              : !f.room                       ? ROAM_DROP_PATH_LIMIT
                                                              : ROAM_DROP_NONE;
@@ -222,12 +236,16 @@ static void the_newest_non_probing_packet_moves_the_connection_and_no_other_does
     //= rfc9000#9.3-1 On a permitted migration, send subsequent packets to the new peer address.
     //= rfc9000#9.3-6 Only the highest-numbered non-probing packet can move the peer address; reordered old packets
     // cannot.
+    //= rfc9000#9.6.2-2 Server keeps sending non-probing packets from the original address until a non-probing packet
+    // arrives at the preferred one and that path is validated.
     (void)state;
     FOR_ALL_FACTS(f)
     {
         bool expected =
             f.is_server && f.confirmed && f.known_path && !f.active_path && f.non_probing && f.highest_numbered;
-        assert_int_equal(migration_after_payload(&f).move, expected);
+        bool waits = f.to_preferred && !f.path_validated;
+        assert_int_equal(migration_after_payload(&f).move, expected && !waits);
+        assert_int_equal(migration_after_payload(&f).move_when_valid, expected && waits);
     }
 }
 
@@ -246,14 +264,14 @@ static void a_move_validates_unless_that_was_done_or_is_under_way(void **state)
 }
 
 /* B10, 9000-9.3.3-1. */
-static void every_move_challenges_the_path_that_was_active_and_nothing_else_does(void **state)
+static void every_move_of_the_peer_challenges_the_path_that_was_active_and_nothing_else_does(void **state)
 {
     //= rfc9000#9.3.3-1 On an apparent migration, also send PATH_CHALLENGE on the previously active path.
     (void)state;
     FOR_ALL_FACTS(f)
     {
         struct migration_verdict verdict = migration_after_payload(&f);
-        assert_int_equal(verdict.validate_previous, verdict.move);
+        assert_int_equal(verdict.validate_previous, verdict.move && !f.same_remote);
     }
 }
 
@@ -332,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_facts_are_as_many_as_the_bits_that_this_test_draws),
         cmocka_unit_test(a_packet_on_a_known_path_is_processed_as_it_is),
+        cmocka_unit_test(what_is_newer_than_the_move_is_dropped_at_the_address_that_the_server_left),
         cmocka_unit_test(a_dropped_packet_has_no_other_effect),
         cmocka_unit_test(a_client_drops_all_from_an_unknown_server_address),
         cmocka_unit_test(a_client_reads_the_server_s_packets_at_any_of_its_addresses_and_makes_no_path_of_them),
@@ -346,7 +365,7 @@ int main(void)
         cmocka_unit_test(a_packet_on_the_active_path_or_on_none_changes_nothing),
         cmocka_unit_test(the_newest_non_probing_packet_moves_the_connection_and_no_other_does),
         cmocka_unit_test(a_move_validates_unless_that_was_done_or_is_under_way),
-        cmocka_unit_test(every_move_challenges_the_path_that_was_active_and_nothing_else_does),
+        cmocka_unit_test(every_move_of_the_peer_challenges_the_path_that_was_active_and_nothing_else_does),
         cmocka_unit_test(a_probe_is_validated_again_where_it_failed_and_moves_nothing),
         cmocka_unit_test(a_reordered_packet_from_an_old_address_changes_nothing),
         cmocka_unit_test(congestion_state_is_kept_where_only_the_port_changed),

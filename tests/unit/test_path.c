@@ -43,7 +43,7 @@ static void a_new_path_is_unvalidated_and_owes_nothing(void **state)
     assert_false(path.was_active);
     assert_false(path_take_response(&path, data));
     assert_int_equal(path.ecn.state, ECN_TESTING);
-    assert_int_equal(path.datagram_bytes, 1200);
+    assert_int_equal(path_datagram_bytes(&path), 1200);
 }
 
 /* B29, 9000-8-1. */
