@@ -5,6 +5,7 @@
 #ifndef ROAM_CONFIG_H
 #define ROAM_CONFIG_H
 
+#include <roam/cid_plan.h>
 #include <roam/error.h>
 #include <roam/types.h>
 
@@ -120,6 +121,13 @@ typedef struct roam_config {
     bool refuse_private_moves; /* a server refuses a client that goes from a global to a private or link-local address;
                                 * default false, for who comes home does just that. From elsewhere to loopback nobody
                                 * may go. */
+
+    /* The CIDs on our packets change while the addresses stay, so that who looks on only now and then cannot link what
+     * he sees (RFC 9000 section 9.5), as long as the peer has given us a spare one beside that for a move; and the peer
+     * is asked to change those that it writes where it passes a limit by a quarter. */
+    roam_time cid_rotate_idle;  /* after so long without a packet of ours; default 20 s, 0: never */
+    roam_time cid_rotate_after; /* after so long in use; default 0: never */
+    uint64_t cid_rotate_bytes;  /* after so many octets; default 0: never */
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);
@@ -151,6 +159,7 @@ typedef struct roam_endpoint_config {
     roam_time new_token_lifetime;   /* default 24 h */
     uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
     uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: version 1 */
+    roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */
 } roam_endpoint_config;
 
 ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);

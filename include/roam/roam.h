@@ -63,6 +63,12 @@ ROAM_API void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now);
 /* Takes the oldest event. Returns false, *ret untouched, where none waits. */
 ROAM_API bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret);
 
+/* Changes what CIDs are made of. From now on new ones are made to this plan, and the peers of all connections are asked
+ * to change to such and to retire those that they have (Retire Prior To, RFC 9000 section 5.1.2), which takes a round
+ * trip. Old ones go on working until then. The length of CIDs cannot change. A plan that was in use before goes on with
+ * its nonces. ROAM_ERR_CONFIG where roam_cid_plan_check finds fault or the length is another; ROAM_ERR_MEMORY. */
+ROAM_API roam_result roam_endpoint_set_cid_plan(roam_endpoint *endpoint, roam_time now, const roam_cid_plan *plan);
+
 /* Counters since the endpoint was made. */
 typedef struct roam_endpoint_stats {
     uint64_t datagrams_received, datagrams_sent;
@@ -73,6 +79,7 @@ typedef struct roam_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, stateless_resets_sent;
     uint64_t moves; /* rows moved to another address, reverts included */
     uint64_t paths_validated, paths_failed;
+    uint64_t cids_unroutable;   /* CIDs made without a server id, as the plan's nonces are used up: see cid_plan.h */
     uint64_t drops[ROAM_DROPS]; /* by roam_drop */
     uint64_t events_dropped;    /* for want of room in the queue (max_events) or memory */
 } roam_endpoint_stats;
@@ -192,7 +199,8 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
- * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays.
+ * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays. A move
+ * that still waits for its answer is called off by the next one (ROAM_EVENT_PATH_CLOSED).
  * ROAM_ERR_STATE as above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
 ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local);
 

@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/varint.h"
+
 static size_t count_live(const struct local_cid_set *set)
 {
     size_t live = 0;
@@ -62,10 +64,11 @@ size_t local_cid_wanted(const struct local_cid_set *set)
     //= rfc9000#5.1.1-4 Never more live CIDs than the peer's limit; a retired one is replaced.
     size_t cap = (size_t)min_u64(set->peer_limit, LOCAL_CIDS_MAX);
     size_t live = count_live(set);
-    return cap > live ? cap - live : 0;
+    uint64_t numbers_left = VARINT_MAX + 1 - set->next_sequence;
+    return cap > live ? (size_t)min_u64(cap - live, numbers_left) : 0;
 }
 
-const struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid)
+struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid)
 {
     assert(local_cid_wanted(set) > 0);
     assert(set->count < ARRAY_LENGTH(set->entries));

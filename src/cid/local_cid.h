@@ -24,7 +24,10 @@ struct local_cid {
     uint64_t sequence;
     roam_cid cid;
     enum local_cid_state state;
-    bool used; /* a packet came on it */
+    bool used;                              /* a packet came on it */
+    roam_time used_since;                   /* when the first did */
+    uint64_t bytes;                         /* of all that did */
+    uint8_t reset_token[RESET_TOKEN_BYTES]; /* the same in every copy of its frame, whatever becomes of our keys */
 };
 
 struct local_cid_set {
@@ -46,11 +49,13 @@ void local_cid_add_preferred(struct local_cid_set *set, const roam_cid *cid);
 /* The peer's active_connection_id_limit is known. */
 void local_cid_set_peer_limit(struct local_cid_set *set, uint64_t limit);
 
-/* How many more should be issued now. */
+/* How many more should be issued now. None when all sequence numbers that a frame can carry are used up: then the peer
+ * goes on with those that it has. */
 size_t local_cid_wanted(const struct local_cid_set *set);
 
-/* Adds one with the next sequence number; local_cid_wanted must be > 0 and the CID new. */
-const struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid);
+/* Adds one with the next sequence number; local_cid_wanted must be > 0 and the CID new. The caller fills in its reset
+ * token. */
+struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid);
 
 /* The next whose NEW_CONNECTION_ID is to go out, or NULL. */
 const struct local_cid *local_cid_next_pending(const struct local_cid_set *set);

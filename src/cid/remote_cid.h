@@ -36,6 +36,8 @@ struct remote_cid {
     bool has_reset_token;
     bool used; /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
     uint8_t reset_token[RESET_TOKEN_BYTES];
+    roam_time used_since, written_at; /* first and last packet of ours with it */
+    uint64_t bytes;                   /* of those packets */
 };
 
 enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };

@@ -205,8 +205,10 @@ static void take_rtt_sample(roam_conn *conn, enum packet_space number, const str
         return;
     rtt_update(&path->recovery.rtt, conn->now - news->newest_sent_at, scaled_ack_delay(conn, number, ack->delay),
                conn_peer_max_ack_delay(conn), conn->confirmed);
-    if (path->recovery.first_sample_at == ROAM_TIME_NEVER)
+    if (path->recovery.first_sample_at == ROAM_TIME_NEVER) {
         path->recovery.first_sample_at = conn->now;
+        path_validation_on_rtt(&path->validation, rtt_pto(&path->recovery.rtt, conn_peer_max_ack_delay(conn)));
+    }
 }
 
 static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct frame_ack *ack,

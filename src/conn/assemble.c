@@ -149,10 +149,9 @@ static void put_cid_frames(roam_conn *conn, struct payload *payload)
     const struct local_cid *local;
     while ((local = local_cid_next_pending(&conn->local_cids)) != NULL) {
         struct writer before = payload->writer;
-        uint8_t token[RESET_TOKEN_BYTES];
-        conn->owner.cid_reset_token(conn->owner.context, &local->cid, token);
         frame_write_new_connection_id(&payload->writer, local->sequence,
-                                      local_cid_frame_retire_prior_to(&conn->local_cids, local), &local->cid, token);
+                                      local_cid_frame_retire_prior_to(&conn->local_cids, local), &local->cid,
+                                      local->reset_token);
         if (!keep_if_it_fits(payload, before))
             return;
         uint64_t sequence = local->sequence;

@@ -3,12 +3,16 @@
 
 void conn_issue_cids(roam_conn *conn)
 {
+    if (conn->renewal_pending && conn->handshake_complete &&
+        local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
+        conn->renewal_pending = false;
     //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
     while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
         roam_cid cid;
         if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
             return; /* no memory now: the next deadline tries again */
-        const struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
+        struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
+        conn->owner.cid_reset_token(conn->owner.context, &cid, issued->reset_token);
         conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &issued->cid, issued->sequence);
     }
 }
@@ -19,6 +23,17 @@ void conn_renew_cids(roam_conn *conn)
     if (conn->local_cids.cid_bytes > 0 &&
         local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
         conn_issue_cids(conn);
+}
+
+void conn_renew_all_cids(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    if (!conn_is_alive(conn) || conn->local_cids.cid_bytes == 0)
+        return;
+    //= rfc9000#5.1.2-9 Where an earlier request is not met yet, this one waits until it is.
+    conn->renewal_pending = true;
+    conn_issue_cids(conn);
+    conn->owner.wake(conn->owner.context, conn);
 }
 
 static bool token_is_current(const roam_conn *conn, size_t i)

@@ -26,6 +26,7 @@ void roam_config_init(roam_config *ret)
     ret->stream_buffer_bytes = MEBIBYTE;
     ret->handshake_timeout = ROAM_SECONDS(10);
     ret->max_paths = 4;
+    ret->cid_rotate_idle = ROAM_SECONDS(20);
     ret->mobility = ROAM_MOBILITY_MANUAL;
     ret->pmtud = true;
     ret->max_datagram_bytes = 8972;

@@ -173,6 +173,8 @@ struct roam_conn {
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
+    bool renewal_pending;  /* all CIDs of ours are to be replaced */
+    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
     bool ticket_sent;
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
@@ -317,11 +319,23 @@ void conn_issue_cids(roam_conn *conn);
 /* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it
  * had. */
 void conn_renew_cids(roam_conn *conn);
+/* All CIDs of ours give way to new ones, as soon as may be: the endpoint makes them in another way now. */
+void conn_renew_all_cids(roam_conn *conn, roam_time now);
 void conn_sync_reset_tokens(roam_conn *conn);
 /* Gives the path a CID where it has none and there is one. */
 void conn_assign_cid(roam_conn *conn, uint64_t path_id);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
+
+/* ---- rotation.c */
+/* Before a packet on the active path: takes another CID of the peer's, if it is time. */
+void conn_rotate_if_due(roam_conn *conn);
+/* On the active path the peer writes another CID of ours than before. */
+void conn_on_peer_rotated(roam_conn *conn);
+/* A packet leaves with this CID of the peer's. */
+void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid);
+/* An authentic packet of so many octets came on this CID of ours. */
+void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 
 /* ---- migrate.c */
 /* Finds or makes the path of an authentic packet, or says why to drop it. */
@@ -404,7 +418,7 @@ struct assembly {
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
-    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, as far as the limit allows */
+    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
     bool out_of_memory;
     bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
     bool mtu_probe; /* it asks for its size, and is padded to the limit */

@@ -42,6 +42,13 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 /* PTOs in a row after which a client that moved gives the server new CIDs: it may have none left to answer with. */
 #define PTOS_BEFORE_NEW_CIDS 2
 
+/* CIDs of the peer's that are left untouched when we change ours without need: one for a move. */
+#define ROTATION_RESERVE 1
+
+/* A CID of the peer's is at least this many PTOs old before we change it because the peer has changed its own: longer
+ * than our last change takes to come back as the peer's. */
+#define ROTATION_PTOS_MIN 3
+
 /* Octets that no 1-RTT packet of ours falls below: 21 octets of a Stateless Reset hide among the packets that the
  * peer's CIDs can be on (RFC 9000 section 10.3: 22 more than the shortest CID asked for). */
 #define SHORT_PACKET_BYTES_MIN(cid_len) (22 + (size_t)(cid_len))

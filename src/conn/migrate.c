@@ -19,11 +19,27 @@ static bool is_validated(const struct path *path)
            (path->validation.state == VALIDATION_IDLE && path->address_validated);
 }
 
-/* The same CID may go on only where nothing but the peer's address changed (section 9.5). */
-static bool must_change_cid(const struct packet_context *context, const struct path *active)
+static bool came_in_at(const struct packet_context *context, const struct path *path)
 {
-    return context->local_cid_sequence != active->local_cid_sequence ||
-           (roam_address_is_set(&context->local) && !roam_address_equal(&context->local, &active->local));
+    return !roam_address_is_set(&context->local) || roam_address_equal(&context->local, &path->local);
+}
+
+/* The path that the packet's sender has been on so far: the newest one on which this CID of ours came last, at the same
+ * address of ours, and which has a CID of the peer's to go on with. The active one first; NULL where there is none. */
+static const struct path *path_of_same_cid(roam_conn *conn, const struct packet_context *context)
+{
+    const struct path *newest = NULL;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *path = conn->paths.paths[i];
+        if (path->local_cid_sequence != context->local_cid_sequence || !came_in_at(context, path) ||
+            remote_cid_of_path(&conn->remote_cids, path->id) == NULL)
+            continue;
+        if (path->id == conn->paths.active_id)
+            return path;
+        if (newest == NULL || path->last_used > newest->last_used)
+            newest = path;
+    }
+    return newest;
 }
 
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
@@ -32,7 +48,7 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing);
 }
 
-static struct migration_facts gather_facts(const roam_conn *conn, const struct packet_context *context)
+static struct migration_facts gather_facts(roam_conn *conn, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
     const struct path *path = context->path_id != PATH_ID_NONE
@@ -51,7 +67,7 @@ static struct migration_facts gather_facts(const roam_conn *conn, const struct p
         .same_remote = roam_address_equal(&context->remote, &active->remote),
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote) &&
                              path_local_matches(&context->local, &active->local),
-        .cid_changed = must_change_cid(context, active),
+        .cid_changed = path_of_same_cid(conn, context) == NULL,
         .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
         .room = conn->paths.count < conn->paths.max || conn_path_to_give_up(conn) != NULL,
@@ -78,16 +94,15 @@ static void inherit_recovery(struct path *path, const struct path *from)
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    /* That there is a spare one, where it does not share, is among the facts. */
-    if (verdict->share_cid && remote_cid_of_path(&conn->remote_cids, active_id) == NULL)
-        return ROAM_DROP_NO_CID_FOR_PATH;
     //= rfc9000#9.6.2-3 The path begins where the packet came in, so that the preferred address answers and probes itself.
     //= rfc9000#9.6.3-4 There as anywhere a new address of the client's is under the 3x limit until it is proven.
     struct path *path = conn_add_path(conn, &context->local, &context->remote);
     if (path == NULL)
         return ROAM_DROP_OUT_OF_MEMORY;
-    if (verdict->share_cid)
-        remote_cid_share(&conn->remote_cids, path->id, active_id);
+    /* Room for it may have been made of the very path that it came from; then it is one more new place. */
+    const struct path *from = path_of_same_cid(conn, context);
+    if (verdict->share_cid && from != NULL)
+        remote_cid_share(&conn->remote_cids, path->id, from->id);
     else
         remote_cid_assign(&conn->remote_cids, path->id);
     path->nat_rebinding = verdict->share_cid;
@@ -166,13 +181,15 @@ static void challenge_previous(roam_conn *conn, uint64_t previous_id)
         conn_validate_path(conn, previous);
 }
 
-/* The path may have lost its CID to Retire Prior To while it was not in use. Under an unchanged CID of ours it goes
- * on with the one that the active path has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
-static void share_cid_if_lost(roam_conn *conn, const struct path *path, bool cid_changed)
+/* The path may have lost its CID to Retire Prior To while it was not in use. Under a CID of ours that came on another
+ * path it goes on with what that has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
+static void share_cid_if_lost(roam_conn *conn, const struct path *path, const struct packet_context *context)
 {
-    if (!cid_changed && remote_cid_of_path(&conn->remote_cids, path->id) == NULL &&
-        remote_cid_of_path(&conn->remote_cids, conn->paths.active_id) != NULL)
-        remote_cid_share(&conn->remote_cids, path->id, conn->paths.active_id);
+    if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
+        return;
+    const struct path *from = path_of_same_cid(conn, context);
+    if (from != NULL)
+        remote_cid_share(&conn->remote_cids, path->id, from->id);
 }
 
 /* The newest non-probing packet says where the peer is, and takes back what an earlier one has said. */
@@ -185,13 +202,13 @@ static void note_newest(roam_conn *conn, const struct packet_context *context)
         conn->paths.paths[i]->migrate_when_valid = false;
 }
 
-static void act_on_payload(roam_conn *conn, struct path *path, const struct migration_facts *facts,
+static void act_on_payload(roam_conn *conn, struct path *path, const struct packet_context *context,
                            const struct migration_verdict *verdict)
 {
     const uint64_t previous_id = conn->paths.active_id;
     path->migrate_when_valid |= verdict->move_when_valid;
     if (verdict->move) {
-        share_cid_if_lost(conn, path, facts->cid_changed);
+        share_cid_if_lost(conn, path, context);
         if (verdict->keep_congestion && !path->was_active)
             inherit_recovery(path, path_set_active(&conn->paths));
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
@@ -224,8 +241,11 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
         conn_path_for_packet(conn, context);
     struct path *path = path_set_find(&conn->paths, context->path_id);
     /* A late packet says nothing about which CID the peer writes now. */
-    if (path != NULL && context->number == conn->application.received.largest)
+    if (path != NULL && context->number == conn->application.received.largest) {
+        if (path->id == conn->paths.active_id && context->local_cid_sequence > path->local_cid_sequence)
+            conn_on_peer_rotated(conn);
         path->local_cid_sequence = context->local_cid_sequence;
+    }
     /* Nearly every packet: the peer is where it was. Or it cannot be followed; but what is older says nothing any more
      * about where the peer is. */
     if (path == NULL || path->id == conn->paths.active_id) {
@@ -236,7 +256,7 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
         struct migration_facts facts = gather_facts(conn, context);
         struct migration_verdict verdict = migration_after_payload(&facts);
         note_newest(conn, context);
-        act_on_payload(conn, path, &facts, &verdict);
+        act_on_payload(conn, path, context, &verdict);
     }
     if (conn->is_server && conn->preferred == PREFERRED_OFFERED)
         move_to_preferred_if_valid(conn);

@@ -46,6 +46,20 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     return ROAM_OK;
 }
 
+/* The newest wish counts: a move that waits for its proof is called off, and its path with it unless that was proven
+ * before. */
+static void call_off_other_moves(roam_conn *conn, const roam_address *wished)
+{
+    for (size_t i = conn->paths.count; i-- > 0;) {
+        struct path *path = conn->paths.paths[i];
+        if (!path->migrate_when_valid || roam_address_equal(&path->local, wished))
+            continue;
+        path->migrate_when_valid = false;
+        if (!path_validation_has_succeeded(&path->validation))
+            conn_forget_path(conn, path);
+    }
+}
+
 /* A path of ours to the server, with a CID of its own. */
 static roam_result open_path(roam_conn *conn, const roam_address *local, const roam_address *remote, struct path **ret)
 {
@@ -81,7 +95,7 @@ roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const r
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
         conn->ping_pending = true;
     } else {
-        path->migrate_when_valid = migrate;
+        path->migrate_when_valid |= migrate;
         conn_validate_path(conn, path);
     }
     conn->owner.wake(conn->owner.context, conn);
@@ -100,6 +114,8 @@ static roam_result start_move(roam_conn *conn, roam_time now, const roam_address
     if (conn_is_closed_to_moves(conn, &remote))
         return ROAM_ERR_DISABLED;
     conn->now = now;
+    if (migrate)
+        call_off_other_moves(conn, new_local);
     result = conn_start_probe(conn, new_local, &remote, migrate);
     if (result == ROAM_OK && !conn_is_closed_to_moves(conn, &conn->handshake_remote))
         conn_try_preferred_from(conn, new_local, migrate);

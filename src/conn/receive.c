@@ -269,14 +269,6 @@ static bool admit(roam_conn *conn, const struct packet_header *header, struct pa
     return drop == ROAM_DROP_NONE || is_lack_of_means(drop);
 }
 
-/* An authentic packet came on this CID of ours. */
-static void note_use(roam_conn *conn, struct local_cid *local)
-{
-    if (!local->used && local->sequence > 0)
-        conn_cid_event(conn, ROAM_EVENT_CID_USED, &local->cid, local->sequence);
-    local->used = true;
-}
-
 /* Returns true where the packet was authentic. */
 static bool receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                            uint8_t *data)
@@ -300,7 +292,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
     context->local_cid_sequence = local != NULL ? local->sequence : 0;
     if (local != NULL)
-        note_use(conn, local);
+        conn_on_cid_used(conn, local, header->packet_len);
     if (admit(conn, header, context, &opened)) {
         conn->row_cid = local != NULL ? local->cid : conn->row_cid;
         process_authentic(conn, header, context, &opened);

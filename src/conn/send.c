@@ -10,8 +10,11 @@
 /* Padding goes into the last packet, RFC 9000 section 14.1. */
 static void expand(struct assembly *assembly)
 {
-    size_t target = assembly->mtu_probe ? assembly->limit : min_size(DATAGRAM_BYTES_MIN, assembly->limit);
-    if (!assembly->expand || assembly->len >= target)
+    const size_t target = assembly->mtu_probe ? assembly->limit : DATAGRAM_BYTES_MIN;
+    //= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
+    // Nor up to it: a smaller datagram proves nothing about the path's size anyway, and what padding would use up is
+    // what the next challenge needs, should this one be lost.
+    if (!assembly->expand || assembly->limit < target || assembly->len >= target)
         return;
     struct pending_packet *last = &assembly->packets[assembly->count - 1];
     size_t padding = target - assembly->len;
@@ -139,6 +142,9 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
         pmtud_on_probe_sent(&path->pmtud);
     else
         pmtud_on_sent(&path->pmtud, assembly->len);
+    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
+    conn_on_cid_written(conn, cid);
+    cid->bytes += assembly->len;
     if (!assembly->elsewhere)
         path_on_sent(path, assembly->len, conn->now);
     conn->counters.bytes_sent += assembly->len;
@@ -182,10 +188,6 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
     *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data};
     //= rfc9000#8.1-2 Before validation never send more than three times the bytes received.
     assembly->limit = (size_t)min_u64(limit, path_allowance(path));
-    if (!cid->used) {
-        cid->used = true;
-        conn_sync_reset_tokens(conn);
-    }
     return assembly->limit >= SHORT_PACKET_BYTES_MIN(0);
 }
 
@@ -314,6 +316,7 @@ static bool transmit_active(roam_conn *conn, roam_datagram *ret)
 {
     struct path *path = path_set_active(&conn->paths);
     struct assembly assembly;
+    conn_rotate_if_due(conn);
     if (!start(conn, path, ret, &assembly))
         return false;
     update_keys_if_due(conn);

@@ -13,6 +13,14 @@ void reset_key_derive(uint8_t ret[RESET_KEY_BYTES], const uint8_t *static_key, s
     derive_key(static_key, len, "roam stateless reset", ret, RESET_KEY_BYTES);
 }
 
+void reset_key_scope(uint8_t ret[RESET_KEY_BYTES], const uint8_t key[RESET_KEY_BYTES], const uint8_t *scope, size_t len)
+{
+    if (len == 0)
+        memcpy(ret, key, RESET_KEY_BYTES);
+    else
+        hmac(libcrypto()->sha256, key, RESET_KEY_BYTES, scope, len, ret);
+}
+
 //= rfc9000#10.3.2-1 HMAC of a static key and the connection ID, truncated to 16 octets.
 void reset_token_make(uint8_t ret[16], const uint8_t key[RESET_KEY_BYTES], const roam_cid *cid)
 {

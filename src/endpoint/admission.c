@@ -3,7 +3,6 @@
  * destination CID long enough, a token if there is one, Retry if the policy asks for one, room. No state is kept
  * before all that.
  */
-#include "cid/cid_plan.h"
 #include "crypto/key_schedule.h"
 #include "crypto/packet_protection.h"
 #include "endpoint/endpoint.h"
@@ -82,9 +81,7 @@ static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, c
 {
     struct token token = {.kind = TOKEN_RETRY, .issued = endpoint->now, .original_dcid = header->dcid};
     uint8_t sealed[TOKEN_BYTES_MAX];
-    //= rfc9000#7.2 The client will use this as its destination CID: at least 8 unpredictable octets.
-    cid_plan_generate(&token.retry_scid, (uint8_t)max_u64(endpoint->config.cid_bytes, INITIAL_DCID_BYTES_MIN),
-                      &endpoint->rng);
+    endpoint_retry_cid(endpoint, &token.retry_scid);
     const roam_address remote = roam_address_unmap(&datagram->remote);
     size_t len = token_seal(sealed, endpoint->token_key, &endpoint->rng, &token, &remote);
     struct reply *reply = reply_new(endpoint, datagram, 64 + TOKEN_BYTES_MAX + RETRY_TAG_BYTES);

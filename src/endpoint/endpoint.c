@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-#include "cid/cid_plan.h"
 #include "conn/config_copy.h"
 #include "crypto/key_schedule.h"
 
@@ -17,21 +16,12 @@ static void owner_event(void *context, const roam_event *event)
 
 static bool owner_cid_new(void *context, roam_conn *conn, roam_cid *ret)
 {
-    roam_endpoint *endpoint = context;
-    if (endpoint->config.cid_bytes == 0) {
-        ret->len = 0;
-        return true;
-    }
-    do
-        cid_plan_generate(ret, endpoint->config.cid_bytes, &endpoint->rng);
-    while (conn_table_has(&endpoint->table, ret));
-    return conn_table_add(&endpoint->table, ret, conn);
+    return endpoint_cid_new(context, conn, ret);
 }
 
 static void owner_cid_reset_token(void *context, const roam_cid *cid, uint8_t ret[RESET_TOKEN_BYTES])
 {
-    const roam_endpoint *endpoint = context;
-    reset_token_make(ret, endpoint->reset_key, cid);
+    endpoint_reset_token(context, cid, ret);
 }
 
 static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *cid)
@@ -159,7 +149,8 @@ void roam_conn_free(roam_conn *conn, roam_time now)
 static bool config_is_valid(const roam_endpoint_config *config)
 {
     return config->size >= offsetof(roam_endpoint_config, force_version) &&
-           cid_plan_length_is_valid(config->cid_bytes) && config->max_connections > 0 && config->max_events > 0 &&
+           cid_plan_length_is_valid(config->cid_bytes) && roam_cid_plan_check(&config->cid_plan, NULL) == ROAM_OK &&
+           config->max_connections > 0 && config->max_events > 0 &&
            (config->accept == NULL || config_check(config->accept) == ROAM_OK) &&
            //= rfc9000#18.2-4 A server with zero-length CIDs gives no preferred address.
            (config->accept == NULL || config->cid_bytes > 0 || !config_offers_preferred(config->accept));
@@ -171,6 +162,7 @@ static void derive_keys(roam_endpoint *endpoint)
     if (!endpoint->config.static_key_set)
         rng_fill(&endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
     reset_key_derive(endpoint->reset_key, key, ROAM_STATIC_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connection ID nonces", endpoint->scatter_key, CIPHER_BLOCK_BYTES);
     token_key_derive(endpoint->token_key, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
     wipe(key, ROAM_STATIC_KEY_BYTES);
@@ -219,6 +211,10 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
     derive_keys(endpoint);
+    if (!endpoint_cids_init(endpoint)) {
+        roam_endpoint_free(endpoint);
+        return NULL;
+    }
     *result = ROAM_OK;
     return endpoint;
 }
@@ -235,6 +231,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     event_queue_done(&endpoint->events);
     replies_free(endpoint);
     config_copy_free(&allocator, endpoint->accept);
+    endpoint_cids_done(endpoint);
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));
     wipe(endpoint->token_key, sizeof(endpoint->token_key));
     wipe(endpoint->ticket_key, sizeof(endpoint->ticket_key));

@@ -9,12 +9,16 @@
 #define ENDPOINT_ENDPOINT_H
 
 #include "base/token_bucket.h"
+#include "cid/cid_plan.h"
 #include "crypto/reset_token.h"
 #include "endpoint/conn_table.h"
 #include "endpoint/event_queue.h"
 
 /* Answers without a connection that wait to be sent. */
 #define REPLIES_MAX 256
+
+/* The plan that CIDs are made to now, and those of before: one for each config id of QUIC-LB, and one more. */
+#define CID_PLANS_KEPT 8
 
 /* Session ticket keys, as TLS wants them. */
 #define TICKET_KEY_BYTES 64
@@ -25,6 +29,12 @@ struct reply {
     roam_address local, remote;
     size_t len, capacity;
     uint8_t data[];
+};
+
+/* See cids.c. */
+struct endpoint_plan {
+    struct cid_plan plan;
+    uint8_t reset_key[RESET_KEY_BYTES];
 };
 
 struct roam_endpoint {
@@ -45,7 +55,11 @@ struct roam_endpoint {
     size_t reply_count;
     struct token_bucket stateless; /* resets and version negotiations */
 
-    uint8_t reset_key[RESET_KEY_BYTES];
+    struct endpoint_plan plans[CID_PLANS_KEPT]; /* the current one first */
+    size_t plan_count;
+
+    uint8_t reset_key[RESET_KEY_BYTES]; /* from which those of the plans come */
+    uint8_t scatter_key[CIPHER_BLOCK_BYTES];
     uint8_t token_key[TOKEN_KEY_BYTES];
     uint8_t ticket_key[TICKET_KEY_BYTES];
 
@@ -69,6 +83,25 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
 /* Forgets a connection with everything that leads to it. */
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
+
+/* ---- cids.c */
+
+/* The plan of the configuration, which must be valid; endpoint->config.cid_bytes becomes its length. False without
+ * memory. */
+bool endpoint_cids_init(roam_endpoint *endpoint);
+void endpoint_cids_done(roam_endpoint *endpoint);
+
+/* A CID that no connection has or had of late, entered in the table. False without memory. */
+bool endpoint_cid_new(roam_endpoint *endpoint, roam_conn *conn, roam_cid *ret);
+
+/* The source CID of a Retry. It is entered nowhere. */
+void endpoint_retry_cid(roam_endpoint *endpoint, roam_cid *ret);
+
+/* The token of a CID that was just made. */
+void endpoint_reset_token(const roam_endpoint *endpoint, const roam_cid *cid, uint8_t ret[RESET_TOKEN_BYTES]);
+
+/* True, with the token, where packets to this CID of no connection may be answered by a Stateless Reset. */
+bool endpoint_may_reset(const roam_endpoint *endpoint, const roam_cid *cid, uint8_t ret_token[RESET_TOKEN_BYTES]);
 
 /* ---- route.c */
 

@@ -14,8 +14,11 @@
 void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                     size_t len)
 {
-    endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
-    if (header->dcid.len == 0)
+    uint8_t token[RESET_TOKEN_BYTES];
+    bool may_reset = header->dcid.len > 0 && endpoint_may_reset(endpoint, &header->dcid, token);
+    endpoint_count_drop(endpoint, may_reset || header->dcid.len == 0 ? ROAM_DROP_UNKNOWN_CONNECTION
+                                                                     : ROAM_DROP_OTHER_SERVERS_CID);
+    if (!may_reset)
         return;
     //= rfc9000#10.3.3-1 Each reset is smaller than its trigger.
     //= rfc9000#10.3-5 Answer packets of 43 bytes or less with a reset one byte shorter.
@@ -37,7 +40,7 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
     //= rfc9000#10.3-3 Bytes before the token look random.
     rng_fill(&endpoint->rng, reply->data, reset_len - RESET_TOKEN_BYTES);
     reply->data[0] = (uint8_t)((reply->data[0] & 0x3f) | 0x40);
-    reset_token_make(reply->data + reset_len - RESET_TOKEN_BYTES, endpoint->reset_key, &header->dcid);
+    memcpy(reply->data + reset_len - RESET_TOKEN_BYTES, token, RESET_TOKEN_BYTES);
     reply->len = reset_len;
     endpoint->stats.stateless_resets_sent++;
     roam_event event = {.type = ROAM_EVENT_RESET_SENT,

@@ -20,8 +20,8 @@ struct migration_facts {
     bool highest_numbered;  /* no packet with a higher number has come (of the non-probing ones) */
     bool same_remote;       /* the peer is where the active path leads; only our address is another */
     bool same_ip_as_active; /* only the port differs from the active path */
-    bool cid_changed;       /* it came to another CID of ours than the newest packet on the active path, or another
-                                * local address of ours, from which that path's CID must not be used (section 9.5) */
+    bool cid_changed;       /* it came to a CID of ours that no path's newest packet had, or at another local address
+                                * of ours, from which that path's CID must not be used (section 9.5) */
     bool spare_cid;         /* an unused CID of the peer's is there, or it uses zero-length ones */
     bool blocked_port;      /* the peer's port is one that no client has: request forgery (section 21.5.6) */
     bool room;              /* a path can be added, by eviction if need be */
@@ -33,7 +33,7 @@ struct migration_facts {
 struct migration_verdict {
     roam_drop drop; /* other than NONE: the packet is dropped before its payload is read */
     bool create_path;
-    bool share_cid;         /* the new path goes on with the active path's CID (section 9.5); else a fresh one */
+    bool share_cid;         /* the new path goes on with the CID of the path that it came from; else a fresh one */
     bool move;              /* it becomes the active path */
     bool move_when_valid;   /* it becomes the active path as soon as it is validated */
     bool validate;          /* PATH_CHALLENGE on it */

@@ -59,6 +59,13 @@ void path_validation_start(struct path_validation *validation, roam_time now, ro
     begin_round(validation, now);
 }
 
+/* After the newest challenge, before which so many had been sent. */
+static roam_time resend_time(const struct path_validation *validation, unsigned before)
+{
+    unsigned shift = (unsigned)min_u64(before, BACKOFF_SHIFT_MAX);
+    return saturating_add(validation->challenges[0].sent_at, saturating_mul(validation->pto, UINT64_C(1) << shift));
+}
+
 void path_validation_on_sent(struct path_validation *validation, const roam_rng *rng, roam_time now, bool full_size,
                              uint8_t ret[PATH_DATA_BYTES])
 {
@@ -75,8 +82,7 @@ void path_validation_on_sent(struct path_validation *validation, const roam_rng 
     //= rfc9000#8.2.1-3 A new path is not probed more often than Initials would be sent.
     //= rfc9000#9.4-4 The timer for sending PATH_CHALLENGE again follows the PTO.
     //= rfc9000#9.4-5 It is never faster than the PTO.
-    unsigned shift = (unsigned)min_u64(validation->sent, BACKOFF_SHIFT_MAX);
-    validation->resend_at = saturating_add(now, saturating_mul(validation->pto, UINT64_C(1) << shift));
+    validation->resend_at = resend_time(validation, validation->sent);
     if (validation->sent < UINT8_MAX)
         validation->sent++;
     validation->challenge_due = false;
@@ -126,6 +132,15 @@ enum validation_answer path_validation_on_response(struct path_validation *valid
     //= rfc9000#8.2.3-1 Only matching data proves the path, not the acknowledgement of a challenge.
     end_run(validation, VALIDATION_SUCCEEDED);
     return VALIDATION_COMPLETE;
+}
+
+void path_validation_on_rtt(struct path_validation *validation, roam_time pto)
+{
+    if (validation->state != VALIDATION_RUNNING || pto >= validation->pto)
+        return;
+    validation->pto = pto;
+    if (validation->resend_at != ROAM_TIME_NEVER && validation->sent > 0)
+        validation->resend_at = resend_time(validation, validation->sent - 1U);
 }
 
 roam_time path_validation_deadline(const struct path_validation *validation)

@@ -61,6 +61,10 @@ enum validation_answer path_validation_on_response(struct path_validation *valid
                                                    const uint8_t data[PATH_DATA_BYTES], roam_time now,
                                                    roam_time *ret_delay);
 
+/* The path has an RTT by now, from packets that were acknowledged there: challenges go by its PTO, where that is
+ * shorter. The deadline stays. */
+void path_validation_on_rtt(struct path_validation *validation, roam_time pto);
+
 /* The next time to call expire. */
 roam_time path_validation_deadline(const struct path_validation *validation);
 

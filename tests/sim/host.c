@@ -247,6 +247,30 @@ void host_receive(struct host *host, struct sim_packet *packet)
     host_turn(host);
 }
 
+void host_on_sealed(struct host *host, size_t bytes, uint64_t frames)
+{
+    if (host->sealed_count == HOST_SEALED_MAX)
+        return;
+    host->sealed[host->sealed_count].bytes = bytes;
+    host->sealed[host->sealed_count++].frames = frames;
+}
+
+/* What stands in a datagram of so many octets: the next packets that make up its length. No packets, and it is one of
+ * the endpoint's own answers. */
+static uint64_t frames_in(struct host *host, size_t len)
+{
+    uint64_t frames = 0;
+    size_t at = host->sealed_at, sum = 0;
+    for (; at < host->sealed_count && sum < len; at++) {
+        sum += host->sealed[at].bytes;
+        frames |= host->sealed[at].frames;
+    }
+    if (sum != len)
+        return 0;
+    host->sealed_at = at;
+    return frames;
+}
+
 static void send_one(struct host *host, const roam_datagram *out, const uint8_t *data, size_t len)
 {
     struct world *world = host->world;
@@ -256,6 +280,7 @@ static void send_one(struct host *host, const roam_datagram *out, const uint8_t 
     host->datagrams_out++;
     roam_address remote = roam_address_unmap(&out->remote);
     struct sim_packet *packet = world_packet_new(world, &out->local, &remote, out->ecn, data, len);
+    packet->frames = frames_in(host, len);
     trace_word(&world->trace, UINT64_C(0x05) << 56 | packet->id);
     trace_word(&world->trace, world_now(world));
     trace_word(&world->trace, (uint64_t)host->id << 32 | (uint64_t)packet->ecn << 16 | packet->len);
@@ -273,6 +298,14 @@ static void send_one(struct host *host, const roam_datagram *out, const uint8_t 
         return;
     }
     link_send(interface->node.up, packet);
+}
+
+void host_inject(struct host *host, const roam_address *local, const roam_address *remote, const uint8_t *data,
+                 size_t len)
+{
+    const roam_datagram out = {.local = *local, .remote = *remote};
+    host->sealed_count = host->sealed_at = 0;
+    send_one(host, &out, data, len);
 }
 
 static void send_segments(struct host *host, const roam_datagram *out)
@@ -301,6 +334,7 @@ static bool transmit(struct host *host)
         out[i].data = host->buffer + i * host->capacity;
         out[i].capacity = host->capacity;
     }
+    host->sealed_count = host->sealed_at = 0;
     size_t n = roam_endpoint_transmit(host->endpoint, world_now(host->world), out, host->batch);
     if (n > host->batch) {
         world_fail(host->world, "%s: transmit returns %zu datagrams of %zu", host->name, n, host->batch);

@@ -17,6 +17,9 @@
 #define HOST_INTERFACES_MAX 4
 #define HOST_BATCH          8
 
+/* Packets in the datagrams of one transmit: an Initial, a Handshake and a 1-RTT packet each. */
+#define HOST_SEALED_MAX (3 * HOST_BATCH)
+
 struct interface {
     struct node node; /* first */
     struct host *host;
@@ -47,6 +50,11 @@ struct host {
     size_t batch;             /* datagrams per transmit, 1..HOST_BATCH */
     size_t capacity;          /* of each, several packets may stand in one */
     uint8_t *buffer;
+    struct {
+        size_t bytes;
+        uint64_t frames;
+    } sealed[HOST_SEALED_MAX]; /* packets of the transmit that runs, in the order of its datagrams */
+    size_t sealed_count, sealed_at;
     bool in_turn;
     bool ipv4_mapped; /* its socket shows IPv4 peers as ::ffff:a.b.c.d */
     void (*on_event)(void *context, const roam_event *event);
@@ -82,6 +90,13 @@ struct interface *host_interface_of(const struct host *host, const roam_address 
 
 /* Lets the endpoint come to rest: after every call that made it do something. */
 void host_turn(struct host *host);
+
+/* The endpoint's observer: a packet was sealed, with these octets and frames. */
+void host_on_sealed(struct host *host, size_t bytes, uint64_t frames);
+
+/* Octets leave from `local` as a datagram of this host's, although its endpoint knows nothing of them. */
+void host_inject(struct host *host, const roam_address *local, const roam_address *remote, const uint8_t *data,
+                 size_t len);
 
 /* A datagram arrives, whatever the network would have done with it; `src` and `dst` as on the last wire. */
 void host_receive(struct host *host, struct sim_packet *packet);

@@ -12,6 +12,7 @@
 #include "sim/app.h"
 #include "sim/certs.h"
 #include "sim/nat.h"
+#include "wire/frame.h"
 
 #define LAB_CLIENTS_MAX    3
 #define LAB_INTERFACES_MAX 3
@@ -101,6 +102,41 @@ roam_address lab_socket(struct lab *lab, size_t interface);
 
 /* PTO of a path, RFC 9002 section 6.2.1, from what is public. */
 roam_time lab_pto(const roam_path_info *path);
+
+/* ---- lab_look.c: questions */
+
+/* How often the server's newest connection has moved, and how many paths it knows. */
+uint64_t lab_server_moves(const struct lab *lab);
+size_t lab_server_paths(const struct lab *lab);
+
+/* How the internet sees an address of the first client's on this interface. */
+roam_address lab_outside(const struct lab *lab, size_t interface, const roam_address *local);
+bool lab_server_is_at(const struct lab *lab, const roam_address *remote);
+
+/* The server is where the client's active path is seen, on this interface. */
+bool lab_server_follows(const struct lab *lab, size_t interface);
+
+/* Frames that move nothing (RFC 9000 section 9.1), and all that were ever invented. */
+#define LAB_PROBING                                                                                                    \
+    (frame_bit(FRAME_PADDING) | frame_bit(FRAME_PATH_CHALLENGE) | frame_bit(FRAME_PATH_RESPONSE) |                     \
+     frame_bit(FRAME_NEW_CONNECTION_ID))
+#define LAB_ANY_FRAME UINT64_MAX
+
+/* Packets that were recorded (oracle_record): of this host, sent or received, at that time or later, with one of these
+ * frames (0: any) and none of those, to or from an address (NULL: any). */
+struct lab_packets {
+    const struct host *host;
+    bool sent;
+    roam_time from;
+    uint64_t frames, without;
+    const roam_address *local, *remote;
+};
+
+struct oracle_record;
+
+/* The packet with this index among them, or NULL. */
+const struct oracle_record *lab_packet(const struct lab *lab, const struct lab_packets *wanted, size_t index);
+size_t lab_count_packets(const struct lab *lab, const struct lab_packets *wanted);
 
 /* Ends the scenario where the condition does not hold. */
 #define EXPECT(lab, condition)                                                                                         \

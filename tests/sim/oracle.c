@@ -377,6 +377,8 @@ void oracle_on_packet(void *context, const struct observed_packet *packet)
         return;
     oracle->stats.packets++;
     trace_packet(host->world, host, packet);
+    if (packet->sent)
+        host_on_sealed(host, packet->bytes, packet->frames);
     if (oracle->recording)
         keep(oracle, host, packet);
     if (packet->sent)

@@ -69,10 +69,12 @@ bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *
 
 /* ---- oracle_cids.c: destination CIDs and addresses */
 
-/* Where a destination CID was used last. */
+/* Where a destination CID was used last, and towards whom ever. */
 struct cid_use {
     roam_cid cid;
     roam_address local, remote;
+    roam_address *remotes;
+    size_t remote_count;
 };
 
 struct cid_uses {

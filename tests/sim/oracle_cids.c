@@ -21,8 +21,18 @@ static struct cid_use *use_of(struct cid_uses *uses, const struct observed_packe
     return use;
 }
 
+static void add_remote(struct cid_use *use, const roam_address *remote)
+{
+    use->remotes = realloc(use->remotes, (use->remote_count + 1) * sizeof(*use->remotes));
+    if (use->remotes == NULL)
+        abort();
+    use->remotes[use->remote_count++] = *remote;
+}
+
 static void uses_done(struct cid_uses *uses)
 {
+    for (size_t i = 0; i < uses->count; i++)
+        free(uses->uses[i].remotes);
     free(uses->uses);
     sim_map_done(&uses->index);
     sim_map_done(&uses->seen);
@@ -66,12 +76,22 @@ static bool is_rebind_target(const struct conn_view *view, const roam_address *l
 }
 
 /* The peer's address changed, and its packets went on under a CID of ours that both addresses have used. */
-static bool peer_was_rebound(const struct conn_view *view, const roam_address *a, const roam_address *b)
+static bool is_rebinding(const struct conn_view *view, const roam_address *a, const roam_address *b)
 {
     for (size_t i = 0; i < view->received.count; i++) {
         const roam_cid *cid = &view->received.uses[i].cid;
         if (sim_map_find(&view->received.seen, key_of(cid, a)) != NULL &&
             sim_map_find(&view->received.seen, key_of(cid, b)) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* ... and one such change may follow on another. */
+static bool peer_was_rebound(const struct conn_view *view, const struct cid_use *use, const roam_address *remote)
+{
+    for (size_t i = 0; i < use->remote_count; i++) {
+        if (is_rebinding(view, &use->remotes[i], remote))
             return true;
     }
     return false;
@@ -91,10 +111,11 @@ const char *conn_view_sent(struct conn_view *view, const struct observed_packet 
     if (!roam_address_equal(&use->local, &packet->local) && !is_rebind_target(view, &packet->local) &&
         !is_rebind_target(view, &use->local))
         wrong = "a destination CID is used from two local addresses";
-    if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, &use->remote, &packet->remote))
+    if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, use, &packet->remote))
         wrong = "a destination CID is used towards two remote addresses";
     use->local = packet->local;
     use->remote = packet->remote;
+    add_remote(use, &packet->remote);
     return wrong;
 }
 

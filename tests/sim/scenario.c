@@ -13,13 +13,16 @@
 /* No scenario takes so long; one that does hangs. */
 #define WATCHDOG_SECONDS 120
 
+/* One line each, so that lists grow without conflict. */
 static const struct scenario *const tables[] = {
-    scenarios_rebind,    //
-    scenarios_migrate,   //
-    scenarios_preferred, //
-    scenarios_mtu,       //
-    scenarios_bugs,      //
-    scenarios_limits,    //
+    scenarios_rebind,     //
+    scenarios_migrate,    //
+    scenarios_probe,      //
+    scenarios_validation, //
+    scenarios_preferred,  //
+    scenarios_mtu,        //
+    scenarios_bugs,       //
+    scenarios_limits,     //
 };
 
 void scenario_list(void)

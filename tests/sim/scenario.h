@@ -1,6 +1,6 @@
 /*
- * Named worlds in which one thing happens, each with what must come of it: S001 to S020 are situations, B01 to B15 and
- * B36 are mistakes that other stacks have made.
+ * Named worlds in which one thing happens, each with what must come of it: situations (S) of spec/scenarios.tsv, and
+ * mistakes that other stacks have made (B), of spec/bugs.tsv. docs/scenarios.md lists all.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
@@ -18,11 +18,13 @@ struct scenario {
     }
 
 /* Each table ends with an empty entry. */
-extern const struct scenario scenarios_rebind[];    /* S001 .. S015 */
-extern const struct scenario scenarios_migrate[];   /* S016 .. S020 */
-extern const struct scenario scenarios_bugs[];      /* B01 .. */
-extern const struct scenario scenarios_limits[];    /* the rest of B: long runs and small allowances */
-extern const struct scenario scenarios_preferred[]; /* S060 .. S065 */
+extern const struct scenario scenarios_rebind[];     /* S001 .. S015 */
+extern const struct scenario scenarios_migrate[];    /* S016 .. S020 */
+extern const struct scenario scenarios_probe[];      /* S031 .. S037 */
+extern const struct scenario scenarios_validation[]; /* S038 .. S047 */
+extern const struct scenario scenarios_bugs[];       /* B01 .. */
+extern const struct scenario scenarios_limits[];     /* the rest of B: long runs and small allowances */
+extern const struct scenario scenarios_preferred[];  /* S060 .. S065 */
 
 extern const struct scenario scenarios_mtu[]; /* sizes of datagrams */
 

@@ -125,6 +125,7 @@ struct sim_packet *world_packet_new(struct world *world, const roam_address *src
     packet->sent_to = *dst;
     packet->ecn = ecn;
     packet->challenge = packet->forged = false;
+    packet->frames = 0;
     packet->id = world->next_packet_id++;
     packet->len = len;
     memcpy(packet->data, data, len);
@@ -141,6 +142,7 @@ struct sim_packet *world_packet_copy(const struct sim_packet *packet)
     copy->id = packet->id;
     copy->ecn = packet->ecn;
     copy->challenge = packet->challenge;
+    copy->frames = packet->frames;
     copy->forged = packet->forged;
     copy->len = packet->len;
     memcpy(copy->data, packet->data, packet->len);

@@ -45,8 +45,9 @@ struct sim_packet {
     roam_address sent_to; /* dst, as the sending host wrote it */
     uint64_t id;          /* in order of sending; copies made by the network share it */
     uint8_t ecn;
-    bool challenge; /* a PATH_CHALLENGE is in it: the oracle wants to know who gets to see it */
-    bool forged;    /* no host of this world sent it like this */
+    bool challenge;  /* a PATH_CHALLENGE is in it: the oracle wants to know who gets to see it */
+    uint64_t frames; /* a bit for each type in its packets; 0 where no connection of this world sealed it */
+    bool forged;     /* no host of this world sent it like this */
     size_t len;
     uint8_t data[SIM_PACKET_MAX];
 };

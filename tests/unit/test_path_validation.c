@@ -153,6 +153,34 @@ static void challenges_are_repeated_after_pto_and_twice_and_four_times_that(void
 }
 
 /* 9000-8.2.4-2: 3 times the larger of the two. */
+static void a_first_rtt_sample_shortens_the_wait_but_never_lengthens_it(void **state)
+{
+    (void)state;
+    struct path_validation validation;
+    start_at(&validation, 0);
+    roam_time fails = path_validation_deadline(&validation);
+    path_validation_on_rtt(&validation, MS(10)); /* nothing was sent yet */
+    assert_int_equal(path_validation_deadline(&validation), fails);
+    challenge_at(&validation, 0, true);
+    assert_int_equal(path_validation_deadline(&validation), MS(10));
+    start_at(&validation, 0);
+    challenge_at(&validation, 0, true);
+    assert_int_equal(path_validation_deadline(&validation), MS(100));
+    path_validation_on_rtt(&validation, MS(150));
+    assert_int_equal(path_validation_deadline(&validation), MS(100));
+    path_validation_on_rtt(&validation, MS(20));
+    assert_int_equal(path_validation_deadline(&validation), MS(20));
+    assert_false(path_validation_expire(&validation, MS(30)));
+    assert_true(validation.challenge_due);
+    challenge_at(&validation, MS(30), true);
+    assert_int_equal(path_validation_deadline(&validation), MS(70));
+    /* And the end comes when it would have come. */
+    assert_false(path_validation_expire(&validation, MS(299)));
+    assert_true(path_validation_expire(&validation, MS(300)));
+    path_validation_on_rtt(&validation, MS(1));
+    assert_int_equal(path_validation_deadline(&validation), ROAM_TIME_NEVER);
+}
+
 static void nobody_answers_and_the_run_fails_after_three_times_the_larger_pto(void **state)
 {
     //= rfc9000#8.2.4-1 Abandon validation by a timer.
@@ -350,6 +378,7 @@ int main(void)
         cmocka_unit_test(every_challenge_carries_fresh_data),
         cmocka_unit_test(any_of_the_newest_challenges_may_be_answered_and_older_ones_not),
         cmocka_unit_test(challenges_are_repeated_after_pto_and_twice_and_four_times_that),
+        cmocka_unit_test(a_first_rtt_sample_shortens_the_wait_but_never_lengthens_it),
         cmocka_unit_test(nobody_answers_and_the_run_fails_after_three_times_the_larger_pto),
         cmocka_unit_test(a_run_whose_challenge_never_could_leave_fails_too),
         cmocka_unit_test(a_repeated_response_is_harmless),
