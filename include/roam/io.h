@@ -5,6 +5,8 @@
  *     roam_io_bind(io, &address, NULL);
  *     while (roam_io_next(io, &event, ROAM_TIME_NEVER)) { switch (event.type) { ... } }
  *
+ * A client's config.mobility = ROAM_MOBILITY_AUTO keeps its connection alive while the host changes networks.
+ *
  * Datagrams go in and out in batches, with the local address (IP_PKTINFO, IPV6_PKTINFO) and the ECN bits.
  */
 #ifndef ROAM_IO_H
@@ -48,6 +50,26 @@ ROAM_API roam_result roam_io_rebind(roam_io *io, roam_conn *conn, const roam_add
                                     roam_address *ret_bound);
 ROAM_API roam_result roam_io_migrate(roam_io *io, roam_conn *conn, const roam_address *new_local,
                                      roam_address *ret_bound);
+
+/* ---- Clients that move by themselves: roam_config.mobility ROAM_MOBILITY_AUTO (<roam/network.h> has the concept).
+ *
+ * Such a connection begins on a socket that is bound to the address by which the host reaches the server (where
+ * roam_config.local names one, to that; a wildcard there chooses the family and, unless the server's name must be
+ * resolved, the port), and the loop keeps a socket on each other address of the host, bound to its interface where that
+ * is allowed, so that packets leave by the interface whose address they bear. Addresses and routes that come and go, what
+ * the kernel refuses to send, and a suspend of the host are told to the endpoint. On Linux they are heard of by rtnetlink;
+ * where that is not to be had, the host is looked at each second. Connections to this host itself, or to a link-local
+ * address, stay where they are. */
+
+/* What the user says of the networks of an interface ("wlan0"), for all such connections of this loop, now and later: a
+ * rule (see roam_conn_network_rule; it also holds for where a connection begins), a preference (higher is better, 0
+ * neutral), and whether it costs money by the octet, of which Linux itself knows nothing. Replaces what was said of it
+ * before. ROAM_ERR_ADDRESS: no name of an interface; ROAM_ERR_LIMIT beyond ROAM_NETWORK_RULES_MAX. */
+ROAM_API roam_result roam_io_network(roam_io *io, const char *name, enum roam_network_rule rule, int32_t preference,
+                                     bool metered);
+
+/* Writes up to n of the networks that the endpoint was last told of, and returns how many they are. */
+ROAM_API size_t roam_io_networks(const roam_io *io, roam_network *ret, size_t n);
 
 /* Takes the next event; without one, sends, receives and waits up to `timeout` (0: not at all; ROAM_TIME_NEVER: for
  * ever). Returns false where the timeout is over, or after roam_io_wake. */

@@ -40,7 +40,13 @@ static const struct option_spec specs[] = {
            "change the port once, after N octets; the old one still hears"),
     OPTION("migrate-every", 0, OPTION_DURATION, migrate_every, "TIME",
            "migrate to another port so often (RFC 9000, 9)"),
-    OPTION("bind", 0, OPTION_ADDRESS, bind, "ADDR[:PORT]", "leave from this address"),
+    OPTION("bind", 0, OPTION_ADDRESS, bind, "ADDR[:PORT]", "leave from this address, and stay there"),
+    OPTION("no-move", 0, OPTION_FLAG, no_move, NULL, "stay where we are when the host's networks change"),
+    OPTION("prefer", 0, OPTION_NAMES, prefer, "IFACE", "be on this interface whenever it leads there"),
+    OPTION("metered", 0, OPTION_NAMES, metered, "IFACE",
+           "this interface costs money: be elsewhere where that does as well"),
+    OPTION("forbid", 0, OPTION_NAMES, forbid, "IFACE", "never be on this interface"),
+    OPTION("force", 0, OPTION_NAMES, force, "IFACE", "never be on another interface"),
     OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
     OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
@@ -70,6 +76,7 @@ struct client {
     char host[256];
     uint16_t port;
     char request[1100]; /* HTTP/0.9 */
+    char networks[512]; /* as they were printed last */
 };
 
 /* ---- Moves ------------------------------------------------------------------------------------------------------- */
@@ -176,6 +183,57 @@ static void rebind_if_due(struct client *client)
     move(client, MOVE_REBIND_SOFTLY);
 }
 
+/* ---- Networks ---------------------------------------------------------------------------------------------------- */
+
+static bool has_name(const struct name_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void rule_networks(const struct client *client, const struct name_list *list, enum roam_network_rule rule)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        bool metered = has_name(&client->options.metered, list->names[i]);
+        roam_result result = roam_io_network(client->io, list->names[i], rule, 0, metered);
+        if (result != ROAM_OK)
+            say_error("%s: %s", list->names[i], roam_result_name(result));
+    }
+}
+
+/* Whoever says where to leave from, or when to move, does the moving. */
+static void choose_mobility(struct client *client, roam_config *config)
+{
+    const struct net_options *options = &client->options;
+    bool by_hand = options->no_move || roam_address_is_set(&options->bind) || options->rebind_every != 0 ||
+                   options->rebind_at != 0 || options->migrate_every != 0;
+    config->mobility = by_hand ? ROAM_MOBILITY_MANUAL : ROAM_MOBILITY_AUTO;
+    rule_networks(client, &options->metered, ROAM_NETWORK_NEUTRAL);
+    rule_networks(client, &options->prefer, ROAM_NETWORK_PREFER);
+    rule_networks(client, &options->forbid, ROAM_NETWORK_FORBID);
+    rule_networks(client, &options->force, ROAM_NETWORK_FORCE);
+}
+
+/* The list, where it is another than before. */
+static void print_networks(struct client *client)
+{
+    roam_network networks[ROAM_NETWORKS_MAX];
+    size_t n = roam_io_networks(client->io, networks, ROAM_NETWORKS_MAX);
+    char text[sizeof(client->networks)] = "", address[ROAM_ADDRESS_TEXT_MAX];
+    size_t at = 0;
+    for (size_t i = 0; i < n && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s%s%s", i > 0 ? ", " : "", networks[i].name,
+                               roam_address_format(&networks[i].local, address),
+                               networks[i].is_default ? " default" : "", networks[i].metered ? " metered" : "");
+    if (strcmp(text, client->networks) == 0)
+        return;
+    memcpy(client->networks, text, sizeof(text));
+    fprintf(stderr, "%10.3f ms  networks: %s\n", (double)(roam_io_now(client->io) - client->session.started) / 1e6,
+            text[0] != '\0' ? text : "none");
+}
+
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 static void open_stream(struct client *client)
@@ -217,8 +275,11 @@ static int talk(struct client *client)
     struct session *session = &client->session;
     roam_event event;
     while (!client->connected && !session_is_over(session)) {
-        if (roam_io_next(client->io, &event, ROAM_TIME_NEVER))
+        if (roam_io_next(client->io, &event, ROAM_TIME_NEVER)) {
+            if (client->options.verbose)
+                print_networks(client);
             on_event(client, &event);
+        }
         rebind_if_due(client);
     }
     if (client->connected) {
@@ -258,6 +319,7 @@ static bool open_connection(struct client *client, roam_config *config)
                        : options->ipv4                  ? ROAM_FAMILY_IPV4
                                                         : ROAM_FAMILY_IPV6;
     config->local = roam_address_is_set(&local) ? &local : NULL;
+    choose_mobility(client, config);
     client->session.conn = roam_io_connect(client->io, client->host, client->port, config, &result);
     if (client->session.conn != NULL)
         return true;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/minmax.h"
+#include "io/route.h"
 #include "io/sockaddr.h"
 
 #define USAGE                                                                                                          \
@@ -112,7 +113,7 @@ static bool open_door(struct natbox *box, const char *listen, const char *upstre
     roam_address at, outside, from;
     if (!parse_listen(listen, &at) || !resolve_upstream(&box->options, upstream, &outside))
         return false;
-    if (!local_address_towards(&outside, &from)) {
+    if (!route_source(&outside, &from)) {
         say_error("no way to %s: %s", upstream, strerror(errno));
         return false;
     }

@@ -145,9 +145,6 @@ void nat_count_packet(struct natbox *box, struct mapping *mapping, roam_time now
 void nat_upkeep(struct natbox *box, roam_time now);
 void nat_done(struct natbox *box);
 
-/* Where a datagram to `remote` would leave from; false with errno where there is no route. */
-bool local_address_towards(const roam_address *remote, roam_address *ret);
-
 /* ---- natbox_relay.c */
 
 bool relay_init(struct natbox *box, uint64_t seed);

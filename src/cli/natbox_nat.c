@@ -10,11 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/minmax.h"
 #include "cli/natbox.h"
-#include "io/sockaddr.h"
+#include "io/route.h"
 
 /* How long a dead port stays ours: a server that still sends there should hear nothing, not even ICMP's refusal. */
 #define GRAVE_TIME ROAM_SECONDS(10)
@@ -25,24 +24,6 @@
 
 /* Ports that are asked for until one is another than the last. */
 #define PORT_ATTEMPTS 4
-
-bool local_address_towards(const roam_address *remote, roam_address *ret)
-{
-    struct sockaddr_storage name;
-    socklen_t len = sockaddr_from_address(&name, remote);
-    int fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool found = fd >= 0 && connect(fd, (struct sockaddr *)&name, len) == 0;
-    len = sizeof(name);
-    found = found && getsockname(fd, (struct sockaddr *)&name, &len) == 0;
-    if (found)
-        address_from_sockaddr(ret, (struct sockaddr *)&name);
-    ret->port = found ? 0 : ret->port;
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = why;
-    return found;
-}
 
 /* ---- Doors ------------------------------------------------------------------------------------------------------- */
 
@@ -158,7 +139,7 @@ static bool next_place(const struct natbox *box, struct mapping *mapping, const 
             ret->port = mapping->last.port;
         return true;
     }
-    return local_address_towards(&door->outside, ret);
+    return route_source(&door->outside, ret);
 }
 
 static bool open_outer(struct natbox *box, struct mapping *mapping, const struct door *door)

@@ -53,7 +53,8 @@ bool relay_init(struct natbox *box, uint64_t seed)
 static void flush(struct natbox *box)
 {
     struct socket_counters counters = {0};
-    if (box->sending.count > 0 && !udp_socket_send(box->sending_by, &box->sending, box->sending.count, &counters))
+    if (box->sending.count > 0 &&
+        !udp_socket_send(box->sending_by, &box->sending, box->sending.count, &counters, NULL, NULL))
         counters.send_errors += box->sending.count - box->sending.next; /* a full buffer drops, as a router does */
     box->counters.send_failed += counters.send_errors;
     box->sending.count = box->sending.next = 0;

@@ -186,6 +186,19 @@ static bool parse_addresses(const char *text, struct address_list *ret)
     }
 }
 
+static bool parse_names(const char *text, struct name_list *ret)
+{
+    for (const char *pos = text;; pos++) {
+        size_t len = strcspn(pos, ",");
+        if (len == 0 || len >= ROAM_NETWORK_NAME_MAX || ret->count == NAME_LIST_MAX)
+            return false;
+        memcpy(ret->names[ret->count++], pos, len);
+        pos += len;
+        if (*pos == '\0')
+            return true;
+    }
+}
+
 /* `choices` is "one|two|three". */
 static bool parse_choice(const char *text, const char *choices, unsigned *ret)
 {
@@ -216,6 +229,7 @@ static const char *const examples[] = {
     [OPTION_PIN] = "sha256: and 64 hexadecimal digits",
     [OPTION_CHOICE] = "one of the words that its help names",
     [OPTION_ADDRESSES] = "addresses like 127.0.0.2,127.0.0.3 (at most 16)",
+    [OPTION_NAMES] = "names of interfaces like wlan0 (at most 8)",
     [OPTION_DURATION_EACH_WAY] = "a duration like 20ms, or two, up and down: 20ms,1s",
     [OPTION_BYTES_EACH_WAY] = "a number of octets like 64K, or two, up and down: 64K,1M",
     [OPTION_RATE_EACH_WAY] = "bits a second like 10M, or two, up and down: 1M,10M",
@@ -251,6 +265,8 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_choice(text, spec->argument, ret);
     case OPTION_ADDRESSES:
         return parse_addresses(text, ret);
+    case OPTION_NAMES:
+        return parse_names(text, ret);
     case OPTION_DURATION_EACH_WAY:
         return parse_each_way(text, parse_duration, ret);
     case OPTION_BYTES_EACH_WAY:

@@ -17,6 +17,7 @@ enum option_kind {
     OPTION_PIN,        /* struct pin: sha256:HEX */
     OPTION_CHOICE,     /* unsigned: the place of the word in option_spec.argument, "one|two|three" */
     OPTION_ADDRESSES,  /* struct address_list: may be repeated, and each may be a list with commas */
+    OPTION_NAMES,      /* struct name_list: likewise */
     /* struct each_way: one value for both ways, or UP,DOWN. */
     OPTION_DURATION_EACH_WAY,
     OPTION_BYTES_EACH_WAY,
@@ -40,6 +41,13 @@ struct address_list {
     size_t count;
 };
 
+#define NAME_LIST_MAX ROAM_NETWORK_RULES_MAX
+
+struct name_list {
+    char names[NAME_LIST_MAX][ROAM_NETWORK_NAME_MAX];
+    size_t count;
+};
+
 struct option_spec {
     const char *name; /* without the dashes */
     char letter;      /* short form, or 0 */
@@ -51,10 +59,11 @@ struct option_spec {
 
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
-    bool ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
     bool no_pmtud;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;
+    struct name_list prefer, metered, forbid, force;
     unsigned ciphers;
     enum roam_congestion congestion;
     roam_time idle, handshake, keep_alive, rebind_every, migrate_every, key_update_every;

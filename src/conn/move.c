@@ -26,8 +26,19 @@ static void follow_socket(roam_conn *conn, roam_address old_local, const roam_ad
     }
 }
 
+/* Nothing was sent yet: the first packet will leave from there. */
+static roam_result begin_at(roam_conn *conn, const roam_address *local)
+{
+    if (!roam_address_is_set(local))
+        return ROAM_ERR_ADDRESS;
+    path_set_active(&conn->paths)->local = *local;
+    return ROAM_OK;
+}
+
 roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local)
 {
+    if (conn->state == ROAM_CONN_RESOLVING)
+        return begin_at(conn, new_local);
     roam_result result = may_move(conn);
     if (result != ROAM_OK)
         return result;

@@ -55,6 +55,13 @@ static roam_result choose_local(roam_io *io, const char *host, const roam_config
     else
         roam_address_parse(&remote, host);
     remote = roam_address_unmap(&remote);
+    bool is_free = config->local == NULL || address_is_wildcard(config->local);
+    if (config->mobility == ROAM_MOBILITY_AUTO && is_free && roam_address_is_set(&remote)) {
+        enum io_placed placed =
+            io_networks_place(io, &remote, config->local != NULL ? config->local->port : 0, ret_local);
+        if (placed != IO_PLACED_ELSEWHERE)
+            return placed == IO_PLACED ? ROAM_OK : ROAM_ERR_SYSTEM;
+    }
     if (config->local != NULL && roam_address_is_set(config->local)) {
         socket = io_socket_find(io, config->local);
         if (socket == NULL || config->local->port == 0) {
@@ -84,18 +91,21 @@ roam_conn *roam_io_connect(roam_io *io, const char *host, uint16_t port, const r
 {
     roam_config with_local;
     roam_address local;
-    roam_result result = choose_local(io, host, config, &local);
+    /* The caller's header may know fewer fields than ours. */
+    roam_config_init(&with_local);
+    memcpy(&with_local, config, min_size(config->size, sizeof(with_local)));
+    with_local.size = sizeof(with_local);
+    roam_result result = choose_local(io, host, &with_local, &local);
     if (result != ROAM_OK) {
         if (ret_result != NULL)
             *ret_result = result;
         return NULL;
     }
-    /* The caller's header may know fewer fields than ours. */
-    roam_config_init(&with_local);
-    memcpy(&with_local, config, min_size(config->size, sizeof(with_local)));
-    with_local.size = sizeof(with_local);
     with_local.local = &local;
-    return roam_connect(io->endpoint, host, port, &with_local, roam_io_now(io), ret_result);
+    roam_conn *conn = roam_connect(io->endpoint, host, port, &with_local, roam_io_now(io), ret_result);
+    if (conn != NULL && io_conn_moves(conn))
+        io_networks_adopt(io, conn);
+    return conn;
 }
 
 /* ---- Moving */

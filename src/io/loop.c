@@ -82,6 +82,16 @@ static void do_what_is_due(roam_io *io)
         io_sweep_sockets(io);
 }
 
+static void look_whether_we_slept(roam_io *io)
+{
+    struct suspend_reading reading = suspend_read();
+    roam_time slept = suspend_slept(&io->suspend, &reading);
+    if (slept == 0)
+        return;
+    roam_endpoint_woke(io->endpoint, reading.after, slept);
+    io_networks_update(io);
+}
+
 static void on_timer(uv_poll_t *handle, int status, int events)
 {
     roam_io *io = handle->data;
@@ -90,7 +100,17 @@ static void on_timer(uv_poll_t *handle, int status, int events)
     if (status < 0 || read(io->timer_fd, &expirations, sizeof(expirations)) < 0)
         return;
     io->timer_at = ROAM_TIME_NEVER;
+    look_whether_we_slept(io); /* a kernel that does not tell of waking is asked */
     do_what_is_due(io);
+}
+
+static void on_waking(uv_poll_t *handle, int status, int events)
+{
+    roam_io *io = handle->data;
+    (void)status;
+    (void)events;
+    suspend_fd_drain(io->waking_fd);
+    look_whether_we_slept(io);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -142,7 +162,16 @@ static bool start_handles(roam_io *io)
         return false;
     io->timer.data = io;
     io->handles++;
-    return uv_poll_start(&io->timer, UV_READABLE, on_timer) == 0;
+    if (uv_poll_start(&io->timer, UV_READABLE, on_timer) != 0)
+        return false;
+    look_whether_we_slept(io);
+    io->waking_fd = suspend_fd_open();
+    if (io->waking_fd < 0 || uv_poll_init(io->loop, &io->waking, io->waking_fd) != 0)
+        return false;
+    io->waking.data = io;
+    io->handles++;
+    uv_unref((uv_handle_t *)&io->waking);
+    return uv_poll_start(&io->waking, UV_READABLE, on_waking) == 0;
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -158,7 +187,7 @@ static roam_io *new_shell(const roam_endpoint_config *config, struct uv_loop_s *
     if (io == NULL)
         return NULL;
     io->allocator = allocator;
-    io->timer_fd = -1;
+    io->timer_fd = io->waking_fd = -1;
     io->timer_at = io->wait_until = io->sweep_at = ROAM_TIME_NEVER;
     io->loop = loop;
     if (loop == NULL) {
@@ -222,6 +251,7 @@ void roam_io_free(roam_io *io)
         close_connections(io);
         send_the_rest(io);
     }
+    io_networks_done(io);
     while (io->sockets != NULL)
         io_socket_close(io, io->sockets);
     roam_endpoint_free(io->endpoint);
@@ -233,8 +263,11 @@ void roam_io_free(roam_io *io)
     close_handle((uv_handle_t *)&io->prepare);
     close_handle((uv_handle_t *)&io->wake);
     close_handle((uv_handle_t *)&io->timer);
+    close_handle((uv_handle_t *)&io->waking);
     if (io->timer_fd >= 0)
         close(io->timer_fd);
+    if (io->waking_fd >= 0)
+        close(io->waking_fd);
     if (io->loop != &io->own_loop) {
         io_release_handle(io);
         return;

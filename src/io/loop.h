@@ -3,6 +3,7 @@
  *   loop.c     life, the timer, the verbs in their order, roam_io_next
  *   sockets.c  the sockets: which one a datagram leaves by, opening, retiring
  *   connect.c  roam_io_connect, roam_io_rebind, roam_io_migrate
+ *   networks.c the sockets of clients that move by themselves, one for each network of the host
  *   resolve.c  answers ROAM_EVENT_RESOLVE
  */
 #ifndef IO_LOOP_H
@@ -12,6 +13,8 @@
 
 #include <roam/io.h>
 
+#include "io/networks.h"
+#include "io/suspend.h"
 #include "io/udp_socket.h"
 
 /* How long a socket that no path seems to use is kept for stragglers. */
@@ -23,6 +26,9 @@ struct io_socket {
     struct udp_socket udp;
     uv_poll_t poll;
     bool moving; /* a client's socket, made or left by a migration: closed when no path uses it */
+    /* Of a socket that networks.c keeps; 0: of another. */
+    uint32_t interface_index;
+    bool by_interface; /* it leaves by that interface and no other */
 };
 
 struct roam_io {
@@ -38,11 +44,16 @@ struct roam_io {
     struct datagram_batch receiving, sending;
     struct socket_counters counters;
 
+    struct io_networks networks;
+    struct suspend_watch suspend;
+
     uv_prepare_t prepare; /* sends before the loop blocks */
     uv_async_t wake;
     uv_poll_t timer; /* a timerfd: pacing wants less than libuv's milliseconds */
     int timer_fd;
-    roam_time timer_at;   /* what the timerfd is set to */
+    roam_time timer_at; /* what the timerfd is set to */
+    uv_poll_t waking;   /* readable when the host has woken */
+    int waking_fd;
     roam_time wait_until; /* end of the roam_io_next that runs */
     roam_time sweep_at;   /* when to look for sockets that nobody needs any more */
     bool woken;

@@ -7,8 +7,8 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "io/route.h"
 #include "io/sockaddr.h"
 
 /* Addresses of one name that are handed on. */
@@ -40,46 +40,41 @@ static bool still_asks(const struct resolution *resolution)
     return asks;
 }
 
-/* True where the kernel has a route there: connecting a UDP socket asks for it and sends nothing. */
-static bool has_route(const roam_address *address)
-{
-    struct sockaddr_storage name;
-    roam_address somewhere = *address;
-    somewhere.port = 9;
-    socklen_t len = sockaddr_from_address(&name, &somewhere);
-    int fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool routed = fd >= 0 && connect(fd, (struct sockaddr *)&name, len) == 0;
-    if (fd >= 0)
-        close(fd);
-    return routed;
-}
-
-/* "localhost" names both loopback addresses, and most servers that are there for tests listen on the older one. */
-static bool is_ipv6_loopback(const roam_address *address)
-{
-    return address->family == ROAM_FAMILY_IPV6 && IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)address->ip);
-}
-
 static bool is_usable(const struct resolution *resolution, const roam_address *address)
 {
     uint8_t family = roam_conn_local_address(resolution->conn)->family;
+    roam_address source;
     return roam_address_is_set(address) && (family == ROAM_FAMILY_NONE || address->family == family) &&
-           io_socket_of_family(resolution->io, address->family) != NULL && has_route(address);
+           io_socket_of_family(resolution->io, address->family) != NULL && route_source(address, &source);
 }
 
-/* Those that there is a socket for and a route to, in the order of the resolver (RFC 6724) but for ::1, which comes
- * last. */
+/* "localhost" names both loopback addresses, and most servers that are there for tests listen on the older one. */
+static bool comes_last(const roam_address *address)
+{
+    return address->family == ROAM_FAMILY_IPV6 && address_is_loopback(address);
+}
+
+/* Those that there is a socket for and a route to, in the order of the resolver (RFC 6724) but for ::1. */
 static size_t usable_addresses(const struct resolution *resolution, const struct addrinfo *list, roam_address *ret)
 {
     size_t n = 0;
     for (int last = 0; last < 2; last++) {
         for (const struct addrinfo *entry = list; entry != NULL && n < ADDRESSES_MAX; entry = entry->ai_next) {
             address_from_sockaddr(&ret[n], entry->ai_addr);
-            if (is_usable(resolution, &ret[n]) && is_ipv6_loopback(&ret[n]) == (last == 1))
+            if (is_usable(resolution, &ret[n]) && comes_last(&ret[n]) == (last == 1))
                 n++;
         }
     }
     return n;
+}
+
+/* A connection that moves by itself begins at a socket of the network that leads to its peer. */
+static void place(const struct resolution *resolution, const roam_address *remote)
+{
+    roam_address local;
+    if (address_is_wildcard(roam_conn_local_address(resolution->conn)) &&
+        io_networks_place(resolution->io, remote, 0, &local) == IO_PLACED)
+        roam_conn_rebind(resolution->conn, roam_io_now(resolution->io), &local);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
@@ -89,7 +84,12 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     roam_address addresses[ADDRESSES_MAX];
     if (!io->freed && still_asks(resolution)) {
         size_t n = status == 0 ? usable_addresses(resolution, list, addresses) : 0;
+        bool moves = io_conn_moves(resolution->conn);
+        if (moves && n > 0)
+            place(resolution, &addresses[0]);
         roam_conn_resolved(resolution->conn, roam_io_now(io), addresses, n);
+        if (moves)
+            io_networks_adopt(io, resolution->conn);
     }
     uv_freeaddrinfo(list);
     mem_free(&io->allocator, resolution, sizeof(*resolution));

@@ -46,3 +46,17 @@ bool address_is_wildcard(const roam_address *address)
     static const uint8_t any[sizeof(address->ip)];
     return memcmp(address->ip, any, sizeof(any)) == 0;
 }
+
+bool address_is_link_local(const roam_address *address)
+{
+    if (address->family == ROAM_FAMILY_IPV4)
+        return address->ip[0] == 169 && address->ip[1] == 254; /* RFC 3927 */
+    return address->family == ROAM_FAMILY_IPV6 && address->ip[0] == 0xfe && (address->ip[1] & 0xc0) == 0x80;
+}
+
+bool address_is_loopback(const roam_address *address)
+{
+    if (address->family == ROAM_FAMILY_IPV4)
+        return address->ip[0] == 127;
+    return address->family == ROAM_FAMILY_IPV6 && IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)address->ip);
+}

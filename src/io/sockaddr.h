@@ -16,4 +16,8 @@ void address_from_sockaddr(roam_address *ret, const struct sockaddr *address);
 /* True where the address has no IP, so that a socket there takes what comes to any. */
 bool address_is_wildcard(const roam_address *address);
 
+/* True for what means something on one link only, and for what never leaves the host. */
+bool address_is_link_local(const roam_address *address);
+bool address_is_loopback(const roam_address *address);
+
 #endif

@@ -4,6 +4,7 @@
  */
 #include "io/loop.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "io/sockaddr.h"
@@ -187,6 +188,45 @@ static size_t run_of_one_source(const struct datagram_batch *batch)
     return end - batch->next;
 }
 
+static bool failure_of(int error, enum roam_send_failure *ret)
+{
+    switch (error) {
+    case EADDRNOTAVAIL:
+    case EINVAL: /* what Linux says of a bound address that is gone */
+        *ret = ROAM_SEND_ADDRESS_GONE;
+        return true;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        *ret = ROAM_SEND_UNREACHABLE;
+        return true;
+    case ENETDOWN:
+    case ENODEV:
+    case ENXIO:
+        *ret = ROAM_SEND_NETWORK_DOWN;
+        return true;
+    case EMSGSIZE:
+        *ret = ROAM_SEND_TOO_LARGE;
+        return true;
+    case EPERM:
+    case EACCES:
+        *ret = ROAM_SEND_REFUSED;
+        return true;
+    default: /* a queue that is full, and the like: the datagram is lost, and that is all that it says */
+        return false;
+    }
+}
+
+/* These are the words of this host alone. What ICMP says, anybody may have sent (RFC 9000 section 21): the sockets do
+ * not ask for it (IP_RECVERR), so that it neither shows up here nor closes anything. */
+static void on_send_failed(void *context, const roam_datagram *datagram, int error)
+{
+    roam_io *io = context;
+    enum roam_send_failure why;
+    if (failure_of(error, &why))
+        roam_endpoint_send_failed(io->endpoint, roam_io_now(io), &datagram->local, &datagram->remote, why,
+                                  datagram->len);
+}
+
 /* False where the rest has to wait. */
 static bool send_batch(roam_io *io)
 {
@@ -199,8 +239,9 @@ static bool send_batch(roam_io *io)
             socket = open_on_demand(io, local);
         if (socket == NULL) {
             io->counters.send_errors += n;
-            batch->next += n;
-        } else if (!udp_socket_send(&socket->udp, batch, n, &io->counters)) {
+            for (; n > 0; n--)
+                on_send_failed(io, &batch->datagrams[batch->next++], EADDRNOTAVAIL);
+        } else if (!udp_socket_send(&socket->udp, batch, n, &io->counters, on_send_failed, io)) {
             io->blocked = socket;
             uv_poll_start(&socket->poll, UV_READABLE | UV_WRITABLE, on_socket);
             return false;

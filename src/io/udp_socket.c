@@ -95,6 +95,16 @@ roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
     return ROAM_OK;
 }
 
+bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index)
+{
+    /* Since Linux 5.7 anybody may bind a socket to a device that was bound to none. */
+    if (setsockopt(socket->fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) == 0)
+        return true;
+    if (socket->local.family == ROAM_FAMILY_IPV4)
+        return set_option(socket->fd, IPPROTO_IP, IP_UNICAST_IF, (int)htonl(index));
+    return set_option(socket->fd, IPPROTO_IPV6, IPV6_UNICAST_IF, (int)htonl(index));
+}
+
 void udp_socket_close(struct udp_socket *socket)
 {
     if (socket->fd >= 0)
@@ -250,7 +260,7 @@ static bool send_from_anywhere(struct udp_socket *socket, struct datagram_batch 
 
 /* Sends some; false where the socket's buffer is full. */
 static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
-                      struct socket_counters *counters)
+                      struct socket_counters *counters, datagram_failed *failed, void *context)
 {
     int sent = sendmmsg(socket->fd, &batch->messages[batch->next], (unsigned)n, MSG_DONTWAIT);
     if (sent > 0) {
@@ -266,21 +276,23 @@ static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, s
         return true;
     }
     /* EMSGSIZE, ECONNREFUSED, ENETUNREACH, EPERM, ENOBUFS, ...: this one is lost, which loss recovery knows how to
-     * mend. An ICMP error of an earlier datagram shows up here once, too. */
+     * mend. */
     counters->send_errors++;
     counters->last_error = errno;
+    if (failed != NULL)
+        failed(context, &batch->datagrams[batch->next], errno);
     batch->next++;
     return true;
 }
 
 bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
-                     struct socket_counters *counters)
+                     struct socket_counters *counters, datagram_failed *failed, void *context)
 {
     size_t end = batch->next + n;
     for (size_t i = batch->next; i < end; i++)
         prepare_send(socket, batch, i, true);
     while (batch->next < end)
-        if (!send_some(socket, batch, end - batch->next, counters))
+        if (!send_some(socket, batch, end - batch->next, counters, failed, context))
             return false;
     return true;
 }

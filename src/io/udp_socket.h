@@ -61,10 +61,18 @@ void udp_socket_close(struct udp_socket *socket);
 /* Fills the batch with what waits, and returns how many that is. */
 size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters);
 
+/* Told of each datagram that the kernel would not take, with its errno. */
+typedef void datagram_failed(void *context, const roam_datagram *datagram, int error);
+
 /* Sends n datagrams of the batch from batch->next on, and moves batch->next past those that are gone: sent, or lost
- * because the kernel would not take them. Returns false where the socket's buffer is full: try again when it is
- * writable. */
+ * because the kernel would not take them, of which `failed` (may be NULL) hears. Returns false where the socket's
+ * buffer is full: try again when it is writable. */
 bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
-                     struct socket_counters *counters);
+                     struct socket_counters *counters, datagram_failed *failed, void *context);
+
+/* Lets what the socket sends leave by this interface and no other, whatever the routes say, and lets in what comes there:
+ * two interfaces with default routes else send by the better one, with whichever address. As much as the kernel allows:
+ * without the right to bind to a device only the way out is chosen. Returns false with errno where neither is allowed. */
+bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index);
 
 #endif
