@@ -56,6 +56,10 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 /* An ACK-only packet is no larger: 20 octets of CID, a few ranges, ECN counts. */
 #define ACK_PACKET_BYTES_MAX 96
 
+/* Validations of an address that is proven which the peer leaves unanswered while it is heard from there, until the path
+ * counts as too small for QUIC: the second begins afresh, so that an outage at the wrong moment condemns no path. */
+#define SIZE_FAILURES_MAX 2
+
 /* Paths that a connection needs: the active one, the one to fall back to, and the one that the peer has just moved
  * to. */
 #define CONN_PATHS_MIN 3

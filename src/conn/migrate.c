@@ -61,6 +61,7 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .known_remote = path_set_find_remote(&conn->paths, &context->remote) != NULL,
         .active_path = path != NULL && path->id == conn->paths.active_id,
         .path_validated = path != NULL && is_validated(path),
+        .too_small = path != NULL && path->too_small,
         .validation_running = path != NULL && path->validation.state == VALIDATION_RUNNING,
         .non_probing = context->non_probing,
         .highest_numbered = is_highest_non_probing(conn, context),
@@ -301,6 +302,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
         rtt_init(&path->recovery.rtt, delay); //= rfc9002#6.2.2 The delay may seed the initial RTT.
     if (!complete)
         return;
+    conn_mtu_on_proven(conn, path);
     conn->totals->paths_validated++;
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
     move_stats_on_proven(conn, path);
@@ -357,18 +359,33 @@ static bool is_last_resort(const roam_conn *conn, const struct path *path)
     return path->id == conn->paths.fallback_id && !path_set_active(&conn->paths)->address_validated;
 }
 
+/* The peer is there, and 1200 octets do not get there. */
+static void leave_small_path(roam_conn *conn)
+{
+    const struct path *fallback = path_set_find(&conn->paths, conn->paths.fallback_id);
+    //= rfc9000#14.2-4 Stop sending on a path whose PMTU falls under 1200, close if it is the only one.
+    if (fallback != NULL && fallback->validation.state != VALIDATION_FAILED)
+        fall_back(conn);
+    else
+        //= rfc9000#8.2.4-3 Signal NO_VIABLE_PATH when no path supports the MTU.
+        conn_close_with(conn, ROAM_CLOSE_NO_VIABLE_PATH, ROAM_NO_VIABLE_PATH, 0, "the path does not carry 1200 octets");
+}
+
 static void on_validation_failed(roam_conn *conn, struct path *path)
 {
     conn->totals->paths_failed++;
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
     conn_preferred_on_failed(conn, path);
     if (path->id == conn->paths.active_id) {
-        /* A path whose address was proven but not its size goes on if it is all there is: a run of small datagrams. */
-        if (conn->is_server && !path->address_validated)
+        if (!conn->is_server)
+            return;
+        if (!path->address_validated)
             fall_back(conn);
+        else if (conn_mtu_is_too_small(conn, path))
+            leave_small_path(conn);
         return;
     }
-    if (!is_last_resort(conn, path))
+    if (!is_last_resort(conn, path) && !path->too_small)
         conn_forget_path(conn, path);
 }
 

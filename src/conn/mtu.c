@@ -59,6 +59,27 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
     conn->owner.wake(conn->owner.context, conn);
 }
 
+bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
+{
+    /* Where the peer is not heard either, it is an outage, and says nothing about sizes. */
+    if (saturating_add(path->heard_at, path->validation.timeout) >= conn->now)
+        path->size_failures++;
+    if (path->size_failures < SIZE_FAILURES_MAX) {
+        conn_validate_path(conn, path);
+        return false;
+    }
+    path->too_small = true;
+    pmtud_on_base_failed(&path->pmtud);
+    return true;
+}
+
+void conn_mtu_on_proven(roam_conn *conn, struct path *path)
+{
+    path->too_small = false;
+    path->size_failures = 0;
+    pmtud_on_base_proven(&path->pmtud, conn->now);
+}
+
 size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity)
 {
     //= rfc9000#14.3 Nobody probes before the handshake is confirmed, nor a path that is not proven.

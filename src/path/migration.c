@@ -144,6 +144,9 @@ struct migration_verdict migration_after_payload(const struct migration_facts *f
             return verdict;
 
     verdict.validate = needs_validation(facts);
+    //= rfc9000#14.2-4 Nothing is sent on a path that does not carry 1200 octets, though the peer is there.
+    if (facts->too_small)
+        return verdict;
     //= rfc9000#9.6.2-2 To the preferred address the connection moves when the path is validated, not before.
     if (facts->to_preferred && !facts->path_validated) {
         verdict.move_when_valid = true;

@@ -28,6 +28,7 @@ struct migration_facts {
     bool forbidden_address; /* the peer's address is one where it must not go from where it was (section 21.5.6) */
     bool to_preferred;      /* server: it came to the preferred address, and the active path does not lead there */
     bool left_behind;       /* server: it came to the address that was left for the preferred one, and is newer */
+    bool too_small;         /* 1200 octets do not pass there (section 14) */
 };
 
 struct migration_verdict {

@@ -37,6 +37,7 @@ void path_on_received(struct path *path, size_t bytes, roam_time now)
     //= rfc9000#8.1-3 Count every payload byte of datagrams uniquely attributable to the connection (including
     // undecryptable ones) toward the budget.
     path->bytes_received = saturating_add(path->bytes_received, bytes);
+    path->heard_at = now;
     path->last_used = max_u64(path->last_used, now);
 }
 

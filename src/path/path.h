@@ -32,7 +32,10 @@ struct path {
     bool nat_rebinding;          /* it came from another path by a change of the peer's address under the same CID */
     bool migrate_when_valid;     /* move here as soon as validation has succeeded */
     bool mtu_repair_due;         /* a black hole was found: what it swallowed is to be sent again */
+    bool too_small;              /* 1200 octets do not pass: nothing but probes goes there, until they do */
+    uint8_t size_failures;       /* validations in a row that the peer, though heard from there, did not answer */
     roam_time last_used;         /* last packet in or out */
+    roam_time heard_at;          /* last packet in */
     uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
     uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
     uint8_t response_count;

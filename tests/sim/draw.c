@@ -36,6 +36,8 @@ static void draw_limits(struct drawn *drawn, roam_config *config)
         config->max_ack_delay = ROAM_MILLISECONDS(between(drawn, 1, 100));
     config->congestion = one_in(drawn, 2) ? ROAM_CONGESTION_CUBIC : ROAM_CONGESTION_NEWRENO;
     config->ecn = !one_in(drawn, 4);
+    config->pmtud = one_in(drawn, 2);
+    config->max_datagram_bytes = between(drawn, 1300, SIM_PACKET_MAX);
     config->handshake_timeout = ROAM_SECONDS(60);
     if (one_in(drawn, 6))
         config->initial_window_packets = between(drawn, 2, 20);
@@ -77,6 +79,17 @@ static void draw_config(struct drawn *drawn)
     }
     config->batch = (size_t)between(drawn, 1, HOST_BATCH);
     config->capacity = one_in(drawn, 2) ? 1500 : (size_t)between(drawn, 1500, 16000);
+}
+
+/* The smallest MTU, as a UDP payload, that the configurations can live with. */
+static size_t draw_mtu(struct drawn *drawn)
+{
+    const roam_config *sides[] = {&drawn->lab.config.client, &drawn->lab.config.server};
+    uint64_t least = 1200;
+    for (size_t i = 0; i < 2; i++)
+        if (!sides[i]->pmtud && sides[i]->datagram_bytes > least)
+            least = sides[i]->datagram_bytes;
+    return (size_t)between(drawn, least, 1500);
 }
 
 static struct link_config draw_link(struct drawn *drawn)
@@ -131,10 +144,8 @@ void draw_world(struct drawn *drawn)
         config->up[i] = draw_link(drawn);
         config->down[i] = draw_link(drawn);
         if (one_in(drawn, 4)) {
-            uint64_t most = config->client.datagram_bytes > config->server.datagram_bytes
-                                ? config->client.datagram_bytes
-                                : config->server.datagram_bytes;
-            config->up[i].mtu_bytes = config->down[i].mtu_bytes = (size_t)between(drawn, most, 1500);
+            config->up[i].mtu_bytes = draw_mtu(drawn);
+            config->down[i].mtu_bytes = one_in(drawn, 2) ? config->up[i].mtu_bytes : draw_mtu(drawn);
         }
     }
     config->server_link = (struct link_config){.delay = ROAM_MICROSECONDS(magnitude(drawn, 9, 15))};
@@ -171,7 +182,7 @@ void draw_workload(struct drawn *drawn)
 static bool moves_addresses(enum fault_kind kind)
 {
     return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_KEY_UPDATE && kind != FAULT_PING &&
-           kind != FAULT_PROBE;
+           kind != FAULT_PROBE && kind != FAULT_MTU;
 }
 
 void draw_faults(struct drawn *drawn)
@@ -188,6 +199,8 @@ void draw_faults(struct drawn *drawn)
         fault->choice = sim_rng_u64(&drawn->rng);
         fault->span = ROAM_MILLISECONDS(magnitude(drawn, 4, 11));
         fault->event.at = sim_rng_below(&drawn->rng, drawn->fault_span);
+        if (fault->kind == FAULT_MTU)
+            fault->choice = draw_mtu(drawn);
         if (!immobile || !moves_addresses(fault->kind))
             drawn->fault_count++;
     }

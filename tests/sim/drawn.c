@@ -74,6 +74,9 @@ static void count(struct drawn *drawn)
     totals->seeds = 1;
     for (size_t i = 0; i < lab->config.clients; i++)
         totals->pings += lab->clients[i].app.pings;
+    totals->resized = lab->server_app.history.counts[ROAM_EVENT_PATH_MTU];
+    for (size_t i = 0; i < lab->config.clients; i++)
+        totals->resized += lab->clients[i].app.history.counts[ROAM_EVENT_PATH_MTU];
     totals->clients = lab->config.clients;
     totals->transfers = lab->workload.count;
     totals->bytes = lab->workload.bytes_done;
@@ -160,7 +163,8 @@ void drawn_totals_print(const struct drawn_totals *totals)
         "drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu "
         "duplicated, "
         "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
-        "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu datagrams under the 3x "
+        "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu changes of MTU, %llu of datagram size, %llu "
+        "datagrams under the 3x "
         "limit, %llu impatient pings, %llu worlds starved of CIDs, %.0f virtual s\n",
         (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
         (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
@@ -169,6 +173,7 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
         (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
         (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
-        (unsigned long long)totals->reverts, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
-        (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
+        (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU], (unsigned long long)totals->resized,
+        (unsigned long long)totals->guarded, (unsigned long long)totals->pings, (unsigned long long)totals->starved,
+        (double)totals->virtual_ms / 1000);
 }

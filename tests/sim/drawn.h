@@ -22,6 +22,7 @@ enum fault_kind {
     FAULT_SPOOF_COPY, /* ... or copies of them do */
     FAULT_KEY_UPDATE,
     FAULT_PING,
+    FAULT_MTU, /* the client's access carries more or less than before */
     FAULT_KINDS
 };
 
@@ -33,6 +34,7 @@ struct drawn_totals {
     uint64_t moves, validated, failed_paths, reverts;
     uint64_t guarded; /* datagrams to addresses that were not proven yet */
     uint64_t pings;   /* by impatient applications */
+    uint64_t resized; /* times that a path got another size of datagrams */
     uint64_t starved; /* worlds in which the server had no CID left to answer with */
     uint64_t virtual_ms;
 };

@@ -114,6 +114,12 @@ static void use_connection(struct drawn *drawn, const struct fault *fault)
     host_turn(host);
 }
 
+static void change_mtu(struct drawn *drawn, const struct fault *fault)
+{
+    struct node *node = &drawn->lab.clients[fault->client].interfaces[fault->interface]->node;
+    node->up->config.mtu_bytes = node->down->config.mtu_bytes = (size_t)fault->choice;
+}
+
 static void happen(struct drawn *drawn, struct fault *fault)
 {
     struct nat *nat = drawn->lab.clients[fault->client].nats[fault->interface];
@@ -151,6 +157,9 @@ static void happen(struct drawn *drawn, struct fault *fault)
     case FAULT_PING:
         use_connection(drawn, fault);
         break;
+    case FAULT_MTU:
+        change_mtu(drawn, fault);
+        break;
     case FAULT_KINDS:
         break;
     }
@@ -158,7 +167,7 @@ static void happen(struct drawn *drawn, struct fault *fault)
 
 static bool needs_confirmation(enum fault_kind kind)
 {
-    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS;
+    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_MTU;
 }
 
 static bool nat_is_shared_with_an_unconfirmed(const struct drawn *drawn)

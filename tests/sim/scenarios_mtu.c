@@ -127,7 +127,130 @@ static void b27_neither_a_change_of_port_nor_loss_starts_the_search_for_a_size_a
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* Drops what is larger than this and was sent to the client's newest outside address. */
+struct strait {
+    roam_address outside;
+    size_t bytes;
+};
+
+static bool passes_strait(void *context, const struct sim_packet *packet)
+{
+    const struct strait *strait = context;
+    return packet->len <= strait->bytes || !roam_address_equal(&packet->sent_to, &strait->outside);
+}
+
+static uint64_t server_count(const struct lab *lab, roam_event_type type)
+{
+    return lab->server_app.history.counts[type];
+}
+
+static void ping(struct lab *lab)
+{
+    roam_conn_ping(lab_client(lab)->conn, world_now(&lab->world));
+    host_turn(lab->clients[0].host);
+}
+
+/* The client comes from another address, or from another port while the old one goes on hearing; by a small packet. */
+static void appear_elsewhere(struct lab *lab, struct strait *strait, size_t bytes, bool keep_old)
+{
+    struct link *down = lab->clients[0].interfaces[0]->node.down;
+    down->filter = passes_strait;
+    down->filter_context = strait;
+    strait->bytes = bytes;
+    if (keep_old)
+        nat_change_ports(lab_nat(lab), true);
+    else
+        nat_change_address(lab_nat(lab), "198.51.100.2", false);
+    ping(lab);
+    EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(10)));
+    strait->outside = nat_outside(lab_nat(lab), roam_conn_local_address(lab_client(lab)->conn));
+}
+
+//= rfc9000#8.2.1-6 If validation ran in small datagrams, run a second full-size validation for the MTU.
+//= rfc9000#8.2.3-2 When the challenge was not full-size, start another expanded validation after success.
+static void s046_a_path_that_is_too_small_for_a_while_is_validated_by_a_second_round(struct lab *lab)
+{
+    struct strait strait = {0};
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    appear_elsewhere(lab, &strait, 1199, false);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(4)));
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 1);
+    EXPECT(lab, lab_active(lab->server_app.newest).state == ROAM_PATH_VALIDATING);
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_CHALLENGED) >= 3);
+    strait.bytes = 1200;
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(4)));
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 2);
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1);
+    EXPECT(lab, lab_active(lab->server_app.newest).state == ROAM_PATH_VALIDATED);
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 50000));
+    EXPECT(lab, lab_goodbye(lab));
+}
+
+//= rfc9000#8.2.4-3 Signal NO_VIABLE_PATH when no path supports the MTU.
+//= rfc9000#14.2-4 Stop sending on a path whose PMTU falls under 1200, close if it is the only one.
+//= rfc9000#14-1 Do not run QUIC on a path below 1200-byte datagrams.
+static void s046_a_path_that_stays_too_small_and_is_the_only_one_ends_the_connection(struct lab *lab)
+{
+    struct strait strait = {0};
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    appear_elsewhere(lab, &strait, 1199, false);
+    for (int i = 0; i < 15 && !lab_client(lab)->closed; i++) {
+        ping(lab);
+        EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)));
+    }
+    EXPECT(lab, lab->server_app.causes[ROAM_CLOSE_NO_VIABLE_PATH] == 1);
+    EXPECT(lab, lab_client(lab)->closed && lab_client(lab)->error.cause == ROAM_CLOSE_PEER_TRANSPORT);
+    EXPECT(lab, lab_client(lab)->error.code == ROAM_NO_VIABLE_PATH);
+}
+
+//= rfc9000#14.2-4 Stop sending on a path whose PMTU falls under 1200, close if it is the only one.
+static void s046_a_path_that_stays_too_small_is_left_for_one_that_is_not(struct lab *lab)
+{
+    struct strait strait = {0};
+    uint64_t out, in, out_before;
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    roam_address old = *roam_conn_remote_address(lab->server_app.newest);
+    appear_elsewhere(lab, &strait, 1199, true);
+    for (int i = 0; i < 12; i++)
+        EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)) && (i % 2 || lab_transfer(lab, TRANSFER_UNI_UPLOAD, 500)));
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_REVERTED) == 1);
+    EXPECT(lab, roam_address_equal(roam_conn_remote_address(lab->server_app.newest), &old));
+    /* The client writes from the small path, and is answered by the other. */
+    roam_address new = strait.outside;
+    EXPECT(lab, oracle_wire(lab->server, &new, &out_before, &in));
+    EXPECT(lab, lab_transfer(lab, TRANSFER_DOWNLOAD, 100000));
+    EXPECT(lab, oracle_wire(lab->server, &new, &out, &in) && out - out_before <= 5 * 1200);
+    EXPECT(lab, roam_address_equal(roam_conn_remote_address(lab->server_app.newest), &old));
+    /* And there again, once it carries enough. */
+    strait.bytes = 1500;
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000) && lab_run(lab, ROAM_SECONDS(4)));
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000));
+    EXPECT(lab, roam_address_equal(roam_conn_remote_address(lab->server_app.newest), &new));
+    EXPECT(lab, lab_goodbye(lab));
+}
+
+//= rfc9000#8.2.4-4 Failure of one path's validation does not by itself end the connection.
+static void s046_an_outage_in_the_second_round_condemns_no_path(struct lab *lab)
+{
+    struct strait strait = {0};
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    appear_elsewhere(lab, &strait, 1199, false);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)));
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 1);
+    interface_set_down(lab->clients[0].interfaces[0], true);
+    strait.bytes = 1500;
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(18)));
+    interface_set_down(lab->clients[0].interfaces[0], false);
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000) && lab_run(lab, ROAM_SECONDS(4)));
+    EXPECT(lab, lab_active(lab->server_app.newest).state == ROAM_PATH_VALIDATED);
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 const struct scenario scenarios_mtu[] = {
+    SCENARIO(s046_a_path_that_is_too_small_for_a_while_is_validated_by_a_second_round),
+    SCENARIO(s046_a_path_that_stays_too_small_and_is_the_only_one_ends_the_connection),
+    SCENARIO(s046_a_path_that_stays_too_small_is_left_for_one_that_is_not),
+    SCENARIO(s046_an_outage_in_the_second_round_condemns_no_path),
     SCENARIO(s084_a_smaller_mtu_on_the_new_path_is_found_and_a_black_hole_repaired),
     SCENARIO(b27_neither_a_change_of_port_nor_loss_starts_the_search_for_a_size_again),
     {NULL, NULL},

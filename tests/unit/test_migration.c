@@ -9,7 +9,7 @@
 
 #include "path/migration.h"
 
-#define FACTS 18
+#define FACTS 19
 
 static struct migration_facts facts_of(unsigned bits)
 {
@@ -32,6 +32,7 @@ static struct migration_facts facts_of(unsigned bits)
         .forbidden_address = bits >> 15 & 1,
         .to_preferred = bits >> 16 & 1,
         .left_behind = bits >> 17 & 1,
+        .too_small = bits >> 18 & 1,
     };
 }
 
@@ -243,9 +244,27 @@ static void the_newest_non_probing_packet_moves_the_connection_and_no_other_does
     {
         bool expected =
             f.is_server && f.confirmed && f.known_path && !f.active_path && f.non_probing && f.highest_numbered;
+        expected &= !f.too_small;
         bool waits = f.to_preferred && !f.path_validated;
         assert_int_equal(migration_after_payload(&f).move, expected && !waits);
         assert_int_equal(migration_after_payload(&f).move_when_valid, expected && waits);
+    }
+}
+
+//= rfc9000#14.2-4 Stop sending on a path whose PMTU falls under 1200, close if it is the only one.
+static void a_path_that_is_too_small_is_asked_again_and_not_moved_to(void **state)
+{
+    (void)state;
+    FOR_ALL_FACTS(f)
+    {
+        if (!f.too_small)
+            continue;
+        struct migration_verdict verdict = migration_after_payload(&f), larger;
+        f.too_small = false;
+        larger = migration_after_payload(&f);
+        assert_int_equal(verdict.validate, larger.validate);
+        verdict.validate = false;
+        assert_true(does_nothing(verdict));
     }
 }
 
@@ -364,6 +383,7 @@ int main(void)
         cmocka_unit_test(nothing_moves_before_confirmation),
         cmocka_unit_test(a_packet_on_the_active_path_or_on_none_changes_nothing),
         cmocka_unit_test(the_newest_non_probing_packet_moves_the_connection_and_no_other_does),
+        cmocka_unit_test(a_path_that_is_too_small_is_asked_again_and_not_moved_to),
         cmocka_unit_test(a_move_validates_unless_that_was_done_or_is_under_way),
         cmocka_unit_test(every_move_of_the_peer_challenges_the_path_that_was_active_and_nothing_else_does),
         cmocka_unit_test(a_probe_is_validated_again_where_it_failed_and_moves_nothing),
