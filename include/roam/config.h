@@ -128,6 +128,14 @@ typedef struct roam_config {
     roam_time cid_rotate_idle;  /* after so long without a packet of ours; default 20 s, 0: never */
     roam_time cid_rotate_after; /* after so long in use; default 0: never */
     uint64_t cid_rotate_bytes;  /* after so many octets; default 0: never */
+
+    /* A server asks the application whether a client that was proven at `from` may be at `to`, before anything is done
+     * for the new address: no path, no challenge, nothing of the packet is read. False: the packet is dropped
+     * (move_refused), as is every other one from there, and the connection stays where it is. Asked for each packet
+     * from an address that is none of its paths, after it proved authentic. May look at the connection, and change
+     * nothing. NULL: it may. */
+    bool (*may_move)(void *context, const roam_conn *conn, const roam_address *from, const roam_address *to);
+    void *may_move_context;
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

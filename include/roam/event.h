@@ -44,6 +44,7 @@ typedef struct roam_event {
     uint64_t path_id;      /* PATH_* */
     roam_address local;    /* PATH_*: our address */
     roam_address remote;   /* PATH_*: the peer's */
+    bool proven;           /* PATH_*: the peer is at `remote`; false: a packet says so, and may be forged */
     roam_address previous; /* PATH_MOVED, PATH_REVERTED, PATH_SETTLED: the peer's address before */
     roam_cid cid;          /* PATH_*, CID_*, RESET_SENT */
     uint64_t sequence;     /* CID_*: sequence number */

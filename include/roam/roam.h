@@ -126,11 +126,15 @@ typedef struct roam_path_stats {
 typedef struct roam_conn_info {
     roam_conn *conn;
     roam_cid cid;        /* the CID of ours that stood on the newest packet from the peer */
-    roam_address remote; /* where its packets go now */
+    roam_address remote; /* the peer's, the last that was proven; unset before there was one */
+    /* Where a packet of the peer's has come from, and where its packets go, while nobody has proven that the peer is there
+     * and not somebody who forged a source (RFC 9000 section 9.3.1). Unset: there is no such claim. Not to be trusted with
+     * anything that hangs on an address: access lists, limits, logs that accuse. */
+    roam_address claimed;
     roam_address local;
     enum roam_conn_state state;
     bool is_server;
-    bool address_validated; /* false: `remote` is a claim that nobody has proven yet */
+    bool address_validated; /* its packets go to `remote`; false: to `claimed` */
     uint32_t paths;         /* paths known at the moment */
     uint64_t moves;         /* how often the row has moved */
     roam_time last_move;    /* when, 0 for never */
@@ -183,7 +187,8 @@ ROAM_API const roam_error *roam_conn_error(const roam_conn *conn);
 /* The negotiated application protocol, NUL-terminated; "" before the handshake is complete. */
 ROAM_API const char *roam_conn_alpn(const roam_conn *conn);
 
-/* The addresses of the active path. Where the client's socket is bound to no address, the local one is the address that
+/* Our address on the active path, and where the peer is: a server's client at the last address that was proven (unset
+ * before there is one), whatever packets claim meanwhile (see roam_conn_info). Where the client's socket is bound to no address, the local one is the address that
  * the kernel chose, as soon as a packet has come in there; rows and paths show the address of the socket. */
 ROAM_API const roam_address *roam_conn_local_address(const roam_conn *conn);
 ROAM_API const roam_address *roam_conn_remote_address(const roam_conn *conn);

@@ -203,8 +203,9 @@ static void report(const struct listener *listener, const roam_event *event)
 {
     char cid[ROAM_CID_TEXT_MAX], remote[ROAM_ADDRESS_TEXT_MAX], previous[ROAM_ADDRESS_TEXT_MAX], cause[CAUSE_TEXT_MAX];
     if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
-        fprintf(stderr, "%s moved from %s to %s\n", roam_cid_format(&event->cid, cid),
-                roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote));
+        fprintf(stderr, "%s moved from %s to %s%s\n", roam_cid_format(&event->cid, cid),
+                roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote),
+                event->proven ? "" : ", as it claims");
     } else if (event->type == ROAM_EVENT_PATH_SETTLED) {
         print_move(stderr, event);
     } else if (event->type == ROAM_EVENT_CONFIRMED && listener->options.handshake_only) {
@@ -215,7 +216,11 @@ static void report(const struct listener *listener, const roam_event *event)
     } else if (event->type == ROAM_EVENT_CLOSED && event->error->cause != ROAM_CLOSE_PEER_APPLICATION &&
                event->error->cause != ROAM_CLOSE_LOCAL_APPLICATION &&
                !(listener->serving && event->conn == listener->session.conn)) {
-        say_error("connection with %s failed: %s", roam_address_format(roam_conn_remote_address(event->conn), remote),
+        roam_conn_info row;
+        roam_conn_get_info(event->conn, &row);
+        bool claimed = roam_address_is_set(&row.claimed);
+        say_error("connection with %s%s failed: %s", claimed ? "who claims to be " : "",
+                  roam_address_format(claimed ? &row.claimed : &row.remote, remote),
                   describe_error(event->error, cause));
     }
 }

@@ -18,8 +18,11 @@ static void print_row(FILE *stream, const roam_conn_info *row, const char *state
 {
     char cid[ROAM_CID_TEXT_MAX], address[ROAM_ADDRESS_TEXT_MAX];
     roam_cid_format(&row->cid, cid);
-    fprintf(stream, "%-16s  %-20s  %s\n", cid[0] != '\0' ? cid : "-", roam_address_format(&row->remote, address),
-            state);
+    fprintf(stream, "%-16s  %-20s  %s", cid[0] != '\0' ? cid : "-", roam_address_format(&row->remote, address), state);
+    /* What nobody has proven does not stand where the address stands. */
+    if (roam_address_is_set(&row->claimed))
+        fprintf(stream, ", claims %s", roam_address_format(&row->claimed, address));
+    fprintf(stream, "\n");
 }
 
 void table_print_row(FILE *stream, const roam_conn_info *row)
@@ -37,7 +40,8 @@ static const roam_conn_info *find_row(const roam_conn_info *rows, size_t n, cons
 
 static bool row_is_same(const roam_conn_info *a, const roam_conn_info *b)
 {
-    return roam_cid_equal(&a->cid, &b->cid) && roam_address_equal(&a->remote, &b->remote) && a->state == b->state;
+    return roam_cid_equal(&a->cid, &b->cid) && roam_address_equal(&a->remote, &b->remote) &&
+           roam_address_equal(&a->claimed, &b->claimed) && a->state == b->state;
 }
 
 /* Only lines for what has changed. */

@@ -1,6 +1,7 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
 #include "conn/move_stats.h"
+#include "conn/paths.h"
 
 void *roam_conn_user(const roam_conn *conn)
 {
@@ -54,16 +55,19 @@ const roam_address *roam_conn_local_address(const roam_conn *conn)
 
 const roam_address *roam_conn_remote_address(const roam_conn *conn)
 {
-    return &path_set_active(&conn->paths)->remote;
+    static const roam_address nobody;
+    const struct path *proven = conn_proven_path(conn);
+    return proven != NULL ? &proven->remote : &nobody;
 }
 
 void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
 {
     const struct path *active = path_set_active(&conn->paths);
+    const roam_address *proven = roam_conn_remote_address(conn);
     *ret = (roam_conn_info){
         .conn = (roam_conn *)(uintptr_t)conn,
         .cid = conn->row_cid,
-        .remote = active->remote,
+        .remote = *proven,
         .local = active->local,
         .state = conn->state,
         .is_server = conn->is_server,
@@ -74,6 +78,8 @@ void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
         .created = conn->created,
         .latest = move_stats_latest(conn),
     };
+    if (!active->address_validated)
+        ret->claimed = active->remote;
 }
 
 static void describe_path(const roam_conn *conn, const struct path *path, roam_path_info *ret)

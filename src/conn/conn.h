@@ -25,6 +25,7 @@
 #include "crypto/token.h"
 #include "path/migration.h"
 #include "path/networks.h"
+#include "path/path_budget.h"
 #include "path/path_set.h"
 #include "recovery/pn_space.h"
 #include "stream/stream.h"
@@ -145,6 +146,7 @@ struct roam_conn {
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
     struct path_set paths;
+    struct path_budget path_budget; /* server */
     struct stream_set streams;
     struct transport_params peer;
     char alpn[32];

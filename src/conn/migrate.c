@@ -72,6 +72,7 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
         .room = conn->paths.count < conn->paths.max || conn_path_to_give_up(conn) != NULL,
+        .within_budget = path_budget_allows(&conn->path_budget, conn->now, conn_pto(conn)),
         .forbidden_address =
             migration_address_is_forbidden(&active->remote, &context->remote, conn->config->refuse_private_moves),
         .to_preferred = conn_is_to_preferred(conn, &context->local),
@@ -111,11 +112,20 @@ static roam_drop create_path(roam_conn *conn, struct packet_context *context, co
     if (verdict->keep_congestion)
         inherit_recovery(path, path_set_find(&conn->paths, active_id));
     path_on_received(path, context->datagram_bytes, conn->now);
+    path_budget_on_opened(&conn->path_budget, conn->now, conn_pto(conn));
     context->path_id = path->id;
     conn_path_event(conn, ROAM_EVENT_PATH_NEW, path, NULL);
     if (verdict->validate)
         conn_validate_path(conn, path);
     return ROAM_DROP_NONE;
+}
+
+/* The application has the last word on where its peer may be. */
+static bool is_refused(const roam_conn *conn, const struct packet_context *context)
+{
+    const roam_address *from = roam_conn_remote_address(conn);
+    return conn->config->may_move != NULL && !roam_address_equal(from, &context->remote) &&
+           !conn->config->may_move(conn->config->may_move_context, conn, from, &context->remote);
 }
 
 roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
@@ -128,7 +138,7 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
     struct migration_facts facts = gather_facts(conn, context);
     struct migration_verdict verdict = migration_on_packet(&facts);
     if (verdict.drop == ROAM_DROP_NONE && verdict.create_path)
-        return create_path(conn, context, &verdict);
+        return is_refused(conn, context) ? ROAM_DROP_MOVE_REFUSED : create_path(conn, context, &verdict);
     if (verdict.drop == ROAM_DROP_NO_CID_FOR_PATH)
         conn_free_a_cid(conn);
     return verdict.drop;
@@ -294,6 +304,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
 {
     if (!path->address_validated) {
         path->address_validated = true;
+        path_budget_on_proven(&conn->path_budget);
         //= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address.
         conn->new_token_pending |= conn->is_server && path->id == conn->paths.active_id;
         give_up_dead_mapping(conn, path);
@@ -376,6 +387,9 @@ static void on_validation_failed(roam_conn *conn, struct path *path)
     conn->totals->paths_failed++;
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
     conn_preferred_on_failed(conn, path);
+    /* At the address that was left nobody need be any more. */
+    if (!path->address_validated)
+        path_budget_on_failed(&conn->path_budget);
     if (path->id == conn->paths.active_id) {
         if (!conn->is_server)
             return;

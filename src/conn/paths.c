@@ -10,6 +10,7 @@ static roam_event path_event(const roam_conn *conn, roam_event_type type, const 
                         .path_id = path->id,
                         .local = path->local,
                         .remote = path->remote,
+                        .proven = path->address_validated || type == ROAM_EVENT_PATH_ANSWERED,
                         .datagram_bytes = path_datagram_bytes(path)};
     if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW ||
         type == ROAM_EVENT_PATH_SETTLED)
@@ -45,6 +46,12 @@ bool conn_has_spare_cid(const roam_conn *conn)
     return conn_peer_has_no_cids(conn) || remote_cid_spare(&conn->remote_cids) > 0;
 }
 
+const struct path *conn_proven_path(const roam_conn *conn)
+{
+    const struct path *active = path_set_active(&conn->paths);
+    return active->address_validated ? active : path_set_find(&conn->paths, conn->paths.fallback_id);
+}
+
 struct path *conn_path_to_give_up(const roam_conn *conn)
 {
     struct path *path = path_set_evictable(&conn->paths);
@@ -70,6 +77,8 @@ struct path *conn_add_path(roam_conn *conn, const roam_address *local, const roa
         struct path *victim = conn_path_to_give_up(conn);
         if (victim == NULL)
             return NULL;
+        if (!victim->address_validated)
+            path_budget_on_failed(&conn->path_budget);
         conn_forget_path(conn, victim);
     }
     return path_set_add(&conn->paths, local, remote, conn->config, conn->now);

@@ -13,6 +13,9 @@ bool conn_peer_has_no_cids(const roam_conn *conn);
 /* True where a path that is made now can have a CID of its own. */
 bool conn_has_spare_cid(const roam_conn *conn);
 
+/* Where the peer has been proven to be: the active path, or else the one to fall back to. NULL: nowhere yet. */
+const struct path *conn_proven_path(const roam_conn *conn);
+
 /* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing
  * else is left. NULL where there is none. */
 struct path *conn_path_to_give_up(const roam_conn *conn);

@@ -140,12 +140,6 @@ void conn_try_preferred_from(roam_conn *conn, const roam_address *new_local, boo
     if (preferred == NULL || (conn->preferred != PREFERRED_OFFERED && conn->preferred != PREFERRED_PROBING))
         return;
     const roam_address remote = *preferred;
-    /* An answer at the place that is being left would be no reason to go back there. */
-    for (size_t i = 0; migrate && i < conn->paths.count; i++) {
-        struct path *path = conn->paths.paths[i];
-        if (!path_local_matches(&path->local, new_local))
-            path->migrate_when_valid = false;
-    }
     //= rfc9000#9.6.3-1 From its new address the client validates both the original and the preferred address.
     bool started =
         remote_cid_spare(&conn->remote_cids) > 0 && conn_start_probe(conn, new_local, &remote, migrate) == ROAM_OK;

@@ -26,6 +26,12 @@ void conn_count_drop(roam_conn *conn, roam_drop reason)
 static void keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len)
 {
     struct handshake *handshake = conn->handshake;
+    //= rfc9000#9-1 Nobody moves before confirmation: what comes from elsewhere is not worth keeping until then.
+    if (path_set_find_remote(&conn->paths, &context->remote) == NULL) {
+        conn_count_drop(conn,
+                        conn->is_server ? ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE : ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
+        return;
+    }
     if (handshake == NULL || handshake->early_count >= EARLY_PACKETS_MAX || len > EARLY_PACKET_BYTES_MAX) {
         conn_count_drop(conn, handshake == NULL ? ROAM_DROP_KEYS_UNAVAILABLE : ROAM_DROP_BUFFER_FULL);
         return;
@@ -246,7 +252,8 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
  * what an authentic packet says holds wherever it came from, above all that the peer closes. */
 static bool is_lack_of_means(roam_drop drop)
 {
-    return drop == ROAM_DROP_PATH_LIMIT || drop == ROAM_DROP_NO_CID_FOR_PATH || drop == ROAM_DROP_OUT_OF_MEMORY;
+    return drop == ROAM_DROP_PATH_LIMIT || drop == ROAM_DROP_PATH_RATE_LIMIT || drop == ROAM_DROP_NO_CID_FOR_PATH ||
+           drop == ROAM_DROP_OUT_OF_MEMORY;
 }
 
 /* Judges an authentic packet before its payload is read: duplicate, reserved bits, path. */

@@ -53,6 +53,11 @@ static bool lacks_room(const struct migration_facts *facts)
     return facts->is_server && !facts->room;
 }
 
+static bool exceeds_budget(const struct migration_facts *facts)
+{
+    return facts->is_server && !facts->within_budget;
+}
+
 /* Reasons to drop a packet that came on none of our paths, the first that holds. */
 static const struct {
     migration_rule *holds;
@@ -61,6 +66,7 @@ static const struct {
     {server_moved, ROAM_DROP_UNKNOWN_SERVER_ADDRESS}, {moved_in_handshake, ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE},
     {port_is_forged, ROAM_DROP_BLOCKED_PORT},         {address_is_forged, ROAM_DROP_FORBIDDEN_ADDRESS},
     {lacks_cid, ROAM_DROP_NO_CID_FOR_PATH},           {lacks_room, ROAM_DROP_PATH_LIMIT},
+    {exceeds_budget, ROAM_DROP_PATH_RATE_LIMIT},
 };
 
 struct migration_verdict migration_on_packet(const struct migration_facts *facts)

@@ -25,6 +25,7 @@ struct migration_facts {
     bool spare_cid;         /* an unused CID of the peer's is there, or it uses zero-length ones */
     bool blocked_port;      /* the peer's port is one that no client has: request forgery (section 21.5.6) */
     bool room;              /* a path can be added, by eviction if need be */
+    bool within_budget;     /* there were not too many new places lately */
     bool forbidden_address; /* the peer's address is one where it must not go from where it was (section 21.5.6) */
     bool to_preferred;      /* server: it came to the preferred address, and the active path does not lead there */
     bool left_behind;       /* server: it came to the address that was left for the preferred one, and is newer */

@@ -41,6 +41,7 @@ struct app_event {
     roam_time time;
     uint64_t path_id;
     roam_address local, remote, previous;
+    bool proven;
     roam_cid cid;
     uint64_t sequence;
     uint8_t path_data[8];

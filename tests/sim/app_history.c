@@ -18,6 +18,7 @@ void app_history_add(struct app_history *history, const roam_event *event)
         .local = event->local,
         .remote = event->remote,
         .previous = event->previous,
+        .proven = event->proven,
         .cid = event->cid,
         .sequence = event->sequence,
     };

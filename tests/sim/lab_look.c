@@ -24,8 +24,8 @@ roam_address lab_outside(const struct lab *lab, size_t interface, const roam_add
 
 bool lab_server_is_at(const struct lab *lab, const roam_address *remote)
 {
-    return lab->server_app.newest != NULL &&
-           roam_address_equal(roam_conn_remote_address(lab->server_app.newest), remote);
+    const roam_path_info active = lab_active(lab->server_app.newest);
+    return lab->server_app.newest != NULL && roam_address_equal(&active.remote, remote);
 }
 
 bool lab_server_follows(const struct lab *lab, size_t interface)

@@ -453,8 +453,12 @@ static void check_row(struct host *host, const roam_conn_info *row)
                    (unsigned long long)view->oldest - 1);
     if (row->is_server) {
         const struct wire_peer *peer = find_peer(world->oracle, host, &row->remote);
-        if (row->address_validated && (peer == NULL || !peer->proven))
+        if (roam_address_is_set(&row->remote) && (peer == NULL || !peer->proven))
             world_fail(world, "%s: takes the address %s for proven", host->name, text_of(&row->remote));
+        if (!roam_address_equal(roam_conn_remote_address(row->conn), &row->remote))
+            world_fail(world, "%s: shows one address in the row and another beside it", host->name);
+        if (row->address_validated == roam_address_is_set(&row->claimed))
+            world_fail(world, "%s: shows a claim beside the address in use, or none where that is one", host->name);
         if (!view->heard)
             world_fail(world, "%s: has a connection with %s that nothing authentic made", host->name,
                        text_of(&row->remote));

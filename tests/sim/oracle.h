@@ -5,6 +5,7 @@
  *   - A server sends at most three times the octets that came from an address, until that address is proven (RFC 9000
  *     section 8.1). Proven means: a Handshake packet or an Initial with a token came from it, or a PATH_CHALLENGE sent
  *     to it was seen by a real host and a PATH_RESPONSE came afterwards. The library may not think more than that.
+ *   - A server shows no address as its peer's that is not proven, by the same measure.
  *   - No packet number is used twice (section 12.3).
  *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
  *   - No packet is processed twice, nor could the oldest one be (section 12.3).

@@ -20,9 +20,10 @@ static const struct scenario *const tables[] = {
     scenarios_probe,      //
     scenarios_validation, //
     scenarios_preferred,  //
-    scenarios_mtu,        //
-    scenarios_bugs,       //
-    scenarios_limits,     //
+    scenarios_server,
+    scenarios_mtu,    //
+    scenarios_bugs,   //
+    scenarios_limits, //
 };
 
 void scenario_list(void)

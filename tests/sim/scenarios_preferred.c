@@ -1,4 +1,5 @@
 /* S060 to S065: the server would rather be spoken to at another address. */
+#include "sim/meddler.h"
 #include "sim/oracle.h"
 #include "sim/scenario.h"
 
@@ -303,41 +304,6 @@ static void s063_a_nat_that_rebinds_half_way_does_not_keep_the_client_from_the_p
     EXPECT(lab, lab_goodbye(lab));
 }
 
-/* ---- What somebody on the way does ----------------------------------------------------------------------------- */
-
-struct meddler {
-    struct lab *lab;
-    size_t left; /* datagrams still to be meddled with */
-    roam_address from,
-        into; /* of datagrams from or to here the address becomes another; into unset: they are held back */
-    bool destination;
-    struct sim_packet *held[64];
-    size_t held_count;
-};
-
-static bool meddle(void *context, struct sim_packet *packet)
-{
-    struct meddler *meddler = context;
-    roam_address *address = meddler->destination ? &packet->dst : &packet->src;
-    if (meddler->left == 0 || !roam_address_equal(address, &meddler->from))
-        return true;
-    meddler->left--;
-    if (roam_address_is_set(&meddler->into)) {
-        *address = meddler->into;
-    } else if (meddler->held_count < sizeof(meddler->held) / sizeof(meddler->held[0])) {
-        meddler->held[meddler->held_count++] = packet;
-        return false;
-    }
-    return true;
-}
-
-static void let_go(struct meddler *meddler)
-{
-    for (size_t i = 0; i < meddler->held_count; i++)
-        node_send_down(&meddler->lab->world.internet, meddler->held[i]);
-    meddler->held_count = 0;
-}
-
 static void s064_what_comes_from_the_preferred_address_before_the_client_went_there_is_discarded(struct lab *lab)
 {
     //= rfc9000#9.6-1 Client discards packets from a server address it did not migrate to.
@@ -346,8 +312,7 @@ static void s064_what_comes_from_the_preferred_address_before_the_client_went_th
     lab->config.no_nat[0] = true;
     EXPECT(lab, lab_open(lab));
     struct meddler meddler = {.lab = lab, .left = 2, .from = lab->server_address[0], .into = lab->preferred_address[0]};
-    lab->world.intercept = meddle;
-    lab->world.intercept_context = &meddler;
+    meddler_start(&meddler);
     EXPECT(lab, lab_connect(lab));
     EXPECT(lab, meddler.left == 0 && client_drops(lab, ROAM_DROP_UNKNOWN_SERVER_ADDRESS) >= 2);
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000) && both_are_there(lab, 0));
@@ -363,8 +328,7 @@ static void s064_a_client_that_never_goes_to_the_preferred_address_hears_nothing
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     struct meddler meddler = {
         .lab = lab, .left = 20, .from = lab->server_address[0], .into = lab->preferred_address[0]};
-    lab->world.intercept = meddle;
-    lab->world.intercept_context = &meddler;
+    meddler_start(&meddler);
     EXPECT(lab, lab_transfer(lab, TRANSFER_DOWNLOAD, 100000));
     EXPECT(lab, client_drops(lab, ROAM_DROP_UNKNOWN_SERVER_ADDRESS) == 20);
     EXPECT(lab, client_is_at(lab, &lab->server_address[0]));
@@ -393,14 +357,13 @@ static void s065_delayed_packets_to_the_old_server_address_are_processed_and_new
     interface_set_down(preferred_interface(lab, 0), true);
     EXPECT(lab, lab_connect(lab));
     struct meddler meddler = {.lab = lab, .left = 5, .from = lab->server_address[0], .destination = true};
-    lab->world.intercept = meddle;
-    lab->world.intercept_context = &meddler;
+    meddler_start(&meddler);
     lab_begin(lab, TRANSFER_UPLOAD, 40000);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(30)) && meddler.held_count == 5);
     interface_set_down(preferred_interface(lab, 0), false);
     EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(10)) && lab_run(lab, ROAM_SECONDS(3)));
     EXPECT(lab, both_are_there(lab, 0) && processed_at_old_address(lab) == 0);
-    let_go(&meddler);
+    meddler_let_go(&meddler);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(100)));
     EXPECT(lab, processed_at_old_address(lab) == 5 && server_drops(lab, ROAM_DROP_OLD_SERVER_ADDRESS) == 0);
     EXPECT(lab, both_are_there(lab, 0) && lab->server_app.history.counts[ROAM_EVENT_PATH_MOVED] == 1);

@@ -81,7 +81,7 @@ static void s032_a_move_to_a_probed_path_needs_no_second_validation(struct lab *
 static void release(struct lab *lab, struct attacker *attacker, const roam_address *from)
 {
     const struct lab_packets late = {lab->server, false, world_now(&lab->world), 0, 0, NULL, from};
-    roam_address at = *roam_conn_remote_address(lab->server_app.newest);
+    roam_address at = lab_active(lab->server_app.newest).remote;
     uint64_t moves = lab_server_moves(lab);
     EXPECT(lab, attacker->kept_count > 0);
     attacker_replay(attacker, false);

@@ -270,7 +270,7 @@ static void s012_packets_from_a_blocked_port_are_refused(struct lab *lab)
     EXPECT(lab, stats.drops[ROAM_DROP_BLOCKED_PORT] > 0 && server_moves(lab) == 0);
     EXPECT(lab, !workload_is_done(&lab->workload));
     nat_change_ports(lab_nat(lab), false);
-    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(10)));
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(10)) && lab_run(lab, ROAM_SECONDS(1)));
     EXPECT(lab, server_moves(lab) == 1 && remote_is_the_outside(lab));
     EXPECT(lab, lab_goodbye(lab));
 }

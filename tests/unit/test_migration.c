@@ -9,7 +9,7 @@
 
 #include "path/migration.h"
 
-#define FACTS 19
+#define FACTS 20
 
 static struct migration_facts facts_of(unsigned bits)
 {
@@ -29,10 +29,11 @@ static struct migration_facts facts_of(unsigned bits)
         .spare_cid = bits >> 12 & 1,
         .blocked_port = bits >> 13 & 1,
         .room = bits >> 14 & 1,
-        .forbidden_address = bits >> 15 & 1,
-        .to_preferred = bits >> 16 & 1,
-        .left_behind = bits >> 17 & 1,
-        .too_small = bits >> 18 & 1,
+        .within_budget = bits >> 15 & 1,
+        .forbidden_address = bits >> 16 & 1,
+        .to_preferred = bits >> 17 & 1,
+        .left_behind = bits >> 18 & 1,
+        .too_small = bits >> 19 & 1,
     };
 }
 
@@ -140,6 +141,7 @@ static void each_reason_to_refuse_a_new_path_has_its_name(void **state)
                              : f.forbidden_address           ? ROAM_DROP_FORBIDDEN_ADDRESS
                              : f.cid_changed && !f.spare_cid ? ROAM_DROP_NO_CID_FOR_PATH
                              : !f.room                       ? ROAM_DROP_PATH_LIMIT
+                             : !f.within_budget              ? ROAM_DROP_PATH_RATE_LIMIT
                                                              : ROAM_DROP_NONE;
         struct migration_verdict verdict = migration_on_packet(&f);
         assert_int_equal(verdict.drop, expected);
@@ -338,7 +340,8 @@ static void congestion_state_is_kept_where_only_the_port_changed(void **state)
 static void a_rebinding_moves_in_two_steps(void **state)
 {
     (void)state;
-    struct migration_facts facts = {.is_server = true, .confirmed = true, .highest_numbered = true, .room = true};
+    struct migration_facts facts = {
+        .is_server = true, .confirmed = true, .highest_numbered = true, .room = true, .within_budget = true};
     struct migration_verdict verdict = migration_on_packet(&facts);
     assert_true(verdict.create_path && verdict.share_cid && verdict.validate && !verdict.keep_congestion);
     facts.known_path = facts.known_remote = facts.validation_running = facts.non_probing = true;
