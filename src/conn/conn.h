@@ -27,6 +27,7 @@
 #include "path/networks.h"
 #include "path/path_budget.h"
 #include "path/path_set.h"
+#include "path/sway.h"
 #include "recovery/pn_space.h"
 #include "stream/stream.h"
 
@@ -169,6 +170,7 @@ struct roam_conn {
     roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
+    struct sway sway;              /* between two paths */
     struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
     bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
@@ -348,6 +350,8 @@ void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 /* Finds or makes the path of an authentic packet, or says why to drop it. */
 roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context);
 void conn_after_payload(roam_conn *conn, struct packet_context *context);
+/* An authentic packet came once more: it says nothing, but that its path is alive. */
+void conn_on_duplicate(roam_conn *conn, const struct packet_context *context);
 uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);

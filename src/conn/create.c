@@ -160,6 +160,7 @@ static void init_modules(roam_conn *conn)
     pn_space_init(&conn->application, conn->allocator, &conn->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
+    sway_init(&conn->sway);
     transport_params_init(&conn->peer);
     stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
                     (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});

@@ -48,6 +48,16 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing);
 }
 
+/* What came here before this packet came on the active path as well, or nearly at the same time: that is alive. A packet
+ * of a deliberate move comes to another CID of ours, and the peer knows what it does. */
+static bool sways(const roam_conn *conn, const struct path *path, const struct packet_context *context)
+{
+    const struct path *active = path_set_active(&conn->paths);
+    return sway_must_wait(&conn->sway, conn->now, path->id) && is_validated(active) &&
+           context->local_cid_sequence == active->local_cid_sequence &&
+           path->authentic_before <= saturating_add(active->authentic_at, rtt_pto(&active->recovery.rtt, 0));
+}
+
 static struct migration_facts gather_facts(roam_conn *conn, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
@@ -68,6 +78,7 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .same_remote = roam_address_equal(&context->remote, &active->remote),
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote) &&
                              path_local_matches(&context->local, &active->local),
+        .sways = path != NULL && sways(conn, path, context),
         .cid_changed = path_of_same_cid(conn, context) == NULL,
         .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
@@ -128,10 +139,21 @@ static bool is_refused(const roam_conn *conn, const struct packet_context *conte
            !conn->config->may_move(conn->config->may_move_context, conn, from, &context->remote);
 }
 
+void conn_on_duplicate(roam_conn *conn, const struct packet_context *context)
+{
+    struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
+    if (path != NULL)
+        path->authentic_at = conn->now;
+}
+
 roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
 {
     struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
     context->path_id = path != NULL ? path->id : PATH_ID_NONE;
+    if (path != NULL) {
+        path->authentic_before = path->authentic_at;
+        path->authentic_at = conn->now;
+    }
     /* Nearly every packet: the peer is where it was. */
     if (path != NULL && (path->id == conn->paths.active_id || conn->preferred == PREFERRED_NONE))
         return ROAM_DROP_NONE;
@@ -176,6 +198,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
     conn->pto_count = 0;
     conn->pacing_until = 0;
     count_move(conn);
+    sway_on_move(&conn->sway, conn->now, old->id, path->id, rtt_pto(&old->recovery.rtt, 0));
     conn_path_event(conn, type, path, &before.remote);
     /* The address to fall back to was proven once, whatever became of a later challenge. */
     bool reverted = type == ROAM_EVENT_PATH_REVERTED;

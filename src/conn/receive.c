@@ -263,6 +263,7 @@ static bool admit(roam_conn *conn, const struct packet_header *header, struct pa
     //= rfc9000#12.3 Check duplicates only after removing protection.
     if (ack_tracker_is_duplicate(&conn_space(conn, context->space)->received, context->number)) {
         conn_count_drop(conn, ROAM_DROP_DUPLICATE);
+        conn_on_duplicate(conn, context);
         return false;
     }
     //= rfc9000#17.2 Non-zero reserved bits after unprotecting are PROTOCOL_VIOLATION.

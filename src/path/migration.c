@@ -126,8 +126,15 @@ static bool is_newest(const struct migration_facts *facts)
     return facts->highest_numbered;
 }
 
+/* RFC 9000 section 9.3 leaves it to us to permit a move. Where packets come on two proven paths at once, each as good as
+ * the other, the connection stays on one of them. */
+static bool is_steady(const struct migration_facts *facts)
+{
+    return !facts->sways;
+}
+
 /* The connection moves where all of them hold. */
-static migration_rule *const move_rules[] = {peer_may_move, came_from_elsewhere, is_migration, is_newest};
+static migration_rule *const move_rules[] = {peer_may_move, came_from_elsewhere, is_migration, is_newest, is_steady};
 
 //= rfc9000#9-4 An address that was validated before need not be again; 9.3: nor while its validation is under way.
 static bool needs_validation(const struct migration_facts *facts)

@@ -30,6 +30,8 @@ struct migration_facts {
     bool to_preferred;      /* server: it came to the preferred address, and the active path does not lead there */
     bool left_behind;       /* server: it came to the address that was left for the preferred one, and is newer */
     bool too_small;         /* 1200 octets do not pass there (section 14) */
+    bool sways;             /* the peer seems to go to and fro between this path and the active one, without a change of
+                             * CID, and the active one is proven and still heard */
 };
 
 struct migration_verdict {

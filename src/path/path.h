@@ -36,6 +36,8 @@ struct path {
     uint8_t size_failures;       /* validations in a row that the peer, though heard from there, did not answer */
     roam_time last_used;         /* last packet in or out */
     roam_time heard_at;          /* last packet in */
+    roam_time authentic_at;      /* last authentic packet in, duplicate or not; 0: none yet */
+    roam_time authentic_before;  /* the same, as it was before the newest packet that was no duplicate */
     uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
     uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
     uint8_t response_count;

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Certificates in the large chain: some seven thousand octets, several times what 1200 octets of a client allow. */
+#define LARGE_CHAIN 20
+
 static const char chain_pem[] = "-----BEGIN CERTIFICATE-----\n"
                                 "MIIBTjCCAQCgAwIBAgIBATAFBgMrZXAwGDEWMBQGA1UEAwwNc2ltLnJvYW0udGVz\n"
                                 "dDAgFw0yNjExMjMwMTM1MTZaGA8yMTI2MTAzMDAxMzUxNlowGDEWMBQGA1UEAwwN\n"
@@ -24,10 +27,13 @@ static const char key_pem[] = "-----BEGIN PRIVATE KEY-----\n"
                               "MC4CAQAwBQYDK2VwBCIEIGNvB9W7LM3wO9Wj5CrYtIfu8Nxcqr4LJNv6pRFv4w33\n"
                               "-----END PRIVATE KEY-----\n";
 
-static void write_file(char *path, const char *text)
+static void write_file(char *path, const char *text, unsigned copies)
 {
     int fd = mkstemp(path);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+    bool written = fd >= 0;
+    for (unsigned i = 0; i < copies && written; i++)
+        written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (!written) {
         perror(path);
         exit(2);
     }
@@ -40,19 +46,29 @@ static void explain(const char *what, roam_result result)
     exit(2);
 }
 
-struct sim_certs sim_certs_new(void)
+/* The certificate so many times in a row, each signed by the next. */
+static roam_credentials *load(unsigned copies)
 {
-    struct sim_certs certs = {.server = roam_credentials_new(), .client = roam_credentials_new()};
+    roam_credentials *credentials = roam_credentials_new();
     char chain[] = "/tmp/roam-sim-chain-XXXXXX", key[] = "/tmp/roam-sim-key-XXXXXX";
-    if (certs.server == NULL || certs.client == NULL)
+    if (credentials == NULL)
         explain("new", ROAM_ERR_MEMORY);
-    write_file(chain, chain_pem);
-    write_file(key, key_pem);
-    roam_result result = roam_credentials_load(certs.server, chain, key);
+    write_file(chain, chain_pem, copies);
+    write_file(key, key_pem, 1);
+    roam_result result = roam_credentials_load(credentials, chain, key);
     unlink(chain);
     unlink(key);
     if (result != ROAM_OK)
         explain("load", result);
+    return credentials;
+}
+
+struct sim_certs sim_certs_new(void)
+{
+    struct sim_certs certs = {.server = load(1), .large_server = load(LARGE_CHAIN), .client = roam_credentials_new()};
+    if (certs.client == NULL)
+        explain("new", ROAM_ERR_MEMORY);
+    roam_result result;
     uint8_t pin[ROAM_FINGERPRINT_BYTES];
     result = roam_credentials_fingerprint(certs.server, pin);
     if (result == ROAM_OK)
@@ -65,6 +81,7 @@ struct sim_certs sim_certs_new(void)
 void sim_certs_free(struct sim_certs *certs)
 {
     roam_credentials_free(certs->server);
+    roam_credentials_free(certs->large_server);
     roam_credentials_free(certs->client);
-    certs->server = certs->client = NULL;
+    certs->server = certs->large_server = certs->client = NULL;
 }

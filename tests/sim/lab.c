@@ -8,6 +8,7 @@
 
 #define SETTLE_TIME  ROAM_MILLISECONDS(400)
 #define CONNECT_TIME ROAM_SECONDS(60)
+#define WAIT_TIME    ROAM_SECONDS(20)
 
 static const char *const alpn[] = {"roam-sim", NULL};
 
@@ -172,6 +173,17 @@ void lab_close(struct lab *lab)
     world_done(&lab->world);
 }
 
+bool lab_again(struct lab *lab)
+{
+    const struct lab_config config = lab->config;
+    lab_close(lab);
+    if (lab->world.failed)
+        return false;
+    memset(lab, 0, sizeof(*lab));
+    lab->config = config;
+    return lab_open(lab);
+}
+
 /* ---- Running --------------------------------------------------------------------------------------------------- */
 
 bool lab_run(struct lab *lab, roam_time span)
@@ -213,6 +225,29 @@ bool lab_run_done(struct lab *lab, roam_time limit)
                    (unsigned long long)(limit / ROAM_MILLISECONDS(1)));
     }
     return !lab->world.failed;
+}
+
+bool lab_wait(struct lab *lab, roam_event_type type, uint64_t count)
+{
+    roam_time limit = world_now(&lab->world) + WAIT_TIME;
+    while (lab_server_count(lab, type) < count && world_now(&lab->world) < limit && world_step(&lab->world))
+        continue;
+    return lab_server_count(lab, type) >= count;
+}
+
+static bool lose(void *context, const struct sim_packet *packet)
+{
+    struct lab_loss *loss = context;
+    if (loss->left == 0 || (packet->frames & loss->frames) == 0)
+        return true;
+    loss->left--;
+    return false;
+}
+
+void lab_lose(struct link *link, struct lab_loss *loss)
+{
+    link->filter = lose;
+    link->filter_context = loss;
 }
 
 void lab_begin(struct lab *lab, enum transfer_kind kind, uint64_t bytes)

@@ -103,7 +103,29 @@ roam_address lab_socket(struct lab *lab, size_t interface);
 /* PTO of a path, RFC 9002 section 6.2.1, from what is public. */
 roam_time lab_pto(const roam_path_info *path);
 
+/* Ends this world and opens another one of the same configuration. False where this one has failed. */
+bool lab_again(struct lab *lab);
+
+/* A link loses so many of the datagrams that hold one of these frames; `loss` must live as long as the link. */
+struct lab_loss {
+    uint64_t frames, left;
+};
+void lab_lose(struct link *link, struct lab_loss *loss);
+
+/* Until the server's application has had so many of these events. False where they do not come within 20 s. */
+bool lab_wait(struct lab *lab, roam_event_type type, uint64_t count);
+
 /* ---- lab_look.c: questions */
+
+static inline uint64_t lab_client_count(const struct lab *lab, roam_event_type type)
+{
+    return lab->clients[0].app.history.counts[type];
+}
+
+static inline uint64_t lab_server_count(const struct lab *lab, roam_event_type type)
+{
+    return lab->server_app.history.counts[type];
+}
 
 /* How often the server's newest connection has moved, and how many paths it knows. */
 uint64_t lab_server_moves(const struct lab *lab);

@@ -24,8 +24,10 @@ roam_address lab_outside(const struct lab *lab, size_t interface, const roam_add
 
 bool lab_server_is_at(const struct lab *lab, const roam_address *remote)
 {
-    const roam_path_info active = lab_active(lab->server_app.newest);
-    return lab->server_app.newest != NULL && roam_address_equal(&active.remote, remote);
+    if (lab->server_app.newest == NULL)
+        return false;
+    roam_address there = lab_active(lab->server_app.newest).remote;
+    return roam_address_equal(&there, remote);
 }
 
 bool lab_server_follows(const struct lab *lab, size_t interface)

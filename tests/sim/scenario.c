@@ -13,17 +13,17 @@
 /* No scenario takes so long; one that does hangs. */
 #define WATCHDOG_SECONDS 120
 
-/* One line each, so that lists grow without conflict. */
 static const struct scenario *const tables[] = {
     scenarios_rebind,     //
     scenarios_migrate,    //
     scenarios_probe,      //
     scenarios_validation, //
     scenarios_preferred,  //
-    scenarios_server,
-    scenarios_mtu,    //
-    scenarios_bugs,   //
-    scenarios_limits, //
+    scenarios_server,     //
+    scenarios_mtu,        //
+    scenarios_attack,     //
+    scenarios_bugs,       //
+    scenarios_limits,     //
 };
 
 void scenario_list(void)

@@ -7,16 +7,6 @@
 #define CHALLENGE frame_bit(FRAME_PATH_CHALLENGE)
 #define RESPONSE  frame_bit(FRAME_PATH_RESPONSE)
 
-static uint64_t client_count(struct lab *lab, roam_event_type type)
-{
-    return lab_client(lab)->history.counts[type];
-}
-
-static uint64_t server_count(const struct lab *lab, roam_event_type type)
-{
-    return lab->server_app.history.counts[type];
-}
-
 static size_t sent_to(const struct lab *lab, const roam_address *remote, uint64_t frames, roam_time from)
 {
     return lab_count_packets(lab, &(struct lab_packets){lab->server, true, from, frames, 0, NULL, remote});
@@ -47,8 +37,9 @@ static void s031_a_probe_is_answered_where_it_came_from_and_data_goes_on_where_i
     EXPECT(lab, client_sent_from(lab, &local, ~LAB_PROBING, probed) == 0);
     EXPECT(lab, sent_to(lab, &old, frame_bit(FRAME_STREAM), probed) > 100);
     EXPECT(lab, lab_server_moves(lab) == 0 && lab_server_is_at(lab, &old) && lab_server_paths(lab) == 2);
-    EXPECT(lab, client_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1 && client_count(lab, ROAM_EVENT_PATH_MOVED) == 0);
-    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1);
+    EXPECT(lab,
+           lab_client_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1 && lab_client_count(lab, ROAM_EVENT_PATH_MOVED) == 0);
+    EXPECT(lab, lab_server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1);
     EXPECT(lab, lab_goodbye(lab));
 }
 
@@ -73,7 +64,7 @@ static void s032_a_move_to_a_probed_path_needs_no_second_validation(struct lab *
     EXPECT(lab, lab_transfer(lab, TRANSFER_DOWNLOAD, 100000) && lab_run(lab, ROAM_SECONDS(2)));
     EXPECT(lab, sent_to(lab, &new, CHALLENGE, moved) == 0 && client_sent_from(lab, &local, CHALLENGE, moved) == 0);
     EXPECT(lab, sent_to(lab, &old, CHALLENGE, moved) >= 1);
-    EXPECT(lab, client_count(lab, ROAM_EVENT_PATH_MOVED) == 1 && lab_server_moves(lab) == 1);
+    EXPECT(lab, lab_client_count(lab, ROAM_EVENT_PATH_MOVED) == 1 && lab_server_moves(lab) == 1);
     EXPECT(lab, lab_goodbye(lab));
 }
 
@@ -193,8 +184,9 @@ static void s035_an_acknowledged_challenge_without_a_response_proves_nothing(str
     roam_conn_get_info(server, &info);
     EXPECT(lab, active.state == ROAM_PATH_VALIDATING && !info.address_validated);
     EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)));
-    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 0);
-    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_FAILED) >= 1 && server_count(lab, ROAM_EVENT_PATH_REVERTED) == 1);
+    EXPECT(lab, lab_server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 0);
+    EXPECT(lab,
+           lab_server_count(lab, ROAM_EVENT_PATH_FAILED) >= 1 && lab_server_count(lab, ROAM_EVENT_PATH_REVERTED) == 1);
     attacker_stop(attacker);
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 1000) && lab_run(lab, ROAM_SECONDS(2)));
     EXPECT(lab, lab_server_follows(lab, 0) && lab_active(server).state == ROAM_PATH_VALIDATED);
@@ -242,7 +234,7 @@ static void s037_a_response_with_other_data_is_ignored(struct lab *lab)
         const uint8_t data[PATH_DATA_BYTES] = {i, 0, 0, 0, 0, 0, 0, i};
         frame_write_path(hand_begin(&hand), FRAME_PATH_RESPONSE, data);
         hand_send(&hand, roam_conn_local_address(hand.conn), &lab->clients[0].remote, DATAGRAM_BYTES_MIN);
-        EXPECT(lab, lab->server_app.newest != NULL && server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 0);
+        EXPECT(lab, lab->server_app.newest != NULL && lab_server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 0);
     }
     EXPECT(lab, lab->server_app.newest->counters.responses_received >= 38);
     EXPECT(lab, lab_active(lab->server_app.newest).state == ROAM_PATH_VALIDATING && lab_server_follows(lab, 0));

@@ -8,16 +8,6 @@
 #define CHALLENGE frame_bit(FRAME_PATH_CHALLENGE)
 #define RESPONSE  frame_bit(FRAME_PATH_RESPONSE)
 
-static uint64_t client_count(struct lab *lab, roam_event_type type)
-{
-    return lab_client(lab)->history.counts[type];
-}
-
-static uint64_t server_count(const struct lab *lab, roam_event_type type)
-{
-    return lab->server_app.history.counts[type];
-}
-
 /* How often it happened on paths from this address of ours, or to this one of theirs. */
 static size_t times(const struct app_history *history, roam_event_type type, const roam_address *address)
 {
@@ -28,51 +18,23 @@ static size_t times(const struct app_history *history, roam_event_type type, con
     return count;
 }
 
-/* Loses so many datagrams that hold one of these frames. */
-struct loss {
-    uint64_t frames, left;
-};
-
-static bool lose(void *context, const struct sim_packet *packet)
-{
-    struct loss *loss = context;
-    if (loss->left == 0 || (packet->frames & loss->frames) == 0)
-        return true;
-    loss->left--;
-    return false;
-}
-
-static void lose_on(struct link *link, struct loss *loss)
-{
-    link->filter = lose;
-    link->filter_context = loss;
-}
-
 static const struct oracle_record *challenge_to_client(const struct lab *lab, size_t index)
 {
     roam_address outside = lab_outside(lab, 0, roam_conn_local_address(lab->clients[0].app.conn));
     return lab_packet(lab, &(struct lab_packets){lab->server, true, 0, CHALLENGE, 0, NULL, &outside}, index);
 }
 
-static bool wait_for(struct lab *lab, roam_event_type type, uint64_t count)
-{
-    roam_time limit = world_now(&lab->world) + ROAM_SECONDS(20);
-    while (server_count(lab, type) < count && world_now(&lab->world) < limit && world_step(&lab->world))
-        continue;
-    return server_count(lab, type) >= count;
-}
-
 //= rfc9000#8.2.1-1 Send several PATH_CHALLENGEs to ride out loss.
 static void s038_the_answer_to_a_repeated_challenge_counts_and_so_does_a_late_one_to_the_first(struct lab *lab)
 {
-    struct loss loss = {.frames = CHALLENGE, .left = 1};
+    struct lab_loss loss = {.frames = CHALLENGE, .left = 1};
     EXPECT(lab, lab_open(lab) && lab_connect(lab) && lab_transfer(lab, TRANSFER_DOWNLOAD, 50000));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     oracle_record(lab->world.oracle, true);
     /* The first challenge is lost. */
-    lose_on(lab->clients[0].interfaces[0]->node.down, &loss);
+    lab_lose(lab->clients[0].interfaces[0]->node.down, &loss);
     nat_change_ports(lab_nat(lab), false);
-    EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 5000) && wait_for(lab, ROAM_EVENT_PATH_VALIDATED, 1));
+    EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 5000) && lab_wait(lab, ROAM_EVENT_PATH_VALIDATED, 1));
     EXPECT(lab, loss.left == 0 && challenge_to_client(lab, 1) != NULL && challenge_to_client(lab, 2) == NULL);
     EXPECT(lab, lab_server_follows(lab, 0) && lab_run(lab, ROAM_SECONDS(2)));
     /* The first answer is late, all others are lost. */
@@ -82,11 +44,11 @@ static void s038_the_answer_to_a_repeated_challenge_counts_and_so_does_a_late_on
     EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 5000));
     while (challenge_to_client(lab, 1) == NULL && world_step(&lab->world))
         continue;
-    EXPECT(lab, attacker->kept_count == 1 && server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1);
+    EXPECT(lab, attacker->kept_count == 1 && lab_server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 1);
     attacker_start(attacker, ATTACK_DROP, UINT64_MAX);
     attacker_replay(attacker, false);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(10)));
-    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 2 && lab_server_follows(lab, 0));
+    EXPECT(lab, lab_server_count(lab, ROAM_EVENT_PATH_VALIDATED) == 2 && lab_server_follows(lab, 0));
     attacker_stop(attacker);
     EXPECT(lab, app_history_failures_on_active(&lab->server_app.history) == 0);
     EXPECT(lab, lab_goodbye(lab));
@@ -104,8 +66,8 @@ static void s039_a_path_that_cannot_be_validated_is_removed_and_its_cid_retired(
         dead->node.up->down = !one_way;
         roam_conn *client = lab_client(lab)->conn, *server = lab->server_app.newest;
         size_t spare = remote_cid_spare(&client->remote_cids), spare_there = remote_cid_spare(&server->remote_cids);
-        uint64_t retired = server_count(lab, ROAM_EVENT_CID_RETIRED),
-                 retired_here = client_count(lab, ROAM_EVENT_CID_RETIRED);
+        uint64_t retired = lab_server_count(lab, ROAM_EVENT_CID_RETIRED),
+                 retired_here = lab_client_count(lab, ROAM_EVENT_CID_RETIRED);
         roam_address local = lab_socket(lab, 1);
         EXPECT(lab, client_app_probe(lab_client(lab), &local) == ROAM_OK);
         EXPECT(lab, remote_cid_spare(&client->remote_cids) == spare - 1);
@@ -118,8 +80,8 @@ static void s039_a_path_that_cannot_be_validated_is_removed_and_its_cid_retired(
         EXPECT(lab, times(&lab->server_app.history, ROAM_EVENT_PATH_FAILED, &there) == one_way);
         EXPECT(lab, times(&lab->server_app.history, ROAM_EVENT_PATH_CLOSED, &there) == one_way);
         EXPECT(lab, client->paths.count == 1 && server->paths.count == 1);
-        EXPECT(lab, server_count(lab, ROAM_EVENT_CID_RETIRED) == retired + 1);
-        EXPECT(lab, client_count(lab, ROAM_EVENT_CID_RETIRED) == retired_here + one_way);
+        EXPECT(lab, lab_server_count(lab, ROAM_EVENT_CID_RETIRED) == retired + 1);
+        EXPECT(lab, lab_client_count(lab, ROAM_EVENT_CID_RETIRED) == retired_here + one_way);
         EXPECT(lab, remote_cid_spare(&client->remote_cids) == spare);
         EXPECT(lab, remote_cid_spare(&server->remote_cids) == spare_there);
         EXPECT(lab, lab_server_moves(lab) == 0);
@@ -143,10 +105,11 @@ static void s040_without_any_validated_address_left_the_connection_ends_in_silen
     struct path *last = path_set_find(&server->paths, server->paths.fallback_id);
     EXPECT(lab, lab_server_moves(lab) == 1 && last != NULL && !path_set_active(&server->paths)->address_validated);
     conn_forget_path(server, last);
-    EXPECT(lab, wait_for(lab, ROAM_EVENT_CLOSED, 1));
+    EXPECT(lab, lab_wait(lab, ROAM_EVENT_CLOSED, 1));
     roam_time ended = world_now(&lab->world);
     EXPECT(lab, lab->server_app.error.cause == ROAM_CLOSE_NO_VIABLE_PATH);
-    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_FAILED) == 1 && server_count(lab, ROAM_EVENT_PATH_REVERTED) == 0);
+    EXPECT(lab,
+           lab_server_count(lab, ROAM_EVENT_PATH_FAILED) == 1 && lab_server_count(lab, ROAM_EVENT_PATH_REVERTED) == 0);
     EXPECT(lab, lab_count_packets(lab, &(struct lab_packets){lab->server, true, ended, 0, 0, NULL, NULL}) == 0);
     EXPECT(lab, roam_endpoint_connections(lab->server->endpoint, NULL, 0) == 0);
     uint64_t sent = lab->server->datagrams_out;
@@ -249,15 +212,15 @@ static void s045_the_third_challenge_gets_through_where_two_were_lost(struct lab
     oracle_record(lab->world.oracle, true);
     /* To another port, to another address in an upload, which brings the new path an RTT to go by. */
     for (unsigned turn = 0; turn < 2; turn++) {
-        struct loss loss = {.frames = CHALLENGE, .left = 2};
-        lose_on(lab->clients[0].interfaces[0]->node.down, &loss);
+        struct lab_loss loss = {.frames = CHALLENGE, .left = 2};
+        lab_lose(lab->clients[0].interfaces[0]->node.down, &loss);
         if (turn == 0)
             nat_change_ports(lab_nat(lab), false);
         else
             nat_change_address(lab_nat(lab), "198.51.100.2", false);
         lab_begin(lab, turn == 0 ? TRANSFER_ECHO : TRANSFER_DOWNLOAD, turn == 0 ? 100 : 100000);
-        uint64_t answered = server_count(lab, ROAM_EVENT_PATH_ANSWERED);
-        EXPECT(lab, wait_for(lab, ROAM_EVENT_PATH_ANSWERED, answered + 1));
+        uint64_t answered = lab_server_count(lab, ROAM_EVENT_PATH_ANSWERED);
+        EXPECT(lab, lab_wait(lab, ROAM_EVENT_PATH_ANSWERED, answered + 1));
         const struct oracle_record *first = challenge_to_client(lab, 0), *second = challenge_to_client(lab, 1),
                                    *third = challenge_to_client(lab, 2);
         EXPECT(lab, loss.left == 0 && third != NULL);
