@@ -12,6 +12,7 @@
 #ifndef ROAM_IO_H
 #define ROAM_IO_H
 
+#include <roam/log.h>
 #include <roam/roam.h>
 
 #ifdef __cplusplus
@@ -77,6 +78,18 @@ ROAM_API bool roam_io_next(roam_io *io, roam_event *ret, roam_time timeout);
 
 /* Makes a waiting roam_io_next return false. The one call that another thread or a signal handler may make. */
 ROAM_API void roam_io_wake(roam_io *io);
+
+/* Writes a qlog of each connection that begins from now on into `directory`, which is made where it is missing:
+ * ODCID_client.sqlog or ODCID_server.sqlog. ROAM_ERR_SYSTEM with errno where nothing can be written there,
+ * ROAM_ERR_STATE where it was called before. */
+ROAM_API roam_result roam_io_qlog(roam_io *io, const char *directory, enum roam_qlog_names names);
+
+/* Appends the secrets of each connection that begins from now on to `file`, for tshark and others that know
+ * SSLKEYLOGFILE. Where the file is missing it is made, with mode 0600. Errors as of roam_io_qlog. */
+ROAM_API roam_result roam_io_keylog(roam_io *io, const char *file);
+
+/* What went wrong first with a file of those two since then: "FILE: No space left on device"; NULL: nothing. */
+ROAM_API const char *roam_io_log_failure(const roam_io *io);
 
 /* The libuv loop, for timers, pipes and signals beside the sockets. */
 ROAM_API struct uv_loop_s *roam_io_loop(roam_io *io);

@@ -82,6 +82,7 @@ typedef struct roam_endpoint_stats {
     uint64_t cids_unroutable;   /* CIDs made without a server id, as the plan's nonces are used up: see cid_plan.h */
     uint64_t drops[ROAM_DROPS]; /* by roam_drop */
     uint64_t events_dropped;    /* for want of room in the queue (max_events) or memory */
+    uint64_t qlog_failures;     /* logs that their sink cut short, or that there was no memory for (roam/log.h) */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);

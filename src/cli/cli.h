@@ -53,6 +53,12 @@ void print_move(FILE *stream, const roam_event *event);
 bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret);
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
 
+/* --qlog, QLOGDIR and SSLKEYLOGFILE; false where a file cannot be written, which has been printed. */
+bool setup_logs(roam_io *io, const struct net_options *options);
+
+/* Says what went wrong with a log since. */
+void report_logs(const roam_io *io);
+
 /* SIGPIPE is ignored; SIGINT and SIGTERM wake `io` and are remembered. */
 struct signals {
     uv_signal_t handles[2];

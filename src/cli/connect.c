@@ -62,6 +62,8 @@ static const struct option_spec specs[] = {
     OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),
     OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
+    OPTION("qlog", 0, OPTION_TEXT, qlog, "DIR", "write a qlog of each connection there"),
+    OPTION("qlog-latest", 0, OPTION_FLAG, qlog_latest, NULL, "by the names of the newest draft, not those of qvis"),
     OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen, and a summary"),
 };
 
@@ -341,7 +343,10 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
     bool reads = options->hq == NULL && !options->handshake_only && !options->recv_only;
     signals_start(&client->signals, client->io);
     start_timers(client);
-    if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1, out_fd)) {
+    if (!setup_logs(client->io, options)) {
+        status = EXIT_LOCAL;
+    } else if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1,
+                             out_fd)) {
         say_error("standard input or output: %s", strerror(errno));
     } else {
         client->session.pipe.keep_output = options->handshake_only;
@@ -352,6 +357,7 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
     stop_timers(client);
     signals_stop(&client->signals);
     settle_handles(client->io);
+    report_logs(client->io);
     roam_io_free(client->io);
     return status;
 }

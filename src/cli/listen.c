@@ -49,6 +49,8 @@ static const struct option_spec specs[] = {
     OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
     OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),
+    OPTION("qlog", 0, OPTION_TEXT, qlog, "DIR", "write a qlog of each connection there"),
+    OPTION("qlog-latest", 0, OPTION_FLAG, qlog_latest, NULL, "by the names of the newest draft, not those of qvis"),
     OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen"),
     OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
 };
@@ -278,8 +280,10 @@ static int run(struct listener *listener, const char *where, const roam_config *
     listener->hq.root = -1;
     listener->table = (struct table){.stream = stderr, .io = listener->io};
     signals_start(&listener->signals, listener->io);
-    if (listener->options.hq != NULL &&
-        !hq_server_init(&listener->hq, listener->io, listener->options.hq, listener->options.verbose)) {
+    if (!setup_logs(listener->io, &listener->options)) {
+        listener->status = EXIT_LOCAL;
+    } else if (listener->options.hq != NULL &&
+               !hq_server_init(&listener->hq, listener->io, listener->options.hq, listener->options.verbose)) {
         say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
         listener->status = EXIT_LOCAL;
     } else if (!bind_sockets(listener, where, name, &port)) {
@@ -290,6 +294,7 @@ static int run(struct listener *listener, const char *where, const roam_config *
     }
     signals_stop(&listener->signals);
     settle_handles(listener->io);
+    report_logs(listener->io);
     roam_io_free(listener->io);
     hq_server_done(&listener->hq);
     table_done(&listener->table);

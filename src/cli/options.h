@@ -60,7 +60,9 @@ struct option_spec {
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
     bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    bool qlog_latest;
     bool no_pmtud;
+    const char *qlog;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;
     struct name_list prefer, metered, forbid, force;

@@ -1,6 +1,7 @@
 /* From what was said on the command line to configurations; the signals. */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,6 +99,35 @@ bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret
         ret->retry = ROAM_RETRY_ALWAYS;
     ret->force_version = options->force_version;
     return true;
+}
+
+/* ---- Logs */
+
+static bool setup_log(roam_result result, const char *what, const char *file)
+{
+    if (result == ROAM_OK)
+        return true;
+    say_error("cannot write %s %s: %s", what, file,
+              result == ROAM_ERR_SYSTEM ? strerror(errno) : roam_result_name(result));
+    return false;
+}
+
+bool setup_logs(roam_io *io, const struct net_options *options)
+{
+    const char *directory = options->qlog != NULL ? options->qlog : secure_getenv("QLOGDIR");
+    const char *secrets = secure_getenv("SSLKEYLOGFILE");
+    enum roam_qlog_names names = options->qlog_latest ? ROAM_QLOG_NAMES_LATEST : ROAM_QLOG_NAMES_QVIS;
+    if (directory != NULL && directory[0] != '\0' &&
+        !setup_log(roam_io_qlog(io, directory, names), "qlogs to", directory))
+        return false;
+    return secrets == NULL || secrets[0] == '\0' || setup_log(roam_io_keylog(io, secrets), "secrets to", secrets);
+}
+
+void report_logs(const roam_io *io)
+{
+    const char *failure = roam_io_log_failure(io);
+    if (failure != NULL)
+        say_error("a log was cut short: %s", failure);
 }
 
 /* ---- Signals */

@@ -1,6 +1,7 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
+#include "conn/log.h"
 #include "conn/move_stats.h"
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */
@@ -88,6 +89,8 @@ static void on_lost(void *owner, enum packet_space space, struct sent_packet *pa
     roam_conn *conn = owner;
     struct path *path = path_set_find(&conn->paths, packet->path_id);
     conn->counters.packets_lost++;
+    if (conn->log != NULL)
+        conn_log_lost(conn, space, packet);
     if (conn->move_stats != NULL)
         move_stats_on_lost(conn, packet);
     if (path != NULL && packet->ect)

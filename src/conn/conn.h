@@ -13,6 +13,7 @@
 #ifndef CONN_CONN_H
 #define CONN_CONN_H
 
+#include <roam/log.h>
 #include <roam/roam.h>
 
 #include "base/list.h"
@@ -202,6 +203,7 @@ struct roam_conn {
     size_t close_allowance; /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
+    struct conn_log *log; /* NULL: nobody wants to know; see log.h */
 
     struct mobility *mobility; /* a client that moves by itself; NULL at all others */
 
@@ -248,6 +250,8 @@ struct conn_create {
     roam_cid original_dcid;     /* server: from the token if retried, else client_dcid */
     bool address_validated;     /* server: a valid token of any kind */
     const uint8_t *ticket_key;  /* server */
+    const roam_qlog *qlog;      /* NULL: nothing is logged */
+    const roam_keylog *keylog;  /* NULL: no secret is told */
 };
 
 roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result);
@@ -443,6 +447,11 @@ void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_spa
 bool conn_space_wants(roam_conn *conn, enum packet_space space);
 
 /* ---- timers.c */
+
+enum loss_timer { LOSS_TIMER_NONE, LOSS_TIMER_TIME, LOSS_TIMER_PTO };
+
+/* What RFC 9002 appendix A.8 would have its one timer set for, and until when. */
+enum loss_timer conn_loss_timer(roam_conn *conn, enum packet_space *ret_space, roam_time *ret_at);
 roam_time conn_deadline(roam_conn *conn);
 void conn_expire(roam_conn *conn, roam_time now);
 roam_time conn_pto(const roam_conn *conn);

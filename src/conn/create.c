@@ -6,6 +6,7 @@
 
 #include "conn/config_copy.h"
 #include "conn/conn.h"
+#include "conn/log.h"
 #include "conn/move_stats.h"
 
 /* Records of sent frames that the pool takes from the allocator at once. */
@@ -13,6 +14,8 @@
 
 void conn_tell(roam_conn *conn, const roam_event *event)
 {
+    if (conn->log != NULL)
+        conn_log_event(conn, event);
     conn->owner.event(conn->owner.context, event);
 }
 
@@ -226,7 +229,13 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
     if (conn == NULL)
         return NULL;
     init_modules(conn);
-    if (!init_cids(conn, create) || !take_client_token(conn) || !conn_crypto_start(conn, create, ret_result)) {
+    if (!init_cids(conn, create) || !take_client_token(conn)) {
+        conn_delete(conn);
+        return NULL;
+    }
+    if (create->qlog != NULL)
+        conn_log_open(conn, create->qlog, &conn->handshake->original_dcid);
+    if (!conn_crypto_start(conn, create, ret_result)) {
         conn_delete(conn);
         return NULL;
     }
@@ -241,6 +250,8 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
     }
     if (create->is_server)
         path_set_active(&conn->paths)->address_validated = create->address_validated;
+    if (create->is_server && conn->log != NULL)
+        conn_log_started(conn);
     *ret_result = ROAM_OK;
     return conn;
 }
@@ -253,6 +264,8 @@ void conn_start(roam_conn *conn, const roam_address *remote)
     path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
     conn->state = ROAM_CONN_HANDSHAKE;
+    if (conn->log != NULL)
+        conn_log_started(conn);
     uint64_t error = tls_start(conn->handshake->tls);
     if (error == ROAM_NO_ERROR && conn->handshake->out_of_memory)
         error = ROAM_INTERNAL_ERROR;
@@ -273,6 +286,7 @@ void conn_delete(roam_conn *conn)
 {
     if (conn == NULL)
         return;
+    conn_log_close(conn);
     give_up_cids(conn);
     conn_mobility_end(conn);
     conn_handshake_free(conn);

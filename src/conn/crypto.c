@@ -67,6 +67,7 @@ bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_r
         .params = params,
         .params_len = conn_params_write(conn, create, params, sizeof(params)),
         .ticket_key = create->ticket_key,
+        .keylog = create->keylog,
         .sink = {.context = conn, .send = on_tls_send, .secrets = on_tls_secrets, .params = on_tls_params},
     };
     conn->handshake->tls = tls_new(conn->allocator, &config, ret_result);

@@ -1,6 +1,6 @@
 /* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really
  * happened in the handshake (RFC 9000 section 7.3) and put to work. */
-#include "conn/conn.h"
+#include "conn/log.h"
 
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
 {
@@ -34,6 +34,8 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours->len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
+    if (conn->log != NULL)
+        conn_log_params(conn, &params, true);
     struct writer writer = writer_init(ret, capacity);
     transport_params_write(&writer, &params);
     return writer.failed ? 0 : writer_len(&writer);

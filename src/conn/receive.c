@@ -3,7 +3,7 @@
  * move - in this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named
  * drop; what is wrong with an authentic one is a connection error.
  */
-#include "conn/conn.h"
+#include "conn/log.h"
 
 #define RESERVED_BITS_LONG  0x0c
 #define RESERVED_BITS_SHORT 0x18
@@ -19,6 +19,8 @@ struct opened {
 void conn_count_drop(roam_conn *conn, roam_drop reason)
 {
     conn->totals->drops[reason]++;
+    if (conn->log != NULL)
+        conn_log_dropped(conn, reason);
 }
 
 /* ---- Packets before their keys */
@@ -52,6 +54,8 @@ static void keep_early(roam_conn *conn, const struct packet_context *context, co
         end = &(*end)->next;
     *end = packet;
     handshake->early_count++;
+    if (conn->log != NULL)
+        conn_log_buffered(conn);
 }
 
 /* ---- Protection */
@@ -226,6 +230,9 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
                               const struct opened *opened)
 {
     uint64_t frame_type = 0;
+    if (conn->log != NULL)
+        conn_log_received(conn, header, context, opened->payload, opened->len,
+                          (opened->first_octet & KEY_PHASE_BIT) != 0);
     learn_from_handshake_packet(conn, header, path_set_find(&conn->paths, context->path_id));
     uint64_t error = conn_process_payload(conn, context, opened->payload, opened->len, &frame_type);
     observe(conn, header, context);
@@ -315,9 +322,13 @@ static bool receive_special(roam_conn *conn, const struct packet_header *header,
 {
     bool special = header->type == PACKET_VERSION_NEGOTIATION || header->type == PACKET_RETRY;
     //= rfc9000#9-7 Client drops packets from unknown server addresses.
-    if (special && !conn->is_server && path_set_find_remote(&conn->paths, &context->remote) == NULL)
+    if (special && !conn->is_server && path_set_find_remote(&conn->paths, &context->remote) == NULL) {
         conn_count_drop(conn, ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
-    else if (header->type == PACKET_VERSION_NEGOTIATION)
+        return true;
+    }
+    if (special && conn->log != NULL)
+        conn_log_unprotected(conn, header);
+    if (header->type == PACKET_VERSION_NEGOTIATION)
         conn_on_version_negotiation(conn, header);
     else if (header->type == PACKET_RETRY)
         conn_on_retry(conn, header, data);
@@ -344,6 +355,8 @@ static void receive_packets(roam_conn *conn, struct packet_context *context, uin
         roam_drop drop = packet_header_parse(&header, pos, left, cid_len);
         if (drop == ROAM_DROP_NONE && pos != data && !roam_cid_equal(&header.dcid, &first_dcid))
             drop = ROAM_DROP_CID_MISMATCH; //= rfc9000#12.2 Ignore later packets with another destination CID.
+        if (conn->log != NULL)
+            conn_log_incoming(conn, drop == ROAM_DROP_NONE ? &header : NULL, left);
         if (drop != ROAM_DROP_NONE) {
             conn_count_drop(conn, drop);
             break;
@@ -353,6 +366,8 @@ static void receive_packets(roam_conn *conn, struct packet_context *context, uin
             break;
         //= rfc9000#12.2 When one fails to decrypt, still try the rest.
         any_authentic |= receive_packet(conn, &header, context, pos);
+        if (conn->log != NULL)
+            conn_log_changes(conn);
         pos += header.packet_len;
         left -= header.packet_len;
     }
@@ -390,6 +405,8 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
                                      .path_id = PATH_ID_NONE};
     learn_local_address(conn, &context);
     credit_path(conn, &context.local, &context.remote, len);
+    if (conn->log != NULL)
+        conn_log_incoming(conn, NULL, len);
     if (conn->state == ROAM_CONN_CLOSING) {
         /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */
         conn_count_drop(conn, ROAM_DROP_CLOSING);
@@ -405,6 +422,8 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     conn_settle_handshake(conn);
     conn_replay_early(conn);
     conn_try_preferred(conn);
+    if (conn->log != NULL)
+        conn_log_changes(conn);
     conn->owner.wake(conn->owner.context, conn);
 }
 

@@ -3,7 +3,7 @@
  * limit of a path that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002
  * section 7.5).
  */
-#include "conn/conn.h"
+#include "conn/log.h"
 
 /* ---- Sealing */
 
@@ -134,6 +134,8 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     bool app_limited = is_app_limited(conn, path);
     for (size_t i = 0; i < assembly->count; i++) {
         enter_sent_packet(conn, assembly, &assembly->packets[i], app_limited, ret->ecn == ROAM_ECN_ECT0);
+        if (conn->log != NULL)
+            conn_log_sent(conn, assembly, &assembly->packets[i], ret->ecn);
         seal(conn, &assembly->packets[i]);
         observe(conn, assembly, &assembly->packets[i]);
     }
@@ -150,6 +152,8 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     conn->counters.bytes_sent += assembly->len;
     ret->len = assembly->len;
     ret->segment_bytes = 0;
+    if (conn->log != NULL)
+        conn_log_changes(conn);
     ret->local = path->local;
     ret->remote = path->remote;
     /* Frames that are on no record could never be repaired. Not before the sealing: closing lets go of what the

@@ -2,7 +2,7 @@
  * The clocks of a connection: idle timeout, PTO and loss (RFC 9002 section 6), owed ACKs, pacing, paths, key phases,
  * keep-alive, and the end. One deadline comes out; conn_expire does whatever has come due.
  */
-#include "conn/conn.h"
+#include "conn/log.h"
 
 roam_time conn_pto(const roam_conn *conn)
 {
@@ -172,16 +172,29 @@ static void prepare_probe(roam_conn *conn, enum packet_space number)
     conn->full_ping_pending |= number == SPACE_APPLICATION && !conn->is_server;
 }
 
+enum loss_timer conn_loss_timer(roam_conn *conn, enum packet_space *ret_space, roam_time *ret_at)
+{
+    *ret_at = loss_deadline(conn, ret_space);
+    if (*ret_at != ROAM_TIME_NEVER)
+        return LOSS_TIMER_TIME;
+    *ret_at = pto_deadline(conn, ret_space);
+    return *ret_at != ROAM_TIME_NEVER ? LOSS_TIMER_PTO : LOSS_TIMER_NONE;
+}
+
 static void expire_recovery(roam_conn *conn)
 {
     enum packet_space space = SPACE_INITIAL;
     if (loss_deadline(conn, &space) <= conn->now) {
+        if (conn->log != NULL)
+            conn_log_timer_expired(conn, LOSS_TIMER_TIME, space);
         conn_detect_loss(conn, space);
         return;
     }
     //= rfc9002#6.2.1 No PTO while the time-threshold loss timer runs.
     if (loss_deadline(conn, &space) != ROAM_TIME_NEVER || pto_deadline(conn, &space) > conn->now)
         return;
+    if (conn->log != NULL)
+        conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
     conn->counters.ptos++;
     if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count == PTOS_BEFORE_NEW_CIDS)
@@ -265,9 +278,9 @@ static bool expire_end(roam_conn *conn)
     return conn->state == ROAM_CONN_RESOLVING || conn->state == ROAM_CONN_CLOSED;
 }
 
-void conn_expire(roam_conn *conn, roam_time now)
+static void expire(roam_conn *conn)
 {
-    conn->now = now;
+    const roam_time now = conn->now;
     if (expire_end(conn))
         return;
     expire_recovery(conn);
@@ -282,6 +295,14 @@ void conn_expire(roam_conn *conn, roam_time now)
     trim(conn);
     if (conn->pacing_until <= now)
         conn->pacing_until = 0;
+}
+
+void conn_expire(roam_conn *conn, roam_time now)
+{
+    conn->now = now;
+    expire(conn);
+    if (conn->log != NULL)
+        conn_log_changes(conn);
 }
 
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)

@@ -46,6 +46,7 @@ struct tls {
     char failure[FAILURE_MAX];
     gnutls_session_t session;
     roam_credentials *credentials;
+    roam_keylog keylog; /* write NULL: none */
     struct tls_sink sink;
     struct partial_message partial;
     uint8_t *params;
@@ -192,6 +193,35 @@ static int on_certificate(gnutls_session_t session)
     return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
+static size_t put_hex(char *ret, const gnutls_datum_t *data)
+{
+    for (unsigned i = 0; i < data->size; i++)
+        snprintf(ret + 2 * (size_t)i, 3, "%02x", data->data[i]);
+    return 2 * (size_t)data->size;
+}
+
+/* A line in the format of NSS: label, client random, secret. GnuTLS's own function, which this one replaces, would look
+ * at the environment. */
+static int on_keylog(gnutls_session_t session, const char *label, const gnutls_datum_t *secret)
+{
+    struct tls *tls = tls_of(session);
+    gnutls_datum_t client_random, server_random;
+    char line[ROAM_KEYLOG_LINE_MAX + 1];
+    if (tls->keylog.write == NULL)
+        return 0;
+    gnutls_session_get_random(session, &client_random, &server_random);
+    size_t len = strlen(label) + 2 + 2 * (size_t)client_random.size + 2 * (size_t)secret->size;
+    if (len >= sizeof(line))
+        return 0; /* nothing of TLS 1.3 is so long */
+    char *at = line + sprintf(line, "%s ", label);
+    at += put_hex(at, &client_random);
+    *at++ = ' ';
+    put_hex(at, secret);
+    tls->keylog.write(tls->keylog.context, line);
+    wipe(line, sizeof(line));
+    return 0;
+}
+
 /* ---- Setting up ---- */
 
 //= rfc9001#4.2 TLS 1.3 and nothing older.
@@ -272,6 +302,7 @@ static bool set_callbacks(struct tls *tls)
         gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS, GNUTLS_HOOK_POST,
                                            on_encrypted_extensions);
     gnutls_session_set_verify_function(session, on_certificate);
+    gnutls_session_set_keylog_function(session, on_keylog);
     gnutls_handshake_set_timeout(session, GNUTLS_INDEFINITE_TIMEOUT);
     return gnutls_session_ext_register(session, "QUIC transport parameters", EXTENSION_TRANSPORT_PARAMETERS,
                                        GNUTLS_EXT_TLS, on_params_received, on_params_wanted, NULL, NULL, NULL,
@@ -310,6 +341,8 @@ struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *co
         tls->allocator = *allocator;
         tls->is_server = config->is_server;
         tls->sink = config->sink;
+        if (config->keylog != NULL)
+            tls->keylog = *config->keylog;
         tls->receive_level = TLS_INITIAL;
         result = set_up(tls, config);
         if (result == ROAM_OK)

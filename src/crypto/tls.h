@@ -10,6 +10,7 @@
 #define CRYPTO_TLS_H
 
 #include <roam/config.h>
+#include <roam/log.h>
 
 #include "base/alloc.h"
 #include "crypto/aead.h"
@@ -40,6 +41,7 @@ struct tls_config {
     const uint8_t *ticket_key; /* server: 64 octets for session tickets, or NULL: none are sent */
     const uint8_t *session;    /* client: a session to resume, as tls_session gave it, or NULL */
     size_t session_len;
+    const roam_keylog *keylog; /* NULL: secrets are told to nobody but the sink */
     struct tls_sink sink;
 };
 

@@ -155,6 +155,8 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
         .rng = &endpoint->rng,
         .config = endpoint->accept,
         .totals = &endpoint->stats,
+        .qlog = endpoint->qlog.open != NULL ? &endpoint->qlog : NULL,
+        .keylog = endpoint->keylog.write != NULL ? &endpoint->keylog : NULL,
         .is_server = true,
         .version = header->version,
         .now = endpoint->now,

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "conn/config_copy.h"
+#include "conn/log.h"
 #include "crypto/key_schedule.h"
 
 /* ---- What connections ask for */
@@ -284,6 +285,8 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
         /* It may have woken itself: what it found it could not send has become the end of it, which is to be told. */
         if (list_is_linked(&conn->ready_node))
             continue;
+        if (conn->log != NULL)
+            conn_log_flush(conn);
         if (conn_is_over(conn))
             endpoint_release(endpoint, conn);
         else
@@ -351,6 +354,16 @@ size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *
         count++;
     }
     return count;
+}
+
+void roam_endpoint_set_qlog(roam_endpoint *endpoint, const roam_qlog *qlog)
+{
+    endpoint->qlog = qlog != NULL ? *qlog : (roam_qlog){0};
+}
+
+void roam_endpoint_set_keylog(roam_endpoint *endpoint, const roam_keylog *keylog)
+{
+    endpoint->keylog = keylog != NULL ? *keylog : (roam_keylog){0};
 }
 
 void endpoint_set_packet_observer(roam_endpoint *endpoint,

@@ -64,6 +64,8 @@ struct roam_endpoint {
     uint8_t ticket_key[TICKET_KEY_BYTES];
 
     roam_endpoint_stats stats;
+    roam_qlog qlog;                                                       /* open NULL: none */
+    roam_keylog keylog;                                                   /* write NULL: none */
     void (*observe)(void *context, const struct observed_packet *packet); /* tests */
     void *observe_context;
 };

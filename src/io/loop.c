@@ -256,6 +256,7 @@ void roam_io_free(roam_io *io)
         io_socket_close(io, io->sockets);
     roam_endpoint_free(io->endpoint);
     io->endpoint = NULL;
+    io_logs_free(io);
     datagram_batch_done(&io->receiving, &io->allocator);
     datagram_batch_done(&io->sending, &io->allocator);
     io->freed = true;

@@ -4,6 +4,7 @@
  *   sockets.c  the sockets: which one a datagram leaves by, opening, retiring
  *   connect.c  roam_io_connect, roam_io_rebind, roam_io_migrate
  *   networks.c the sockets of clients that move by themselves, one for each network of the host
+ *   logs.c     files of qlog and of secrets
  *   resolve.c  answers ROAM_EVENT_RESOLVE
  */
 #ifndef IO_LOOP_H
@@ -13,6 +14,7 @@
 
 #include <roam/io.h>
 
+#include "io/log_files.h"
 #include "io/networks.h"
 #include "io/suspend.h"
 #include "io/udp_socket.h"
@@ -31,6 +33,13 @@ struct io_socket {
     bool by_interface; /* it leaves by that interface and no other */
 };
 
+/* The files that the endpoint's connections write. */
+struct io_logs {
+    bool has_qlog;
+    struct qlog_files qlog;
+    struct keylog_file keylog;
+};
+
 struct roam_io {
     roam_allocator allocator;
     roam_endpoint *endpoint;
@@ -46,6 +55,7 @@ struct roam_io {
 
     struct io_networks networks;
     struct suspend_watch suspend;
+    struct io_logs *logs; /* NULL: none */
 
     uv_prepare_t prepare; /* sends before the loop blocks */
     uv_async_t wake;
@@ -62,6 +72,9 @@ struct roam_io {
 
 /* ---- loop.c */
 void io_release_handle(roam_io *io);
+
+/* ---- logs.c */
+void io_logs_free(roam_io *io);
 
 /* ---- sockets.c */
 roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_socket **ret);

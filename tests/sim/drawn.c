@@ -122,13 +122,17 @@ static void live(struct drawn *drawn)
         judge(drawn);
 }
 
-void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, FILE *print)
+void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, const struct sim_view *view)
 {
     struct drawn *drawn = calloc(1, sizeof(*drawn));
     if (drawn == NULL)
         abort();
     lab_config_init(&drawn->lab.config, seed, certs);
-    drawn->lab.config.print = print;
+    char name[32];
+    struct view_qlog qlog;
+    snprintf(name, sizeof(name), "seed-%llu", (unsigned long long)seed);
+    drawn->lab.config.print = view != NULL ? view->print : NULL;
+    drawn->lab.config.qlog = view_qlog_open(&qlog, view, name);
     sim_rng_init(&drawn->rng, seed, "drawn");
     draw_world(drawn);
     if (lab_open(&drawn->lab))
@@ -136,6 +140,7 @@ void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *
     count(drawn);
     uint64_t hash = drawn->lab.world.trace.hash;
     lab_close(&drawn->lab);
+    view_qlog_close(&qlog);
     ret->passed = !drawn->lab.world.failed;
     memcpy(ret->failure, drawn->lab.world.failure, sizeof(ret->failure));
     ret->trace_hash = hash;

@@ -7,6 +7,7 @@
 #define SIM_DRAWN_H
 
 #include "sim/lab.h"
+#include "sim/view.h"
 
 enum fault_kind {
     FAULT_NAT_PORTS, /* other ports, the old mapping dead or alive */
@@ -46,7 +47,8 @@ struct drawn_result {
     struct drawn_totals totals;
 };
 
-void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, FILE *print);
+/* view may be NULL. */
+void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *certs, const struct sim_view *view);
 void drawn_totals_add(struct drawn_totals *totals, const struct drawn_totals *more);
 void drawn_totals_print(const struct drawn_totals *totals);
 

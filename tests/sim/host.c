@@ -62,6 +62,7 @@ struct host *host_new(struct world *world, const char *name, const struct host_c
         world_fail(world, "%s: no endpoint: %s", name, roam_result_name(result));
         return NULL;
     }
+    roam_endpoint_set_qlog(host->endpoint, config->qlog);
     endpoint_set_packet_observer(host->endpoint, oracle_on_packet, host);
     return host;
 }

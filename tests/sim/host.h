@@ -9,6 +9,7 @@
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
 
+#include <roam/log.h>
 #include <roam/roam.h>
 
 #include "sim/sim_alloc.h"
@@ -66,6 +67,7 @@ struct host_config {
     bool is_server;
     size_t batch, capacity;        /* 0: 1 and 1500 */
     roam_endpoint_config endpoint; /* allocator and rng are the host's */
+    const roam_qlog *qlog;         /* NULL: none */
 };
 
 /* NULL, with the world failed, where the library refuses the configuration. */

@@ -42,6 +42,7 @@ static bool add_server(struct lab *lab)
 {
     struct host_config config = {.is_server = true, .batch = lab->config.batch, .capacity = lab->config.capacity};
     config.endpoint = lab->config.server_endpoint;
+    config.qlog = lab->config.qlog;
     config.endpoint.accept = &lab->config.server;
     static const char *const preferred[] = {"203.0.113.6", "2001:db8:5::6"};
     for (size_t i = 0; i < 2; i++) {
@@ -115,6 +116,7 @@ static bool add_client(struct lab *lab, size_t index)
     struct lab_client *client = &lab->clients[index];
     struct host_config config = {.batch = lab->config.batch, .capacity = lab->config.capacity};
     config.endpoint = lab->config.client_endpoint;
+    config.qlog = lab->config.qlog;
     char name[SIM_NAME_MAX + 1], ip[64];
     snprintf(name, sizeof(name), "client%zu", index);
     client->host = host_new(&lab->world, name, &config);

@@ -22,6 +22,7 @@
 struct lab_config {
     uint64_t seed;
     FILE *print;
+    const roam_qlog *qlog; /* of all endpoints; NULL: none */
     const struct sim_certs *certs;
     roam_config client, server;
     roam_endpoint_config client_endpoint, server_endpoint;

@@ -8,6 +8,7 @@
  *   --seeds A..B [--jobs N] [--failures N]   drawn worlds; stops after so many failures (5)
  *   --seed N                  one of them
  *   --trace                   with --scenario or --seed: prints what happens
+ *   --qlog DIR                likewise: writes a qlog of each connection to DIR/NAME/
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,14 @@
 struct options {
     bool self_test, list, scenarios, seeds, one_seed, trace;
     const char *scenario;
+    const char *qlog;
     struct runner_config runner;
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: roam-sim --self-test | --list | --scenarios | --scenario ID [--trace] |\n"
-                    "                --seeds A..B [--jobs N] [--failures N] | --seed N [--trace]\n");
+    fprintf(stderr, "usage: roam-sim --self-test | --list | --scenarios | --scenario ID [--trace] [--qlog DIR] |\n"
+                    "                --seeds A..B [--jobs N] [--failures N] | --seed N [--trace] [--qlog DIR]\n");
     return 2;
 }
 
@@ -55,6 +57,8 @@ static int parse_option(struct options *options, const char *word, const char *v
         return 0;
     else if (strcmp(word, "--scenario") == 0)
         return options->scenario = value, 2;
+    else if (strcmp(word, "--qlog") == 0)
+        return options->qlog = value, 2;
     else if (strcmp(word, "--seed") == 0)
         return options->one_seed = true, options->runner.first = strtoull(value, NULL, 10), 2;
     else if (strcmp(word, "--jobs") == 0)
@@ -68,10 +72,10 @@ static int parse_option(struct options *options, const char *word, const char *v
     return 1;
 }
 
-static int run_one_seed(uint64_t seed, const struct sim_certs *certs, FILE *print)
+static int run_one_seed(uint64_t seed, const struct sim_certs *certs, const struct sim_view *view)
 {
     struct drawn_result result;
-    drawn_run(&result, seed, certs, print);
+    drawn_run(&result, seed, certs, view);
     printf("%s seed %llu, trace %016llx%s%s\n", result.passed ? "ok  " : "FAIL", (unsigned long long)seed,
            (unsigned long long)result.trace_hash, result.passed ? "" : ": ", result.failure);
     drawn_totals_print(&result.totals);
@@ -93,16 +97,16 @@ int main(int argc, char **argv)
     }
     if (options.self_test)
         return self_test_run() == 0 ? 0 : 1;
-    FILE *print = options.trace ? stdout : NULL;
+    const struct sim_view view = {.print = options.trace ? stdout : NULL, .qlog_dir = options.qlog};
     struct sim_certs certs = sim_certs_new();
     int result = 2;
     options.runner.certs = &certs;
     if (options.scenario != NULL || options.scenarios)
-        result = scenario_run(options.scenario, &certs, print) == 0 ? 0 : 1;
+        result = scenario_run(options.scenario, &certs, &view) == 0 ? 0 : 1;
     else if (options.seeds)
         result = runner_run(&options.runner) == 0 ? 0 : 1;
     else if (options.one_seed)
-        result = run_one_seed(options.runner.first, &certs, print);
+        result = run_one_seed(options.runner.first, &certs, &view);
     else
         usage();
     sim_certs_free(&certs);

@@ -34,15 +34,18 @@ void scenario_list(void)
     }
 }
 
-static bool run_here(const struct scenario *scenario, const struct sim_certs *certs, FILE *trace)
+static bool run_here(const struct scenario *scenario, const struct sim_certs *certs, const struct sim_view *view)
 {
     struct lab *lab = calloc(1, sizeof(*lab));
     if (lab == NULL)
         abort();
     lab_config_init(&lab->config, SCENARIO_SEED, certs);
-    lab->config.print = trace;
+    struct view_qlog qlog;
+    lab->config.print = view->print;
+    lab->config.qlog = view_qlog_open(&qlog, view, scenario->name);
     scenario->run(lab);
     lab_close(lab);
+    view_qlog_close(&qlog);
     bool passed = !lab->world.failed;
     if (!passed)
         printf("     %s\n", lab->world.failure);
@@ -51,13 +54,13 @@ static bool run_here(const struct scenario *scenario, const struct sim_certs *ce
 }
 
 /* In a process of its own, so that a failed assertion of the library's is one failed scenario. */
-static bool run_apart(const struct scenario *scenario, const struct sim_certs *certs, FILE *trace)
+static bool run_apart(const struct scenario *scenario, const struct sim_certs *certs, const struct sim_view *view)
 {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
         alarm(WATCHDOG_SECONDS);
-        bool passed = run_here(scenario, certs, trace);
+        bool passed = run_here(scenario, certs, view);
         fflush(NULL);
         _exit(passed ? 0 : 1);
     }
@@ -69,14 +72,14 @@ static bool run_apart(const struct scenario *scenario, const struct sim_certs *c
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-int scenario_run(const char *prefix, const struct sim_certs *certs, FILE *trace)
+int scenario_run(const char *prefix, const struct sim_certs *certs, const struct sim_view *view)
 {
     int passed = 0, failed = 0;
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct scenario *scenario = tables[i]; scenario->name != NULL; scenario++) {
             if (prefix != NULL && strncasecmp(scenario->name, prefix, strlen(prefix)) != 0)
                 continue;
-            bool ok = run_apart(scenario, certs, trace);
+            bool ok = run_apart(scenario, certs, view);
             printf("%-4s %s\n", ok ? "ok" : "FAIL", scenario->name);
             fflush(stdout);
             passed += ok;

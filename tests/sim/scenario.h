@@ -6,6 +6,7 @@
 #define SIM_SCENARIO_H
 
 #include "sim/lab.h"
+#include "sim/view.h"
 
 struct scenario {
     const char *name; /* opens with the id: s001_..., b01_... */
@@ -35,6 +36,6 @@ void scenario_list(void);
 
 /* Runs those whose name begins with `prefix` (case does not matter; NULL: all), prints a verdict each, and returns how
  * many failed, or -1 where there is none of that name. */
-int scenario_run(const char *prefix, const struct sim_certs *certs, FILE *trace);
+int scenario_run(const char *prefix, const struct sim_certs *certs, const struct sim_view *view);
 
 #endif

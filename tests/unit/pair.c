@@ -53,6 +53,10 @@ void pair_start(struct pair *pair, struct pair_config *config)
     pair->server.endpoint = roam_endpoint_new(&config->server_endpoint, pair->now, NULL);
     assert(made == ROAM_OK && parsed && pair->client.endpoint != NULL && pair->server.endpoint != NULL);
     (void)made;
+    roam_endpoint_set_qlog(pair->client.endpoint, config->qlog);
+    roam_endpoint_set_qlog(pair->server.endpoint, config->qlog);
+    roam_endpoint_set_keylog(pair->client.endpoint, config->keylog);
+    roam_endpoint_set_keylog(pair->server.endpoint, config->keylog);
     pair_connect(pair, config);
 }
 

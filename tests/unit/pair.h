@@ -6,6 +6,7 @@
 #ifndef TESTS_UNIT_PAIR_H
 #define TESTS_UNIT_PAIR_H
 
+#include <roam/log.h>
 #include <roam/roam.h>
 
 #define PAIR_QUEUE_MAX  4096
@@ -49,6 +50,8 @@ struct pair {
 struct pair_config {
     roam_endpoint_config client_endpoint, server_endpoint;
     roam_config client, server;
+    const roam_qlog *qlog;     /* of both endpoints; NULL: none */
+    const roam_keylog *keylog; /* likewise */
 };
 
 void pair_prepare(struct pair_config *ret);
