@@ -27,8 +27,8 @@
 /* Runs of consecutive sequences seen. A peer that numbers consecutively and keeps to the limit leaves fewer gaps than
  * it has CIDs alive. */
 #define REMOTE_SEEN_RANGES_MAX (2 * REMOTE_CIDS_MAX)
-/* Paths that hold a CID at once. */
-#define REMOTE_ASSIGNMENTS_MAX 16
+/* Paths that hold a CID at once: all that there may be, and one that is about to take the place of another. */
+#define REMOTE_ASSIGNMENTS_MAX 17
 
 struct remote_cid {
     uint64_t sequence;

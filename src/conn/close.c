@@ -7,7 +7,7 @@
  *
  * The application hears of it once, at the first of these; the table keeps the row until CLOSED.
  */
-#include "conn/conn.h"
+#include "conn/paths.h"
 
 static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
                       const uint8_t *reason, size_t len)
@@ -92,9 +92,18 @@ void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context
     conn->close_received++;
     if ((conn->close_received & (conn->close_received - 1)) != 0)
         return;
+    const struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
     conn->close_pending = true;
     /* A peer that has moved since hears of the end where it is now. */
-    if (path_set_find_address(&conn->paths, &context->local, &context->remote) != path_set_active(&conn->paths)) {
+    if (path != path_set_active(&conn->paths)) {
+        if (path == NULL && conn->is_server)
+            path = conn_path_of_same_cid(conn, context);
+        //= rfc9000#9.5-3 Not under a CID that was seen elsewhere; where there is no other, we keep silent.
+        const struct remote_cid *cid = path != NULL ? remote_cid_of_path(&conn->remote_cids, path->id) : NULL;
+        conn->close_pending = cid != NULL;
+        if (cid == NULL)
+            return;
+        conn->close_cid = cid->cid;
         conn->close_local = context->local;
         conn->close_remote = context->remote;
         //= rfc9000#10.2.1 While closing, packets from an unvalidated address are answered within 3x.

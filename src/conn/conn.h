@@ -200,6 +200,7 @@ struct roam_conn {
     uint64_t close_received; /* datagrams that came while closing */
     roam_address close_local,
         close_remote;       /* where the newest of them came from, if not from a path: to be answered there too */
+    roam_cid close_cid;     /* which CID of the peer's is written there */
     size_t close_allowance; /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
@@ -345,8 +346,8 @@ uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_conte
 void conn_rotate_if_due(roam_conn *conn);
 /* On the active path the peer writes another CID of ours than before. */
 void conn_on_peer_rotated(roam_conn *conn);
-/* A packet leaves with this CID of the peer's. */
-void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid);
+/* A datagram of so many octets leaves with this CID of the peer's. */
+void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid, size_t bytes);
 /* An authentic packet of so many octets came on this CID of ours. */
 void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 

@@ -3,6 +3,7 @@
 #define CONN_LIMITS_H
 
 #include "base/minmax.h"
+#include "cid/remote_cid.h"
 #include "path/path_set.h"
 #include "recovery/loss.h"
 
@@ -64,6 +65,7 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * to. */
 #define CONN_PATHS_MIN 3
 _Static_assert(CONN_PATHS_MIN <= PATHS_MAX, "they fit");
+_Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID before another has made room for it");
 
 /* After so long with nothing to do a connection gives its buffers back and forgets the expanded forms of its keys. */
 #define TRIM_AFTER ROAM_SECONDS(2)

@@ -19,29 +19,6 @@ static bool is_validated(const struct path *path)
            (path->validation.state == VALIDATION_IDLE && path->address_validated);
 }
 
-static bool came_in_at(const struct packet_context *context, const struct path *path)
-{
-    return !roam_address_is_set(&context->local) || roam_address_equal(&context->local, &path->local);
-}
-
-/* The path that the packet's sender has been on so far: the newest one on which this CID of ours came last, at the same
- * address of ours, and which has a CID of the peer's to go on with. The active one first; NULL where there is none. */
-static const struct path *path_of_same_cid(roam_conn *conn, const struct packet_context *context)
-{
-    const struct path *newest = NULL;
-    for (size_t i = 0; i < conn->paths.count; i++) {
-        const struct path *path = conn->paths.paths[i];
-        if (path->local_cid_sequence != context->local_cid_sequence || !came_in_at(context, path) ||
-            remote_cid_of_path(&conn->remote_cids, path->id) == NULL)
-            continue;
-        if (path->id == conn->paths.active_id)
-            return path;
-        if (newest == NULL || path->last_used > newest->last_used)
-            newest = path;
-    }
-    return newest;
-}
-
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
 {
     return context->space == SPACE_APPLICATION &&
@@ -79,7 +56,7 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .same_ip_as_active = roam_address_same_ip(&context->remote, &active->remote) &&
                              path_local_matches(&context->local, &active->local),
         .sways = path != NULL && sways(conn, path, context),
-        .cid_changed = path_of_same_cid(conn, context) == NULL,
+        .cid_changed = conn_path_of_same_cid(conn, context) == NULL,
         .spare_cid = conn_has_spare_cid(conn),
         .blocked_port = migration_port_is_blocked(context->remote.port),
         .room = conn->paths.count < conn->paths.max || conn_path_to_give_up(conn) != NULL,
@@ -109,15 +86,16 @@ static roam_drop create_path(roam_conn *conn, struct packet_context *context, co
     const uint64_t active_id = conn->paths.active_id;
     //= rfc9000#9.6.2-3 The path begins where the packet came in, so that the preferred address answers and probes itself.
     //= rfc9000#9.6.3-4 There as anywhere a new address of the client's is under the 3x limit until it is proven.
+    const uint64_t id = conn->paths.next_id;
+    /* First, as room may be made of the very path that it came from, which must not take the CID with it. */
+    if (verdict->share_cid)
+        remote_cid_share(&conn->remote_cids, id, conn_path_of_same_cid(conn, context)->id);
     struct path *path = conn_add_path(conn, &context->local, &context->remote);
-    if (path == NULL)
+    if (path == NULL) {
+        remote_cid_release(&conn->remote_cids, id);
         return ROAM_DROP_OUT_OF_MEMORY;
-    /* Room for it may have been made of the very path that it came from; then it is one more new place. */
-    const struct path *from = path_of_same_cid(conn, context);
-    if (verdict->share_cid && from != NULL)
-        remote_cid_share(&conn->remote_cids, path->id, from->id);
-    else
-        remote_cid_assign(&conn->remote_cids, path->id);
+    }
+    remote_cid_assign(&conn->remote_cids, id);
     path->nat_rebinding = verdict->share_cid;
     path->local_cid_sequence = context->local_cid_sequence;
     if (verdict->keep_congestion)
@@ -221,7 +199,7 @@ static void share_cid_if_lost(roam_conn *conn, const struct path *path, const st
 {
     if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
         return;
-    const struct path *from = path_of_same_cid(conn, context);
+    const struct path *from = conn_path_of_same_cid(conn, context);
     if (from != NULL)
         remote_cid_share(&conn->remote_cids, path->id, from->id);
 }

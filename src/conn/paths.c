@@ -52,6 +52,27 @@ const struct path *conn_proven_path(const roam_conn *conn)
     return active->address_validated ? active : path_set_find(&conn->paths, conn->paths.fallback_id);
 }
 
+static bool came_in_at(const struct packet_context *context, const struct path *path)
+{
+    return !roam_address_is_set(&context->local) || roam_address_equal(&context->local, &path->local);
+}
+
+const struct path *conn_path_of_same_cid(roam_conn *conn, const struct packet_context *context)
+{
+    const struct path *newest = NULL;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *path = conn->paths.paths[i];
+        if (path->local_cid_sequence != context->local_cid_sequence || !came_in_at(context, path) ||
+            remote_cid_of_path(&conn->remote_cids, path->id) == NULL)
+            continue;
+        if (path->id == conn->paths.active_id)
+            return path;
+        if (newest == NULL || path->last_used > newest->last_used)
+            newest = path;
+    }
+    return newest;
+}
+
 struct path *conn_path_to_give_up(const roam_conn *conn)
 {
     struct path *path = path_set_evictable(&conn->paths);

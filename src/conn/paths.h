@@ -16,6 +16,10 @@ bool conn_has_spare_cid(const roam_conn *conn);
 /* Where the peer has been proven to be: the active path, or else the one to fall back to. NULL: nowhere yet. */
 const struct path *conn_proven_path(const roam_conn *conn);
 
+/* The path that the packet's sender has been on so far: the newest one on which this CID of ours came last, at the same
+ * address of ours, and which has a CID of the peer's to go on with. The active one first; NULL where there is none. */
+const struct path *conn_path_of_same_cid(roam_conn *conn, const struct packet_context *context);
+
 /* The path to forget when room, or a CID, is needed. The fallback too, when the active path is proven and nothing
  * else is left. NULL where there is none. */
 struct path *conn_path_to_give_up(const roam_conn *conn);

@@ -394,6 +394,16 @@ static void learn_local_address(roam_conn *conn, const struct packet_context *co
         active->local = context->local;
 }
 
+/* Which CID of ours a datagram that is not to be opened came to. */
+static void note_cid(roam_conn *conn, struct packet_context *context, const uint8_t *data, size_t len)
+{
+    struct packet_header header;
+    if (packet_header_parse(&header, data, len, conn->local_cids.cid_bytes) != ROAM_DROP_NONE)
+        return;
+    const struct local_cid *local = local_cid_find(&conn->local_cids, &header.dcid);
+    context->local_cid_sequence = local != NULL ? local->sequence : 0;
+}
+
 void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len)
 {
     conn->now = now;
@@ -410,6 +420,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     if (conn->state == ROAM_CONN_CLOSING) {
         /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */
         conn_count_drop(conn, ROAM_DROP_CLOSING);
+        note_cid(conn, &context, data, len);
         conn_on_datagram_while_closing(conn, &context);
         conn->owner.wake(conn->owner.context, conn);
         return;

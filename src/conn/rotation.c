@@ -49,7 +49,7 @@ void conn_on_peer_rotated(roam_conn *conn)
         conn->rotation_pending = true;
 }
 
-void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid)
+void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid, size_t bytes)
 {
     if (!cid->used) {
         cid->used = true;
@@ -57,6 +57,7 @@ void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid)
         conn_sync_reset_tokens(conn);
     }
     cid->written_at = conn->now;
+    cid->bytes += bytes;
 }
 
 /* ---- What the peer writes ---------------------------------------------------------------------------------------- */

@@ -144,11 +144,10 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
         pmtud_on_probe_sent(&path->pmtud);
     else
         pmtud_on_sent(&path->pmtud, assembly->len);
-    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
-    conn_on_cid_written(conn, cid);
-    cid->bytes += assembly->len;
-    if (!assembly->elsewhere)
+    if (!assembly->elsewhere) {
+        conn_on_cid_written(conn, remote_cid_of_path(&conn->remote_cids, path->id), assembly->len);
         path_on_sent(path, assembly->len, conn->now);
+    }
     conn->counters.bytes_sent += assembly->len;
     ret->len = assembly->len;
     ret->segment_bytes = 0;
@@ -203,10 +202,7 @@ static bool start_close(roam_conn *conn, roam_datagram *ret, struct assembly *as
     struct path *path = path_set_active(&conn->paths);
     if (!roam_address_is_set(&conn->close_remote))
         return start(conn, path, ret, assembly);
-    const struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path->id);
-    if (cid == NULL)
-        return false;
-    *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data, .elsewhere = true};
+    *assembly = (struct assembly){.path = path, .dcid = &conn->close_cid, .data = ret->data, .elsewhere = true};
     assembly->limit = min_size(min_size(conn->close_allowance, ret->capacity), DATAGRAM_BYTES_MIN);
     return true;
 }

@@ -340,10 +340,12 @@ roam_result client_app_rebind(struct client_app *app, const roam_address *local)
 {
     if (app->conn == NULL)
         return ROAM_ERR_CLOSED;
+    roam_path_info active = {0};
+    roam_conn_paths(app->conn, &active, 1);
     roam_result result = roam_conn_rebind(app->conn, world_now(app->host->world), local);
     trace_call(app, "rebinds to", local, result);
     if (result == ROAM_OK) {
-        oracle_on_rebind(app->host, app->conn, local);
+        oracle_on_rebind(app->host, app->conn, &active.local, local);
         host_close_other_sockets(app->host, local);
     }
     host_turn(app->host);

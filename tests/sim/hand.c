@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "sim/oracle.h"
 #include "unit/sealed.h"
 
 void hand_init(struct hand *hand, struct host *host, roam_conn *conn)
@@ -39,6 +40,8 @@ void hand_send(struct hand *hand, const roam_address *local, const roam_address 
                                     .payload_len = writer_len(&hand->frames)};
     len = seal_by_hand(&sealing, datagram);
     assert(len > 0);
+    /* What another peer would not do: whoever sees it knows. */
+    linkage_on_rebind(oracle_linkage(hand->host->world->oracle), hand->host, &active->local, local);
     hand->sent++;
     host_inject(hand->host, local, remote, datagram, len);
 }

@@ -10,6 +10,7 @@ static bool meddle(void *context, struct sim_packet *packet)
     meddler->left--;
     if (roam_address_is_set(&meddler->into)) {
         *address = meddler->into;
+        packet->forged = true;
         return true;
     }
     if (meddler->held_count == MEDDLER_HELD_MAX)

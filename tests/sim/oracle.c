@@ -29,6 +29,7 @@ struct oracle {
     size_t *asked; /* peers whose challenge was seen */
     size_t asked_count, asked_capacity;
     struct conn_view *views;
+    struct linkage *linkage;
     bool recording;
     struct oracle_record *records;
     size_t record_count, record_capacity;
@@ -41,6 +42,7 @@ struct oracle *oracle_new(struct world *world)
     if (oracle == NULL)
         abort();
     oracle->world = world;
+    oracle->linkage = linkage_new(world);
     return oracle;
 }
 
@@ -52,6 +54,7 @@ void oracle_free(struct oracle *oracle)
         conn_view_done(view);
         free(view);
     }
+    linkage_free(oracle->linkage);
     free(oracle->peers);
     free(oracle->asked);
     sim_map_done(&oracle->peer_index);
@@ -68,6 +71,11 @@ size_t oracle_records(const struct oracle *oracle, const struct oracle_record **
 {
     *ret = oracle->records;
     return oracle->record_count;
+}
+
+struct linkage *oracle_linkage(const struct oracle *oracle)
+{
+    return oracle->linkage;
 }
 
 const struct oracle_stats *oracle_stats(const struct oracle *oracle)
@@ -155,6 +163,7 @@ void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet)
         peer->proven |= has_token(packet);
         return;
     }
+    linkage_on_datagram(oracle->linkage, host, packet, false);
     if (!packet->challenge)
         return;
     /* Behind the NATs its destination is another than the server wrote; what was written is what counts. */
@@ -168,8 +177,10 @@ void oracle_on_datagram_in(struct host *host, const struct sim_packet *packet)
 void oracle_on_datagram_out(struct host *host, struct sim_packet *packet)
 {
     struct world *world = host->world;
-    if (!host->is_server)
+    if (!host->is_server) {
+        linkage_on_datagram(world->oracle->linkage, host, packet, true);
         return;
+    }
     struct wire_peer *peer = get_peer(world->oracle, host, &packet->dst);
     peer->out += packet->len;
     packet->challenge = peer->challenge_going;
@@ -229,9 +240,10 @@ void oracle_forget(struct host *host, const roam_conn *conn)
     }
 }
 
-void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *local)
+void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *from, const roam_address *to)
 {
-    conn_view_rebind(get_view(host->world->oracle, host, conn), local);
+    conn_view_rebind(get_view(host->world->oracle, host, conn), to);
+    linkage_on_rebind(host->world->oracle->linkage, host, from, to);
 }
 
 static void keep(struct oracle *oracle, const struct host *host, const struct observed_packet *packet)

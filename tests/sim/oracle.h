@@ -8,6 +8,7 @@
  *   - A server shows no address as its peer's that is not proven, by the same measure.
  *   - No packet number is used twice (section 12.3).
  *   - A destination CID is used from one local address towards one remote address, but for rebindings (section 9.5).
+ *   - Nothing that can be read on the wire links two places of a client's: see oracle_linkage.h.
  *   - No packet is processed twice, nor could the oldest one be (section 12.3).
  *   - Only the newest non-probing packet moves a server's connection (section 9.3).
  *   - A server makes no connection of what is not authentic.
@@ -26,6 +27,7 @@
 
 #include "conn/conn.h"
 #include "sim/host.h"
+#include "sim/oracle_linkage.h"
 #include "sim/sim_map.h"
 
 struct oracle;
@@ -54,8 +56,8 @@ void oracle_on_event(struct host *host, const roam_event *event);
 /* The endpoint's packet observer; the context is its host. */
 void oracle_on_packet(void *context, const struct observed_packet *packet);
 
-/* The application has told this connection to go on from `local` without further notice. */
-void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *local);
+/* The application has told this connection to go on from `to`, instead of `from`, without further notice. */
+void oracle_on_rebind(struct host *host, const roam_conn *conn, const roam_address *from, const roam_address *to);
 
 /* A connection begins or has been given back: what was known of one at this address in memory is forgotten. */
 void oracle_forget(struct host *host, const roam_conn *conn);
@@ -64,6 +66,7 @@ void oracle_forget(struct host *host, const roam_conn *conn);
 void oracle_record(struct oracle *oracle, bool on);
 size_t oracle_records(const struct oracle *oracle, const struct oracle_record **ret);
 const struct oracle_stats *oracle_stats(const struct oracle *oracle);
+struct linkage *oracle_linkage(const struct oracle *oracle);
 
 /* Octets that this server has sent to and received from an address, and whether it is proven. */
 bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *ret_out, uint64_t *ret_in);
