@@ -115,6 +115,13 @@ void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence)
         entry->state = LOCAL_CID_PENDING;
 }
 
+void local_cid_repeat(struct local_cid_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->entries[i].state == LOCAL_CID_SENT)
+            set->entries[i].state = LOCAL_CID_PENDING;
+}
+
 bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence)
 {
     assert(sequence <= set->next_sequence);

@@ -70,6 +70,9 @@ void local_cid_on_sent(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_acked(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence); /* nothing where it was retired meanwhile */
 
+/* Nothing is acknowledged: all frames that may never have arrived are to go out once more. */
+void local_cid_repeat(struct local_cid_set *set);
+
 /* Asks the peer to retire everything below `sequence` (Retire Prior To in the next frames). Refused (false) while an
  * earlier request is not met yet, RFC 9000 section 5.1.2. */
 bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence);

@@ -19,10 +19,13 @@ void conn_issue_cids(roam_conn *conn)
 
 void conn_renew_cids(roam_conn *conn)
 {
+    if (conn->local_cids.cid_bytes == 0)
+        return;
     //= rfc9000#5.1.1-5 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
-    if (conn->local_cids.cid_bytes > 0 &&
-        local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
+    if (local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
         conn_issue_cids(conn);
+    /* Loss is declared by acknowledgements, and none will come before it can answer. */
+    local_cid_repeat(&conn->local_cids);
 }
 
 void conn_renew_all_cids(roam_conn *conn, roam_time now)

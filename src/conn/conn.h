@@ -331,7 +331,7 @@ uint64_t conn_params_apply(roam_conn *conn);
 /* ---- cids.c: the sets and the endpoint's table, kept in step */
 void conn_issue_cids(roam_conn *conn);
 /* The peer does not answer: perhaps it has no CID left to write to our new address. It gets new ones for all that it
- * had. */
+ * had, and those that it may not have got once more. */
 void conn_renew_cids(roam_conn *conn);
 /* All CIDs of ours give way to new ones, as soon as may be: the endpoint makes them in another way now. */
 void conn_renew_all_cids(roam_conn *conn, roam_time now);

@@ -197,7 +197,7 @@ static void expire_recovery(roam_conn *conn)
         conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
     conn->counters.ptos++;
-    if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count == PTOS_BEFORE_NEW_CIDS)
+    if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count >= PTOS_BEFORE_NEW_CIDS)
         conn_renew_cids(conn);
     prepare_probe(conn, space);
     //= rfc9002#6.2.4 Probe other spaces with data in flight too.
