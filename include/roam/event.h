@@ -35,6 +35,22 @@ ROAM_API roam_event_class roam_event_class_of(roam_event_type type);
 /* "path_validated", ...: never NULL, static. */
 ROAM_API const char *roam_event_name(roam_event_type type);
 
+/* Why a connection sends from, or to, another address. */
+enum roam_move_why {
+    ROAM_MOVE_PEER,         /* a server's: the client's packets come from there */
+    ROAM_MOVE_APPLICATION,  /* roam_conn_migrate */
+    ROAM_MOVE_PREFERRED,    /* the server would rather be there (RFC 9000 section 9.6) */
+    ROAM_MOVE_ADDRESS_GONE, /* by itself: the host has lost the address */
+    ROAM_MOVE_SEND_FAILED,  /* ... the system did not send from there */
+    ROAM_MOVE_QUIET,        /* ... the server did not answer there any more */
+    ROAM_MOVE_BETTER,       /* ... another network is better, and has been for a while */
+    ROAM_MOVE_RULE,         /* ... roam_conn_network_rule says so */
+    ROAM_MOVE_WHYS
+};
+
+/* "address_gone", ...: never NULL, static. */
+ROAM_API const char *roam_move_why_name(enum roam_move_why why);
+
 typedef struct roam_event {
     roam_event_type type;
     roam_time time;        /* the `now` of the call in which it happened */
@@ -56,6 +72,7 @@ typedef struct roam_event {
     const roam_error *error; /* CLOSED: valid until roam_conn_free */
 
     uint64_t datagram_bytes; /* PATH_*: size of full datagrams there */
+    enum roam_move_why why;  /* PATH_MOVED */
 } roam_event;
 
 #ifdef __cplusplus

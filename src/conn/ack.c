@@ -93,6 +93,8 @@ static void on_lost(void *owner, enum packet_space space, struct sent_packet *pa
         conn_log_lost(conn, space, packet);
     if (conn->move_stats != NULL)
         move_stats_on_lost(conn, packet);
+    if (path != NULL)
+        path_on_fate(path, true);
     if (path != NULL && packet->ect)
         ecn_on_lost(&path->ecn, true);
     if (path != NULL)
@@ -166,6 +168,7 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
     news->any_eliciting |= packet->ack_eliciting;
     count_marked(news, packet);
     if (path != NULL) {
+        path_on_fate(path, false);
         uint64_t *largest = &path->recovery.largest_acked[number];
         *largest = *largest == PACKET_NUMBER_NONE ? packet->number : max_u64(*largest, packet->number);
         //= rfc9000#9.4-1 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
@@ -249,6 +252,14 @@ static uint64_t acknowledge(roam_conn *conn, enum packet_space number, const str
     return ROAM_NO_ERROR;
 }
 
+static bool covers_active_path(const roam_conn *conn, const struct ack_news *news)
+{
+    for (size_t i = 0; i < news->paths; i++)
+        if (news->path_ids[i] == conn->paths.active_id)
+            return true;
+    return false;
+}
+
 uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, const struct frame_ack *ack)
 {
     struct pn_space *space = conn_space(conn, context->space);
@@ -262,6 +273,8 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     if (raised && news.newest == ack->largest)
         space->largest_acked_sent_at = news.newest_sent_at;
     take_rtt_sample(conn, context->space, ack, &news);
+    if (conn->mobility != NULL && covers_active_path(conn, &news))
+        conn_mobility_on_heard(conn, true);
     //= rfc9000#13.4.2.1 Do not fail ECN validation on an ACK that does not raise the largest acknowledged.
     if (raised)
         validate_ecn(conn, space, ack, &news);

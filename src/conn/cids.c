@@ -129,6 +129,14 @@ uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame)
     return ROAM_NO_ERROR;
 }
 
+/* A client that retires the CID with which it asked on a path will not come there. */
+static void forget_standby(roam_conn *conn, uint64_t sequence)
+{
+    for (size_t i = 0; i < conn->paths.count; i++)
+        if (conn->paths.paths[i]->local_cid_sequence == sequence)
+            conn->paths.paths[i]->probed_at = 0;
+}
+
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame)
 {
     roam_cid retired;
@@ -137,6 +145,7 @@ uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_conte
         return error;
     conn->owner.cid_retired(conn->owner.context, conn, &retired);
     conn_cid_event(conn, ROAM_EVENT_CID_RETIRED, &retired, frame->sequence);
+    forget_standby(conn, frame->sequence);
     //= rfc9000#5.1.1-7 Replace a CID with a fresh one when the peer retires it.
     conn_issue_cids(conn);
     return ROAM_NO_ERROR;

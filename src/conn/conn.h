@@ -172,6 +172,7 @@ struct roam_conn {
     uint64_t moves;
     roam_time last_move;
     struct sway sway;              /* between two paths */
+    enum roam_move_why move_why;   /* of the last one */
     struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
     bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
@@ -362,13 +363,26 @@ uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *con
 void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
 
-/* ---- mobility.c: a client that moves by itself. What is heard is noted, and decided upon by conn_mobility_run. */
+/* ---- mobility.c, mobility_facts.c: a client that moves by itself. What is heard is noted, and decided upon by
+ * conn_mobility_run; at all other connections these do nothing. */
 bool conn_mobility_start(roam_conn *conn); /* false without memory */
 void conn_mobility_end(roam_conn *conn);
 void conn_on_networks(roam_conn *conn, roam_time now);
 void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *local, const roam_address *remote,
                          enum roam_send_failure why, size_t bytes);
-void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept);
+void conn_mobility_on_confirmed(roam_conn *conn);
+/* A PTO came with something outstanding on the active path. */
+void conn_mobility_on_pto(roam_conn *conn);
+/* The server does not speak though it should, or the host slept. */
+void conn_mobility_on_silence(roam_conn *conn);
+/* Something came on the active path; `acknowledged`: an acknowledgement of what left there. */
+void conn_mobility_on_heard(roam_conn *conn, bool acknowledged);
+void conn_mobility_on_packet(roam_conn *conn);
+/* The server answered a challenge on this path after so long; or did not. */
+void conn_mobility_on_proven(roam_conn *conn, struct path *path, roam_time delay);
+void conn_mobility_on_failed(roam_conn *conn, const struct path *path);
+roam_time conn_mobility_deadline(const roam_conn *conn);
+void conn_mobility_expire(roam_conn *conn);
 void conn_mobility_run(roam_conn *conn);
 /* There is no network to send from: nothing leaves, and no timer runs but the idle one. */
 bool conn_is_waiting(const roam_conn *conn);
@@ -456,6 +470,8 @@ enum loss_timer conn_loss_timer(roam_conn *conn, enum packet_space *ret_space, r
 roam_time conn_deadline(roam_conn *conn);
 void conn_expire(roam_conn *conn, roam_time now);
 roam_time conn_pto(const roam_conn *conn);
+/* The host slept for so long while `now` stood still: see roam_endpoint_woke. */
+void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept);
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting);
 void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context *context);
 

@@ -181,6 +181,7 @@ void conn_on_confirmed(roam_conn *conn)
     //= rfc9000#8.1-2 The client's address is validated by its Handshake packets.
     path_set_active(&conn->paths)->address_validated = true;
     conn_event(conn, ROAM_EVENT_CONFIRMED);
+    conn_mobility_on_confirmed(conn);
 }
 
 void conn_settle_handshake(roam_conn *conn)

@@ -35,6 +35,10 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * comes back, short enough that its CID is soon retired. */
 #define PATH_LINGER ROAM_SECONDS(10)
 
+/* A path that the peer has asked on and not moved to is its standby: it asks again every 25 s (MOBILITY_REFRESH), and one
+ * of these may be lost. */
+#define STANDBY_LINGER ROAM_SECONDS(60)
+
 /* PINGs of a client whose server has fallen silent while streams are open: after 1, 2, 4, ... PTOs. One that is
  * answered has shown the server where the client is; more only help where the address changes again before the
  * server speaks. */

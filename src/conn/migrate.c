@@ -155,7 +155,7 @@ static void count_move(roam_conn *conn)
 
 /* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall
  * back to if it was validated, and keeps its own CID, RTT and window. */
-void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
+void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum roam_move_why why)
 {
     struct path *old = path_set_active(&conn->paths);
     const struct move_before before = move_stats_before(old);
@@ -164,10 +164,15 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
     if (old->address_validated)
         conn->paths.fallback_id = old->id;
     conn->paths.active_id = path->id;
+    path->standby = false;
+    path->probed_at = 0;
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
     if (proven && !old->address_validated)
         path_validation_abandon(&old->validation);
+    /* Where streams are under way and the RTT is known, a burst would be followed by a round trip without an octet. */
+    if (proven && !path->was_active && old->recovery.congestion.in_flight > 0)
+        pacer_forgo_burst(&path->recovery.pacer, path_datagram_bytes(path), conn->now);
     path->was_active = true;
     path->migrate_when_valid = false;
     conn_preferred_on_move(conn, path);
@@ -175,6 +180,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type)
         conn->paths.fallback_id = PATH_ID_NONE;
     conn->pto_count = 0;
     conn->pacing_until = 0;
+    conn->move_why = why;
     count_move(conn);
     sway_on_move(&conn->sway, conn->now, old->id, path->id, rtt_pto(&old->recovery.rtt, 0));
     conn_path_event(conn, type, path, &before.remote);
@@ -223,7 +229,7 @@ static void act_on_payload(roam_conn *conn, struct path *path, const struct pack
         share_cid_if_lost(conn, path, context);
         if (verdict->keep_congestion && !path->was_active)
             inherit_recovery(path, path_set_active(&conn->paths));
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, ROAM_MOVE_PEER);
         move_stats_on_moving_packet(conn);
     }
     if (verdict->validate)
@@ -238,7 +244,7 @@ static void move_to_preferred_if_valid(roam_conn *conn)
     for (size_t i = 0; i < conn->paths.count; i++) {
         struct path *path = conn->paths.paths[i];
         if (path->migrate_when_valid && path_validation_has_succeeded(&path->validation)) {
-            conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+            conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, ROAM_MOVE_PREFERRED);
             return;
         }
     }
@@ -282,6 +288,8 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
     struct path *path = path_set_find(&conn->paths, context->path_id);
     conn->counters.challenges_received++;
     if (path != NULL) {
+        if (conn->is_server && path->id != conn->paths.active_id)
+            path->probed_at = conn->now;
         path_owe_response(path, data);
         conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGE_RECEIVED, path, data);
     }
@@ -316,12 +324,15 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
         return;
     conn_mtu_on_proven(conn, path);
     conn->totals->paths_validated++;
+    conn_mobility_on_proven(conn, path, delay);
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
     move_stats_on_proven(conn, path);
     conn_preferred_on_validated(conn, path);
     /* A server looks when it has read the packet, which may say that the peer is elsewhere by now. */
     if (path->migrate_when_valid && !conn->is_server) {
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        const roam_address *remote = &path_set_active(&conn->paths)->remote;
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED,
+                     roam_address_equal(&path->remote, remote) ? ROAM_MOVE_APPLICATION : ROAM_MOVE_PREFERRED);
         /* The server hears of it by a non-probing packet. */
         conn->ping_pending = true;
     }
@@ -359,7 +370,7 @@ static void fall_back(roam_conn *conn)
         return;
     }
     //= rfc9000#9.3.2-1 Fall back to the last validated address when validation of the new one fails.
-    conn_move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED);
+    conn_move_to(conn, fallback, ROAM_EVENT_PATH_REVERTED, ROAM_MOVE_PEER);
     /* The failed path is the first to go when room is needed; until then a peer that is there after all finds it,
      * and its CID. */
     conn_give_up_path(conn, failed->id);
@@ -383,9 +394,10 @@ static void leave_small_path(roam_conn *conn)
         conn_close_with(conn, ROAM_CLOSE_NO_VIABLE_PATH, ROAM_NO_VIABLE_PATH, 0, "the path does not carry 1200 octets");
 }
 
-static void on_validation_failed(roam_conn *conn, struct path *path)
+void conn_on_validation_failed(roam_conn *conn, struct path *path)
 {
     conn->totals->paths_failed++;
+    conn_mobility_on_failed(conn, path);
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
     conn_preferred_on_failed(conn, path);
     /* At the address that was left nobody need be any more. */
@@ -400,16 +412,21 @@ static void on_validation_failed(roam_conn *conn, struct path *path)
             leave_small_path(conn);
         return;
     }
-    if (!is_last_resort(conn, path) && !path->too_small)
+    if (!is_last_resort(conn, path) && !path->too_small && !path->standby)
         conn_forget_path(conn, path);
 }
 
 /* When a path that nobody uses is forgotten. */
 static roam_time linger_deadline(const roam_conn *conn, const struct path *path)
 {
-    bool needed =
-        path->id == conn->paths.active_id || path->validation.state == VALIDATION_RUNNING || is_last_resort(conn, path);
-    return needed ? ROAM_TIME_NEVER : saturating_add(path->last_used, PATH_LINGER);
+    if (path->id == conn->paths.active_id || path->validation.state == VALIDATION_RUNNING || path->standby ||
+        is_last_resort(conn, path))
+        return ROAM_TIME_NEVER;
+    roam_time until = saturating_add(path->last_used, PATH_LINGER);
+    /* Where the peer has asked without moving there, it means to come, and need not be asked then. */
+    if (path->probed_at != 0 && path_validation_has_succeeded(&path->validation))
+        until = max_u64(until, saturating_add(path->probed_at, STANDBY_LINGER));
+    return until;
 }
 
 static struct path *next_expired(roam_conn *conn, bool *ret_failed)
@@ -430,7 +447,7 @@ void conn_expire_paths(roam_conn *conn)
     bool failed;
     while (conn_is_alive(conn) && (path = next_expired(conn, &failed)) != NULL) {
         if (failed)
-            on_validation_failed(conn, path);
+            conn_on_validation_failed(conn, path);
         else
             conn_forget_path(conn, path);
     }

@@ -1,23 +1,32 @@
 /*
- * The client moves by itself: see mobility.h. Facts come in by conn_on_networks, conn_on_send_failed and conn_on_woke,
- * which only note them and wake the connection; conn_mobility_run, at the head of each transmit, acts on them.
+ * The client moves by itself: see mobility.h. conn_mobility_run stands at the head of each transmit; it gathers the
+ * facts, asks the policy (path/mobility.h) and does what it says. Nothing else here changes a connection.
+ *
+ *   a standby is asked        ask: a path with a CID of its own, RFC 9000 section 9.1
+ *   the connection moves      take: to a proven path, or where it cannot stay to one that is proven meanwhile
+ *   there is no network       start_waiting: nothing leaves, and no timer runs but the idle one
+ *   ... and it is back        stop_waiting
  */
 #include "conn/mobility.h"
 
 #include "conn/paths.h"
 
-static void note(roam_conn *conn)
-{
-    conn->mobility->due = true;
-    conn->owner.wake(conn->owner.context, conn);
-}
+/* After a want of means (memory, paths) the policy is asked again. */
+#define MEANS_RETRY ROAM_SECONDS(1)
+
+/* A timer that has come due does not ask for itself sooner than this. */
+#define DECISION_INTERVAL_MIN ROAM_MILLISECONDS(1)
 
 bool conn_mobility_start(roam_conn *conn)
 {
     if (conn->is_server || conn->config->mobility != ROAM_MOBILITY_AUTO)
         return true;
     conn->mobility = mem_zalloc(conn->allocator, sizeof(*conn->mobility));
-    return conn->mobility != NULL;
+    if (conn->mobility == NULL)
+        return false;
+    conn->mobility->next_at = ROAM_TIME_NEVER;
+    conn_on_networks(conn, conn->now);
+    return true;
 }
 
 void conn_mobility_end(roam_conn *conn)
@@ -26,176 +35,200 @@ void conn_mobility_end(roam_conn *conn)
     conn->mobility = NULL;
 }
 
-/* ---- What is heard */
-
-void conn_on_networks(roam_conn *conn, roam_time now)
+bool conn_is_waiting(const roam_conn *conn)
 {
-    conn->now = now;
-    if (conn->mobility == NULL || !conn_is_alive(conn))
-        return;
-    conn->mobility->active_refused = false;
-    note(conn);
+    return conn->mobility != NULL && conn->mobility->waiting;
 }
 
-void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *local, const roam_address *remote,
-                         enum roam_send_failure why, size_t bytes)
+void conn_mobility_on_confirmed(roam_conn *conn)
 {
-    const struct path *active = path_set_active(&conn->paths);
-    conn->now = now;
-    if (why == ROAM_SEND_TOO_LARGE) {
-        conn_mtu_on_too_large(conn, local, remote, bytes);
+    if (conn->mobility != NULL)
+        conn->mobility->due = true;
+}
+
+/* ---- Paths ------------------------------------------------------------------------------------------------------- */
+
+/* The way's path, made where there is none. NULL without memory, CID or room. */
+static struct path *path_to(roam_conn *conn, const roam_network *network)
+{
+    const roam_address remote = mobility_remote_for(conn, network->local.family);
+    struct path *path = path_set_find_address(&conn->paths, &network->local, &remote);
+    if (path != NULL && path->id == conn->paths.active_id)
+        return NULL;
+    //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
+    if (path == NULL && conn_has_spare_cid(conn))
+        path = conn_add_path(conn, &network->local, &remote);
+    if (path == NULL || !remote_cid_assign(&conn->remote_cids, path->id))
+        return NULL;
+    path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
+    return path;
+}
+
+/* Paths that leave from an address which the host no longer has, but for the one in use. */
+static void forget_gone(roam_conn *conn)
+{
+    for (size_t i = conn->paths.count; i-- > 0;) {
+        struct path *path = conn->paths.paths[i];
+        if (path->id != conn->paths.active_id && network_list_find_ip(conn->owner.networks, &path->local) == NULL)
+            conn_forget_path(conn, path);
+    }
+}
+
+static void ask(roam_conn *conn, const roam_network *network)
+{
+    struct way_memory *way = mobility_recall(conn->mobility, &network->local);
+    struct path *path = path_to(conn, network);
+    if (path == NULL) {
+        way->retry_at = saturating_add(conn->now, MEANS_RETRY);
         return;
     }
-    if (conn->mobility == NULL || !conn_is_alive(conn))
-        return;
-    if (!roam_address_equal(&active->local, local) || !roam_address_equal(&active->remote, remote))
-        return;
-    conn->mobility->active_refused = true;
-    note(conn);
+    way->asked_at = conn->now;
+    path->standby = true;
+    conn_validate_path(conn, path);
 }
 
-void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept)
+/* ---- Moving ------------------------------------------------------------------------------------------------------ */
+
+/* A full-sized PING, so that it also feeds the server's 3x allowance. */
+static void speak_up(roam_conn *conn)
 {
-    conn->now = now;
-    if (!conn_is_alive(conn))
-        return;
-    /* The peer's idle timer went on (RFC 9000 section 10.1). */
-    conn->idle_from = saturating_sub(conn->idle_from, slept);
-    if (!conn->is_server && conn->confirmed)
-        conn->ping_pending = conn->full_ping_pending = true;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->ping_pending = conn->full_ping_pending = true;
 }
 
-/* ---- What the application wants */
-
-static struct network_rule *find_rule(struct mobility *mobility, const char *network)
+static void begin_anew(struct mobility *mobility)
 {
-    for (size_t i = 0; i < mobility->rule_count; i++)
-        if (strcmp(mobility->rules[i].network, network) == 0)
-            return &mobility->rules[i];
-    return NULL;
+    mobility->waiting = mobility->quiet = mobility->refused = mobility->doubted = false;
+    mobility->ptos = 0;
+    mobility->doubted_at = 0;
 }
 
-static bool rule_applies(const struct network_rule *rule, const roam_network *network)
-{
-    if (roam_address_is_set(&rule->address))
-        return roam_address_same_ip(&rule->address, &network->local);
-    return strcmp(rule->network, network->name) == 0;
-}
-
-roam_result roam_conn_network_rule(roam_conn *conn, roam_time now, const char *network, enum roam_network_rule rule)
+/* False where it could not be done. */
+static bool take(roam_conn *conn, const roam_network *network, bool proven, enum roam_move_why why)
 {
     struct mobility *mobility = conn->mobility;
-    conn->now = now;
-    if (!conn_is_alive(conn))
-        return ROAM_ERR_CLOSED;
-    if (mobility == NULL)
-        return ROAM_ERR_STATE;
-    if (network[0] == '\0' || strlen(network) >= sizeof(mobility->rules[0].network))
-        return ROAM_ERR_ADDRESS;
-    struct network_rule *entry = find_rule(mobility, network);
-    if (entry == NULL) {
-        if (mobility->rule_count == ROAM_NETWORK_RULES_MAX)
-            return ROAM_ERR_LIMIT;
-        entry = &mobility->rules[mobility->rule_count++];
-        *entry = (struct network_rule){0};
-        memcpy(entry->network, network, strlen(network));
-        roam_address_parse(&entry->address, network);
-    }
-    entry->rule = rule;
-    if (rule == ROAM_NETWORK_NEUTRAL)
-        *entry = mobility->rules[--mobility->rule_count];
-    note(conn);
-    return ROAM_OK;
-}
-
-static enum roam_network_rule rule_of(const struct mobility *mobility, const roam_network *network)
-{
-    enum roam_network_rule found = ROAM_NETWORK_NEUTRAL;
-    for (size_t i = 0; i < mobility->rule_count; i++)
-        if (rule_applies(&mobility->rules[i], network))
-            found = mobility->rules[i].rule > found ? mobility->rules[i].rule : found;
-    return found;
-}
-
-static bool may_use(const struct mobility *mobility, const roam_network *network)
-{
-    for (size_t i = 0; i < mobility->rule_count; i++)
-        if (mobility->rules[i].rule == ROAM_NETWORK_FORCE)
-            return rule_of(mobility, network) == ROAM_NETWORK_FORCE;
-    return rule_of(mobility, network) != ROAM_NETWORK_FORBID;
-}
-
-/* ---- What is done */
-
-static bool is_here(const roam_conn *conn)
-{
-    const struct network_list *networks = conn->owner.networks;
-    const roam_network *network = network_list_find_ip(networks, roam_conn_local_address(conn));
-    return !networks->known || (network != NULL && may_use(conn->mobility, network));
-}
-
-static bool is_better(const struct mobility *mobility, const roam_network *a, const roam_network *b)
-{
-    bool preferred_a = rule_of(mobility, a) == ROAM_NETWORK_PREFER,
-         preferred_b = rule_of(mobility, b) == ROAM_NETWORK_PREFER;
-    if (preferred_a != preferred_b)
-        return preferred_a;
-    return a->preference != b->preference ? a->preference > b->preference : a->is_default && !b->is_default;
-}
-
-static const roam_network *find_refuge(const roam_conn *conn)
-{
-    const struct network_list *networks = conn->owner.networks;
-    const struct path *active = path_set_active(&conn->paths);
-    const roam_network *found = NULL;
-    for (size_t i = 0; i < networks->count; i++) {
-        const roam_network *network = &networks->entries[i];
-        if (network->local.family != active->remote.family || roam_address_equal(&network->local, &active->local) ||
-            !may_use(conn->mobility, network))
-            continue;
-        if (found == NULL || is_better(conn->mobility, network, found))
-            found = network;
-    }
-    return found;
-}
-
-/* At once, and unproven: where we were we cannot stay (RFC 9000 section 9.2 lets a client do so). */
-static void flee_to(roam_conn *conn, const roam_network *network)
-{
-    const roam_address remote = path_set_active(&conn->paths)->remote;
-    struct path *path = path_set_find_address(&conn->paths, &network->local, &remote);
+    struct path *path = path_to(conn, network);
     if (path == NULL) {
-        //= rfc9000#9.5-2 Never use one destination CID from more than one local address.
-        if (remote_cid_spare(&conn->remote_cids) == 0 || (path = conn_add_path(conn, &network->local, &remote)) == NULL)
-            return;
-        remote_cid_assign(&conn->remote_cids, path->id);
-        path->address_validated = true;
+        mobility->next_at = saturating_add(conn->now, MEANS_RETRY);
+        return false;
     }
-    conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+    const uint64_t old_id = conn->paths.active_id;
+    struct way_memory *old = mobility_recall(mobility, &path_set_active(&conn->paths)->local);
+    if (old != NULL && why == ROAM_MOVE_QUIET)
+        mobility_on_way_failed(old, conn->now);
+    begin_anew(mobility);
+    conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, why);
+    /* What vanished there is sent again at once. It says nothing about the loss on a network that is there again. */
+    if (why == ROAM_MOVE_QUIET) {
+        conn_give_up_path(conn, old_id);
+        path_set_find(&conn->paths, old_id)->loss_ppm = 0;
+    }
+    if (!proven)
+        conn_validate_path(conn, path);
+    forget_gone(conn);
+    speak_up(conn);
+    //= rfc9000#9.6.3-1 A client that moves before it has reached the preferred address asks there from its new one.
+    if (!conn_is_closed_to_moves(conn, &conn->handshake_remote))
+        conn_try_preferred_from(conn, &network->local, true);
+    return true;
+}
+
+//= rfc9000#9-6 Wait for a new path before the connection is discarded.
+static void start_waiting(roam_conn *conn)
+{
+    if (conn->mobility->waiting)
+        return;
+    conn->mobility->waiting = true;
+    conn_path_event(conn, ROAM_EVENT_PATH_LOST, path_set_active(&conn->paths), NULL);
+}
+
+/* The address is here again: the path goes on, through whatever the network makes of it now. */
+static void stop_waiting(roam_conn *conn)
+{
+    struct path *path = path_set_active(&conn->paths);
+    if (!conn->mobility->waiting)
+        return;
+    begin_anew(conn->mobility);
+    conn->pto_count = 0;
+    conn_path_event(conn, ROAM_EVENT_PATH_RESUMED, path, NULL);
     conn_validate_path(conn, path);
-    conn->ping_pending = conn->full_ping_pending = true;
-    conn->mobility->active_refused = false;
+    speak_up(conn);
+}
+
+/* ---- The verdict ------------------------------------------------------------------------------------------------- */
+
+static void tell_quiet(roam_conn *conn, bool quiet)
+{
+    if (quiet && !conn->mobility->quiet)
+        conn_path_event(conn, ROAM_EVENT_PATH_QUIET, path_set_active(&conn->paths), NULL);
+    conn->mobility->quiet = quiet;
+}
+
+static void keep_standbys(roam_conn *conn, const struct mobility_verdict *verdict)
+{
+    const struct network_list *networks = conn->owner.networks;
+    for (size_t i = 0; i < conn->paths.count; i++)
+        conn->paths.paths[i]->standby = false;
+    for (size_t i = 0; i < networks->count; i++) {
+        struct way_memory *way = mobility_recall(conn->mobility, &networks->entries[i].local);
+        struct path *path = mobility_path_of(conn, &networks->entries[i]);
+        if (path != NULL && (verdict->keep >> i & 1) != 0)
+            path->standby = true;
+        if ((verdict->better >> i & 1) == 0)
+            way->better_since = 0;
+        else if (way->better_since == 0)
+            way->better_since = conn->now;
+    }
+}
+
+static void act(roam_conn *conn, const struct mobility_verdict *verdict, const struct mobility_way *ways)
+{
+    const struct network_list *networks = conn->owner.networks;
+    struct mobility *mobility = conn->mobility;
+    mobility->on_packet = verdict->on_packet;
+    mobility->next_at = verdict->next_at == ROAM_TIME_NEVER
+                            ? ROAM_TIME_NEVER
+                            : max_u64(verdict->next_at, saturating_add(conn->now, DECISION_INTERVAL_MIN));
+    tell_quiet(conn, verdict->quiet);
+    keep_standbys(conn, verdict);
+    for (size_t i = 0; i < networks->count; i++)
+        if ((verdict->ask >> i & 1) != 0)
+            ask(conn, &networks->entries[i]);
+    switch (verdict->action) {
+    case MOBILITY_STAY:
+        stop_waiting(conn);
+        break;
+    case MOBILITY_MOVE:
+        /* Where it has just arrived, other standbys are wanted. */
+        mobility->due = take(conn, &networks->entries[verdict->target], ways[verdict->target].proven, verdict->why);
+        break;
+    case MOBILITY_WAIT:
+        start_waiting(conn);
+        break;
+    }
 }
 
 void conn_mobility_run(roam_conn *conn)
 {
-    struct mobility *mobility = conn->mobility;
-    if (mobility == NULL || !mobility->due)
+    struct mobility_way ways[ROAM_NETWORKS_MAX];
+    if (conn->mobility == NULL || !conn->mobility->due)
         return;
-    mobility->due = false;
-    //= rfc9000#9-1 Do not start migration before the handshake is confirmed.
-    if (!conn->confirmed)
+    conn->mobility->due = false;
+    if (!conn->owner.networks->known)
         return;
-    const roam_network *refuge = find_refuge(conn);
-    //= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address.
-    bool may_leave = !conn->peer.disable_active_migration && refuge != NULL;
-    if (may_leave && (!is_here(conn) || mobility->active_refused))
-        flee_to(conn, refuge);
-    mobility->waiting = !is_here(conn);
+    if (conn->confirmed)
+        forget_gone(conn);
+    struct mobility_facts facts = mobility_gather(conn, ways);
+    struct mobility_verdict verdict = mobility_decide(&facts);
+    act(conn, &verdict, ways);
 }
 
-bool conn_is_waiting(const roam_conn *conn)
+roam_time conn_mobility_deadline(const roam_conn *conn)
 {
-    return conn->mobility != NULL && conn->mobility->waiting;
+    return conn->mobility != NULL && !conn->mobility->waiting ? conn->mobility->next_at : ROAM_TIME_NEVER;
+}
+
+void conn_mobility_expire(roam_conn *conn)
+{
+    if (conn_mobility_deadline(conn) <= conn->now)
+        conn->mobility->due = true;
 }

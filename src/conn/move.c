@@ -103,7 +103,7 @@ roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const r
             return result;
     }
     if (migrate && path_validation_has_succeeded(&path->validation)) {
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED);
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, ROAM_MOVE_APPLICATION);
         conn->ping_pending = true;
     } else {
         path->migrate_when_valid |= migrate;

@@ -12,6 +12,8 @@ static roam_event path_event(const roam_conn *conn, roam_event_type type, const 
                         .remote = path->remote,
                         .proven = path->address_validated || type == ROAM_EVENT_PATH_ANSWERED,
                         .datagram_bytes = path_datagram_bytes(path)};
+    if (type == ROAM_EVENT_PATH_MOVED)
+        event.why = conn->move_why;
     if (type == ROAM_EVENT_PATH_MOVED || type == ROAM_EVENT_PATH_REVERTED || type == ROAM_EVENT_PATH_NEW ||
         type == ROAM_EVENT_PATH_SETTLED)
         event.cid = conn->row_cid;

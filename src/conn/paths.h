@@ -48,7 +48,12 @@ void conn_path_data_event(roam_conn *conn, roam_event_type type, const struct pa
  * proven, or at once where it was already. Results as of roam_conn_migrate. */
 roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate);
 
-/* migrate.c: makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
-void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type);
+/* ---- migrate.c */
+
+/* Makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
+void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum roam_move_why why);
+
+/* Nobody answered there, or the system does not send there: what becomes of the path, and of the connection. */
+void conn_on_validation_failed(roam_conn *conn, struct path *path);
 
 #endif

@@ -74,6 +74,7 @@ static void break_silence(roam_conn *conn)
         return;
     conn->silence_pings++;
     conn->ping_pending = conn->full_ping_pending = true;
+    conn_mobility_on_silence(conn);
 }
 
 /* ---- PTO */
@@ -197,6 +198,8 @@ static void expire_recovery(roam_conn *conn)
         conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
     conn->counters.ptos++;
+    if (path_set_active(&conn->paths)->recovery.congestion.in_flight > 0)
+        conn_mobility_on_pto(conn);
     if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count >= PTOS_BEFORE_NEW_CIDS)
         conn_renew_cids(conn);
     prepare_probe(conn, space);
@@ -257,6 +260,7 @@ roam_time conn_deadline(roam_conn *conn)
     deadline = min_u64(deadline, quiet_deadline(conn));
     deadline = min_u64(deadline, ack_deadline(conn));
     deadline = min_u64(deadline, conn_paths_deadline(conn));
+    deadline = min_u64(deadline, conn_mobility_deadline(conn));
     deadline = min_u64(deadline, conn->keys.previous_until);
     deadline = min_u64(deadline, trim_deadline(conn));
     if (conn->pacing_until > 0)
@@ -291,6 +295,7 @@ static void expire(roam_conn *conn)
     if (keep_alive_deadline(conn) <= now)
         conn->ping_pending = true;
     break_silence(conn);
+    conn_mobility_expire(conn);
     conn_issue_cids(conn);
     trim(conn);
     if (conn->pacing_until <= now)
@@ -303,6 +308,21 @@ void conn_expire(roam_conn *conn, roam_time now)
     expire(conn);
     if (conn->log != NULL)
         conn_log_changes(conn);
+}
+
+void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept)
+{
+    conn->now = now;
+    if (!conn_is_alive(conn))
+        return;
+    /* RFC 9000 section 10.1: the timer ran on while the host slept, as the peer's did. */
+    conn->idle_from = saturating_sub(conn->idle_from, slept);
+    if (!expire_end(conn) && !conn->is_server && conn->confirmed) {
+        /* Whatever stood between may have forgotten us. */
+        conn->ping_pending = conn->full_ping_pending = true;
+        conn_mobility_on_silence(conn);
+    }
+    conn->owner.wake(conn->owner.context, conn);
 }
 
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)
@@ -322,4 +342,7 @@ void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context
     conn->eliciting_since_receive = conn->trimmed = false;
     if (context->ack_eliciting)
         conn->silence_pings = 0;
+    conn_mobility_on_packet(conn);
+    if (context->path_id == conn->paths.active_id)
+        conn_mobility_on_heard(conn, false);
 }

@@ -152,6 +152,21 @@ roam_event_class roam_event_class_of(roam_event_type type)
     return (uint64_t)type < ARRAY_LENGTH(classes) ? (roam_event_class)classes[type] : ROAM_EVENT_CLASS_CONNECTION;
 }
 
+const char *roam_move_why_name(enum roam_move_why why)
+{
+    static const char *const names[ROAM_MOVE_WHYS] = {
+        [ROAM_MOVE_PEER] = "peer",
+        [ROAM_MOVE_APPLICATION] = "application",
+        [ROAM_MOVE_PREFERRED] = "preferred",
+        [ROAM_MOVE_ADDRESS_GONE] = "address_gone",
+        [ROAM_MOVE_SEND_FAILED] = "send_failed",
+        [ROAM_MOVE_QUIET] = "quiet",
+        [ROAM_MOVE_BETTER] = "better",
+        [ROAM_MOVE_RULE] = "rule",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)why);
+}
+
 const char *roam_send_failure_name(enum roam_send_failure why)
 {
     static const char *const names[ROAM_SEND_FAILURES] = {

@@ -48,6 +48,12 @@ void path_on_sent(struct path *path, size_t bytes, roam_time now)
     path->last_used = max_u64(path->last_used, now);
 }
 
+void path_on_fate(struct path *path, bool lost)
+{
+    path->loss_ppm -= path->loss_ppm / LOSS_MEMORY;
+    path->loss_ppm += lost ? 1000000 / LOSS_MEMORY : 0;
+}
+
 void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES])
 {
     if (path->response_count == PATH_RESPONSES_MAX) {

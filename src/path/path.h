@@ -20,6 +20,9 @@
 /* RFC 9000 section 8.1. */
 #define AMPLIFICATION_FACTOR 3
 
+/* Packets over which the loss on a path is averaged: a burst of a few says little. */
+#define LOSS_MEMORY 256
+
 /* PATH_RESPONSEs owed at once on one path; a newer challenge takes the place of the oldest. */
 #define PATH_RESPONSES_MAX 3
 
@@ -34,6 +37,9 @@ struct path {
     bool mtu_repair_due;         /* a black hole was found: what it swallowed is to be sent again */
     bool too_small;              /* 1200 octets do not pass: nothing but probes goes there, until they do */
     uint8_t size_failures;       /* validations in a row that the peer, though heard from there, did not answer */
+    bool standby;                /* client: kept, and kept proven, to move to when the active path fails */
+    roam_time probed_at;         /* the peer's newest challenge while it was not active; 0: none */
+    uint32_t loss_ppm;           /* of the newest packets that were sent here, about LOSS_MEMORY of them */
     roam_time last_used;         /* last packet in or out */
     roam_time heard_at;          /* last packet in */
     roam_time authentic_at;      /* last authentic packet in, duplicate or not; 0: none yet */
@@ -61,6 +67,9 @@ uint64_t path_allowance(const struct path *path);
 
 void path_on_received(struct path *path, size_t bytes, roam_time now);
 void path_on_sent(struct path *path, size_t bytes, roam_time now);
+
+/* A packet that was sent here has been acknowledged, or lost. */
+void path_on_fate(struct path *path, bool lost);
 
 /* A PATH_CHALLENGE came in on this path: one response is owed (the newest PATH_RESPONSES_MAX are kept). */
 void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES]);

@@ -166,6 +166,14 @@ bool path_validation_expire(struct path_validation *validation, roam_time now)
     return false;
 }
 
+bool path_validation_fail(struct path_validation *validation)
+{
+    if (validation->state != VALIDATION_RUNNING)
+        return false;
+    end_run(validation, VALIDATION_FAILED);
+    return true;
+}
+
 void path_validation_abandon(struct path_validation *validation)
 {
     if (validation->state == VALIDATION_RUNNING)

@@ -71,6 +71,9 @@ roam_time path_validation_deadline(const struct path_validation *validation);
 /* Makes a challenge due again (with backoff, never faster than the PTO); returns true where the run has just failed. */
 bool path_validation_expire(struct path_validation *validation, roam_time now);
 
+/* What was to be sent could not be, and never will: a running one fails at once. False where none is running. */
+bool path_validation_fail(struct path_validation *validation);
+
 /* Stops a run without a verdict: back to SUCCEEDED where `keep` says so, else to IDLE. Nothing where none is
  * running. */
 void path_validation_abandon(struct path_validation *validation);

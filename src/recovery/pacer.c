@@ -26,6 +26,12 @@ void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_p
     *pacer = (struct pacer){.tokens_bytes = burst, .burst_bytes = burst};
 }
 
+void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time now)
+{
+    pacer->tokens_bytes = min_u64(2 * datagram_bytes, pacer->burst_bytes);
+    pacer->updated = now;
+}
+
 /* Octets in `rate_period` of time are the window times the gain: a rate without a division. */
 static uint64_t rate_bytes(const struct congestion *congestion)
 {

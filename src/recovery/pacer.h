@@ -15,6 +15,9 @@ struct pacer {
 
 void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets);
 
+/* No burst for now: after two datagrams, what goes out is spread. */
+void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time now);
+
 /* A packet of `bytes` goes out now. */
 void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
                    const struct rtt *rtt);

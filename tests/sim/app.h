@@ -45,6 +45,7 @@ struct app_event {
     roam_cid cid;
     uint64_t sequence;
     uint8_t path_data[8];
+    enum roam_move_why why;
 };
 
 #define APP_HISTORY_MAX 4096

@@ -192,7 +192,7 @@ static void on_watch(struct sim_event *event)
     if (now - latest < app->patience)
         return;
     app->pings++;
-    roam_conn_ping(app->conn, now);
+    roam_conn_ping(app->conn, host_now(app->host));
     host_turn(app->host);
 }
 
@@ -230,7 +230,7 @@ static void on_timer(struct sim_event *event)
             set_timer(app, now > app->close_not_before ? now : app->close_not_before);
         return;
     } else if (app->finished && !app->stay_open) {
-        roam_conn_close(app->conn, now, APP_CODE, "done");
+        roam_conn_close(app->conn, host_now(app->host), APP_CODE, "done");
     }
     host_turn(app->host);
 }
@@ -256,7 +256,7 @@ static void on_closed(struct client_app *app)
             app->workload->transfers[i].out.stream = app->workload->transfers[i].in.stream = NULL;
     }
     oracle_forget(app->host, app->conn);
-    roam_conn_free(app->conn, world_now(app->host->world));
+    roam_conn_free(app->conn, host_now(app->host));
     app->conn = NULL;
     set_timer(app, ROAM_TIME_NEVER);
 }
@@ -316,7 +316,7 @@ void client_app_start(struct client_app *app)
     roam_result result;
     struct world *world = app->host->world;
     app->conn =
-        roam_connect(app->host->endpoint, host, app->config.remote->port, &app->config, world_now(world), &result);
+        roam_connect(app->host->endpoint, host, app->config.remote->port, &app->config, host_now(app->host), &result);
     if (app->conn == NULL) {
         world_fail(world, "%s: cannot connect: %s", app->host->name, roam_result_name(result));
         return;
@@ -342,7 +342,7 @@ roam_result client_app_rebind(struct client_app *app, const roam_address *local)
         return ROAM_ERR_CLOSED;
     roam_path_info active = {0};
     roam_conn_paths(app->conn, &active, 1);
-    roam_result result = roam_conn_rebind(app->conn, world_now(app->host->world), local);
+    roam_result result = roam_conn_rebind(app->conn, host_now(app->host), local);
     trace_call(app, "rebinds to", local, result);
     if (result == ROAM_OK) {
         oracle_on_rebind(app->host, app->conn, &active.local, local);
@@ -356,7 +356,7 @@ roam_result client_app_migrate(struct client_app *app, const roam_address *local
 {
     if (app->conn == NULL)
         return ROAM_ERR_CLOSED;
-    roam_result result = roam_conn_migrate(app->conn, world_now(app->host->world), local);
+    roam_result result = roam_conn_migrate(app->conn, host_now(app->host), local);
     trace_call(app, "migrates to", local, result);
     host_turn(app->host);
     return result;
@@ -366,7 +366,7 @@ roam_result client_app_probe(struct client_app *app, const roam_address *local)
 {
     if (app->conn == NULL)
         return ROAM_ERR_CLOSED;
-    roam_result result = roam_conn_probe(app->conn, world_now(app->host->world), local);
+    roam_result result = roam_conn_probe(app->conn, host_now(app->host), local);
     trace_call(app, "probes from", local, result);
     host_turn(app->host);
     return result;
@@ -376,6 +376,6 @@ void client_app_close(struct client_app *app)
 {
     if (app->conn == NULL)
         return;
-    roam_conn_close(app->conn, world_now(app->host->world), APP_CODE, "done");
+    roam_conn_close(app->conn, host_now(app->host), APP_CODE, "done");
     host_turn(app->host);
 }

@@ -21,6 +21,7 @@ void app_history_add(struct app_history *history, const roam_event *event)
         .proven = event->proven,
         .cid = event->cid,
         .sequence = event->sequence,
+        .why = event->why,
     };
     memcpy(history->events[history->count - 1].path_data, event->path_data, sizeof(event->path_data));
 }

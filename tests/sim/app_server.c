@@ -174,7 +174,7 @@ static void on_closed(struct server_app *app, const roam_event *event)
     if (app->newest == event->conn)
         app->newest = NULL;
     oracle_forget(app->host, event->conn);
-    roam_conn_free(event->conn, world_now(app->host->world));
+    roam_conn_free(event->conn, host_now(app->host));
 }
 
 static void on_event(void *context, const roam_event *event)

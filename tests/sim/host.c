@@ -20,9 +20,12 @@
 static void host_wake(struct sim_event *event)
 {
     struct host *host = SIM_CONTAINER(event, struct host, wake);
+    if (host->asleep)
+        return;
+    host->wakes++;
     uint64_t before = host->datagrams_out;
     uint64_t events = host->world->trace.hash;
-    roam_endpoint_expire(host->endpoint, world_now(host->world));
+    roam_endpoint_expire(host->endpoint, host_now(host));
     host_turn(host);
     if (host->datagrams_out != before || host->world->trace.hash != events)
         host->fruitless_wakes = 0;
@@ -101,6 +104,7 @@ void host_free(struct host *host)
 {
     host_end(host);
     sim_alloc_done(&host->alloc);
+    host_forget_waiting(host);
     free(host->sockets);
     free(host->buffer);
     free(host);
@@ -132,6 +136,7 @@ struct interface *host_add_interface(struct host *host, const char *ip, struct n
     interface->node.from_above = interface_from_above;
     interface->node.done = interface_done;
     interface->host = host;
+    snprintf(interface->name, sizeof(interface->name), "if%zu", host->interface_count);
     node_attach(&interface->node, parent, up, down);
     host->interfaces[host->interface_count++] = interface;
     return interface;
@@ -220,7 +225,8 @@ void host_receive(struct host *host, struct sim_packet *packet)
 {
     struct world *world = host->world;
     struct host_socket *socket = find_socket(host, &packet->dst);
-    if (socket == NULL || !socket->open || host->endpoint == NULL) {
+    const struct interface *at = host_interface_of(host, &packet->dst);
+    if (socket == NULL || !socket->open || host->endpoint == NULL || host->asleep || (at != NULL && at->gone)) {
         world_packet_drop(packet, SIM_DROP_NO_SOCKET, host->name);
         return;
     }
@@ -243,7 +249,7 @@ void host_receive(struct host *host, struct sim_packet *packet)
                         .len = packet->len,
                         .capacity = sizeof(packet->data),
                         .ecn = packet->ecn};
-    roam_endpoint_receive(host->endpoint, world_now(world), &in, 1);
+    roam_endpoint_receive(host->endpoint, host_now(host), &in, 1);
     world_packet_free(packet);
     host_turn(host);
 }
@@ -293,9 +299,15 @@ static void send_one(struct host *host, const roam_datagram *out, const uint8_t 
                    roam_address_format(&packet->dst, dst));
     }
     oracle_on_datagram_out(host, packet);
-    if (interface == NULL || socket == NULL || !socket->open) {
+    if (interface == NULL || interface->gone || socket == NULL || !socket->open) {
         host->refused++;
         world_packet_drop(packet, SIM_DROP_NO_SOCKET, host->name);
+        host_send_failed(host, &out->local, &out->remote, ROAM_SEND_ADDRESS_GONE, len);
+        return;
+    }
+    if (interface->fails || (interface->send_bytes_max != 0 && len > interface->send_bytes_max)) {
+        world_packet_drop(packet, SIM_DROP_NO_SOCKET, host->name);
+        host_send_failed(host, &out->local, &out->remote, interface->fails ? interface->why : ROAM_SEND_TOO_LARGE, len);
         return;
     }
     link_send(interface->node.up, packet);
@@ -309,7 +321,7 @@ void host_inject(struct host *host, const roam_address *local, const roam_addres
     send_one(host, &out, data, len);
 }
 
-static void send_segments(struct host *host, const roam_datagram *out)
+void host_send(struct host *host, const roam_datagram *out)
 {
     if (out->len == 0 || out->len > out->capacity) {
         world_fail(host->world, "%s: transmits a datagram of %zu octets in a buffer of %zu", host->name, out->len,
@@ -336,13 +348,14 @@ static bool transmit(struct host *host)
         out[i].capacity = host->capacity;
     }
     host->sealed_count = host->sealed_at = 0;
-    size_t n = roam_endpoint_transmit(host->endpoint, world_now(host->world), out, host->batch);
+    size_t n = roam_endpoint_transmit(host->endpoint, host_now(host), out, host->batch);
     if (n > host->batch) {
         world_fail(host->world, "%s: transmit returns %zu datagrams of %zu", host->name, n, host->batch);
         return false;
     }
     for (size_t i = 0; i < n && !host->world->failed; i++)
-        send_segments(host, &out[i]);
+        if (!host_hold(host, &out[i]))
+            host_send(host, &out[i]);
     oracle_after_transmit(host);
     return n > 0;
 }
@@ -361,9 +374,14 @@ static bool poll(struct host *host)
             char remote[ROAM_ADDRESS_TEXT_MAX] = "";
             if (roam_address_is_set(&event.remote))
                 roam_address_format(&event.remote, remote);
-            trace_line(&world->trace, world_now(world), "%s: %s %s", host->name, roam_event_name(event.type), remote);
+            char local[ROAM_ADDRESS_TEXT_MAX] = "";
+            if (event.type == ROAM_EVENT_PATH_MOVED)
+                roam_address_format(&event.local, local);
+            trace_line(&world->trace, world_now(world), "%s: %s %s%s%s%s%s", host->name, roam_event_name(event.type),
+                       remote, *local != '\0' ? " from " : "", local, *local != '\0' ? ", why: " : "",
+                       *local != '\0' ? roam_move_why_name(event.why) : "");
         }
-        if (event.time > world_now(world))
+        if (event.time > host_now(host))
             world_fail(world, "%s: event %s comes from the future", host->name, roam_event_name(event.type));
         oracle_on_event(host, &event);
         if (host->on_event != NULL)
@@ -376,24 +394,26 @@ void host_turn(struct host *host)
 {
     struct world *world = host->world;
     assert(!host->in_turn);
-    if (host->endpoint == NULL)
+    if (host->endpoint == NULL || host->asleep)
         return;
     host->in_turn = true;
     for (unsigned round = 0; !world->failed; round++) {
         bool busy = poll(host);
         busy |= transmit(host);
         roam_time deadline = roam_endpoint_deadline(host->endpoint);
-        if (deadline <= world_now(world)) {
-            roam_endpoint_expire(host->endpoint, world_now(world));
+        if (deadline <= host_now(host)) {
+            roam_endpoint_expire(host->endpoint, host_now(host));
             busy = true;
         }
-        if (!busy)
+        /* A transmit that sends nothing may have something to tell. */
+        if (!busy && !poll(host))
             break;
         if (round == TURN_ROUNDS_MAX)
             world_fail(world, "%s: does not come to rest: after %u rounds its deadline is %lld ns from now", host->name,
-                       round, (long long)(deadline - world_now(world)));
+                       round, (long long)(deadline - host_now(host)));
     }
     host->in_turn = false;
     oracle_after_turn(host);
-    sim_clock_set(&world->clock, &host->wake, roam_endpoint_deadline(host->endpoint));
+    roam_time wake = roam_endpoint_deadline(host->endpoint);
+    sim_clock_set(&world->clock, &host->wake, wake == ROAM_TIME_NEVER ? wake : wake + host->slept);
 }

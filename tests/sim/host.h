@@ -24,6 +24,27 @@
 struct interface {
     struct node node; /* first */
     struct host *host;
+
+    /* What the host says of it, where it watches its networks. */
+    char name[ROAM_NETWORK_NAME_MAX];
+    roam_address local; /* the socket that it keeps there; unset: none yet */
+    bool gone;          /* it has no address: it is no network, and its sockets do not send */
+    bool no_default, metered;
+    int32_t preference;
+
+    bool fails; /* what is sent there fails, for `why` */
+    enum roam_send_failure why;
+    size_t send_bytes_max; /* larger datagrams fail with ROAM_SEND_TOO_LARGE; 0: none */
+    bool blocked;          /* its sockets take nothing: what is to leave waits */
+};
+
+/* A datagram that waits for a blocked socket. */
+struct waiting_datagram {
+    struct waiting_datagram *next;
+    roam_address local, remote;
+    uint8_t ecn;
+    size_t len;
+    uint8_t data[];
 };
 
 struct host_socket {
@@ -57,10 +78,17 @@ struct host {
     } sealed[HOST_SEALED_MAX]; /* packets of the transmit that runs, in the order of its datagrams */
     size_t sealed_count, sealed_at;
     bool in_turn;
-    bool ipv4_mapped; /* its socket shows IPv4 peers as ::ffff:a.b.c.d */
+    bool watches;    /* it tells the endpoint of its networks, each time that they change */
+    bool asleep;     /* neither receives nor wakes */
+    roam_time slept; /* by so much its clock is behind */
+    roam_time asleep_since;
+    struct waiting_datagram *waiting; /* oldest first */
+    uint64_t wakes;                   /* how often a deadline came due */
+    bool ipv4_mapped;                 /* its socket shows IPv4 peers as ::ffff:a.b.c.d */
     void (*on_event)(void *context, const roam_event *event);
     void *context;
     uint64_t datagrams_out, datagrams_in, refused; /* refused: sent from no open socket */
+    uint64_t failed;                               /* did not leave, and the endpoint was told */
 };
 
 struct host_config {
@@ -89,6 +117,40 @@ void host_close_other_sockets(struct host *host, const roam_address *local);
 /* The interface is unplugged, or plugged in again. */
 void interface_set_down(struct interface *interface, bool down);
 struct interface *host_interface_of(const struct host *host, const roam_address *local);
+
+/* ---- host_networks.c: what a client that moves by itself is told */
+
+/* This host's clock: virtual time without what it has slept. */
+roam_time host_now(const struct host *host);
+
+/* From now on the endpoint hears of the host's networks, each time that they change. */
+void host_watch(struct host *host);
+
+/* Tells it as it is now, where the host watches. */
+void host_announce(struct host *host);
+
+/* The interface loses its address, or gets it back: then with a new socket. What is sent from an address that is gone
+ * fails. */
+void interface_lose_address(struct interface *interface);
+void interface_get_address(struct interface *interface);
+
+/* A datagram did not leave: tells the endpoint, if the host watches. */
+void host_send_failed(struct host *host, const roam_address *local, const roam_address *remote,
+                      enum roam_send_failure why, size_t bytes);
+
+/* Puts aside what is to leave by a blocked socket; false where it is not blocked. */
+bool host_hold(struct host *host, const roam_datagram *datagram);
+void host_forget_waiting(struct host *host);
+
+/* What the endpoint has given out leaves, segment by segment. */
+void host_send(struct host *host, const roam_datagram *out);
+
+/* The interface's sockets take nothing any more; or again, and what waits leaves. */
+void interface_set_blocked(struct interface *interface, bool blocked);
+
+/* The host is suspended: nothing arrives, no timer fires. It wakes with a clock that knows of it, or does not. */
+void host_sleep(struct host *host);
+void host_wake_up(struct host *host, bool clock_stood);
 
 /* Lets the endpoint come to rest: after every call that made it do something. */
 void host_turn(struct host *host);

@@ -136,11 +136,16 @@ static bool add_client(struct lab *lab, size_t index)
         client->interfaces[i] = host_add_interface(client->host, ip, parent, &lab->config.up[i], &lab->config.down[i]);
     }
     client->local = host_open_socket(client->host, client->interfaces[0], 50000);
+    client->interfaces[0]->local = client->local;
     client->remote = lab->server_address[lab->config.ipv6[0]];
     client_app_init(&client->app, client->host, &lab->workload, &lab->config.client);
     client->app.config.local = &client->local;
     client->app.config.remote = &client->remote;
     client->app.stay_open = true;
+    if (lab->config.watch) {
+        client->app.config.mobility = ROAM_MOBILITY_AUTO;
+        host_watch(client->host);
+    }
     return true;
 }
 

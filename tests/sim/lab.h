@@ -31,6 +31,7 @@ struct lab_config {
     bool no_nat[LAB_INTERFACES_MAX];
     bool double_nat; /* a second box behind the first */
     bool one_nat;    /* all clients behind the first client's boxes */
+    bool watch;      /* clients are told of their networks from the start, and move by themselves */
     struct nat_config nat[LAB_INTERFACES_MAX];
     struct link_config up[LAB_INTERFACES_MAX], down[LAB_INTERFACES_MAX]; /* of the clients' access */
     struct link_config server_link;

@@ -18,6 +18,7 @@ static const struct scenario *const tables[] = {
     scenarios_migrate,    //
     scenarios_probe,      //
     scenarios_validation, //
+    scenarios_mobility,   //
     scenarios_preferred,  //
     scenarios_server,     //
     scenarios_mtu,        //

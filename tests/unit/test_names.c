@@ -50,6 +50,7 @@ static void every_enumerator_has_a_name_of_its_own(void **state)
     CHECK_NAMES(roam_event_name, roam_event_type, 0, ROAM_EVENT_TYPES, 1);
     CHECK_NAMES(roam_result_name, roam_result, 0, 11, -1);
     CHECK_NAMES(roam_conn_state_name, enum roam_conn_state, 0, ROAM_CONN_CLOSED + 1, 1);
+    CHECK_NAMES(roam_move_why_name, enum roam_move_why, 0, ROAM_MOVE_WHYS, 1);
     CHECK_NAMES(roam_send_failure_name, enum roam_send_failure, 0, ROAM_SEND_FAILURES, 1);
     CHECK_NAMES(roam_path_state_name, enum roam_path_state, 0, ROAM_PATH_FAILED + 1, 1);
 }
