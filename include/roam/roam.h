@@ -214,6 +214,11 @@ ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roa
 /* Validates the path from new_local and stays where it is, RFC 9000 section 9.1. Errors as of roam_conn_migrate. */
 ROAM_API roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local);
 
+/* Gives up a path that is not in use, for instance because its network is gone for good: nothing is sent there any more,
+ * and the connection ID that it had is retired (RFC 9000 section 5.1.2), so that the peer may give another.
+ * ROAM_ERR_ADDRESS where no path has this id, ROAM_ERR_STATE for the active one, ROAM_ERR_CLOSED. */
+ROAM_API roam_result roam_conn_forget_path(roam_conn *conn, roam_time now, uint64_t path_id);
+
 enum roam_path_state {
     ROAM_PATH_UNVALIDATED, /* nobody has asked yet */
     ROAM_PATH_VALIDATING,  /* PATH_CHALLENGE is out */

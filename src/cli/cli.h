@@ -22,6 +22,7 @@ int listen_main(int argc, char **argv);
 int connect_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
 int natbox_main(int argc, char **argv);
+int check_main(int argc, char **argv);
 
 /* ---- output.c */
 

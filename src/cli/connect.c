@@ -293,22 +293,13 @@ static int talk(struct client *client)
 
 /* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
-/* https://HOST[:PORT]/PATH */
 static bool parse_url(struct client *client, const char *url)
 {
-    char authority[300], with_port[310];
-    if (strncasecmp(url, "https://", 8) != 0)
+    char path[1001];
+    if (!split_url(url, client->host, &client->port, path, sizeof(path)))
         return false;
-    const char *begin = url + 8, *path = begin + strcspn(begin, "/");
-    if ((size_t)(path - begin) >= sizeof(authority) || strlen(path) > 1000 || strpbrk(path, " \r\n") != NULL)
-        return false;
-    memcpy(authority, begin, (size_t)(path - begin));
-    authority[path - begin] = '\0';
-    const char *colon = strrchr(authority, ':'), *bracket = strrchr(authority, ']');
-    bool has_port = colon != NULL && (bracket == NULL || colon > bracket);
-    snprintf(with_port, sizeof(with_port), has_port ? "%s" : "%s:443", authority);
-    snprintf(client->request, sizeof(client->request), "GET %s\r\n", *path != '\0' ? path : "/");
-    return split_host_port(with_port, NULL, client->host, &client->port);
+    snprintf(client->request, sizeof(client->request), "GET %s\r\n", path);
+    return true;
 }
 
 static bool open_connection(struct client *client, roam_config *config)

@@ -393,3 +393,20 @@ bool split_host_port(const char *text, const char *default_host, char *ret_host,
     *ret_port = (uint16_t)port;
     return true;
 }
+
+bool split_url(const char *url, char *ret_host, uint16_t *ret_port, char *ret_path, size_t path_capacity)
+{
+    char authority[HOST_MAX + 16], with_port[sizeof(authority) + 8];
+    if (strncasecmp(url, "https://", 8) != 0)
+        return false;
+    const char *begin = url + 8, *path = begin + strcspn(begin, "/");
+    if ((size_t)(path - begin) >= sizeof(authority) || strlen(path) >= path_capacity || strpbrk(path, " \r\n") != NULL)
+        return false;
+    memcpy(authority, begin, (size_t)(path - begin));
+    authority[path - begin] = '\0';
+    const char *colon = strrchr(authority, ':'), *bracket = strrchr(authority, ']');
+    bool has_port = colon != NULL && (bracket == NULL || colon > bracket);
+    snprintf(with_port, sizeof(with_port), has_port ? "%s" : "%s:443", authority);
+    snprintf(ret_path, path_capacity, "%s", *path != '\0' ? path : "/");
+    return split_host_port(with_port, NULL, ret_host, ret_port);
+}

@@ -92,4 +92,7 @@ bool options_parse(struct command_line *line, int argc, char **argv, const char 
 /* "HOST:PORT", "[IPv6]:PORT"; with default_host also ":PORT" and "PORT". host must hold 256 octets. */
 bool split_host_port(const char *text, const char *default_host, char *ret_host, uint16_t *ret_port);
 
+/* "https://HOST[:PORT][/PATH]": PORT is 443 and PATH "/" where they are missing. host must hold 256 octets. */
+bool split_url(const char *url, char *ret_host, uint16_t *ret_port, char *ret_path, size_t path_capacity);
+
 #endif

@@ -174,6 +174,13 @@ void roam_conn_ping(roam_conn *conn, roam_time now)
     conn->owner.wake(conn->owner.context, conn);
 }
 
+void conn_ping_of_size(roam_conn *conn, roam_time now, uint32_t bytes)
+{
+    conn->full_ping_pending = true;
+    conn->full_ping_bytes = bytes;
+    roam_conn_ping(conn, now);
+}
+
 void roam_conn_close(roam_conn *conn, roam_time now, uint64_t code, const char *reason)
 {
     conn->now = now;

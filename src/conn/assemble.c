@@ -219,8 +219,10 @@ static void put_application_frames(roam_conn *conn, struct payload *payload)
     put_handshake_frames(conn, payload);
     put_cid_frames(conn, payload);
     put_streams(conn, payload);
-    if (conn->full_ping_pending)
+    if (conn->full_ping_pending) {
         payload->assembly->expand = true;
+        payload->assembly->expand_bytes = conn->full_ping_bytes;
+    }
 }
 
 static void put_frames(roam_conn *conn, struct payload *payload, enum packet_space space, enum assemble_mode mode)
@@ -355,6 +357,7 @@ static void settle_what_was_owed(roam_conn *conn, struct payload *payload)
         return;
     if (packet->eliciting) {
         conn->ping_pending = conn->full_ping_pending = false;
+        conn->full_ping_bytes = 0;
         conn->ack_only_packets = 0;
     } else {
         conn->ack_only_packets++;

@@ -179,8 +179,9 @@ struct roam_conn {
 
     /* What waits to be sent, beside what the modules know. */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
-    bool renewal_pending;  /* all CIDs of ours are to be replaced */
-    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
+    bool renewal_pending;     /* all CIDs of ours are to be replaced */
+    bool rotation_pending;    /* the CID that we write is to be changed with the next packet */
+    uint32_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
     bool ticket_sent;
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
@@ -448,7 +449,8 @@ struct assembly {
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
-    bool expand; /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
+    bool expand;         /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
+    size_t expand_bytes; /* or to more than that, as far as the limit allows */
     bool out_of_memory;
     bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
     bool mtu_probe; /* it asks for its size, and is padded to the limit */
@@ -460,6 +462,12 @@ void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_spa
 
 /* True where the space has frames that are ack-eliciting to send. */
 bool conn_space_wants(roam_conn *conn, enum packet_space space);
+
+/* ---- api.c */
+
+/* A PING in a datagram of so many octets, 1,200 at least and what the path is believed to carry at most: it feeds the
+ * peer's 3x allowance, and shows what path and peer take. */
+void conn_ping_of_size(roam_conn *conn, roam_time now, uint32_t bytes);
 
 /* ---- timers.c */
 

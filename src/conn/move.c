@@ -142,3 +142,18 @@ roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *
 {
     return start_move(conn, now, new_local, false);
 }
+
+roam_result roam_conn_forget_path(roam_conn *conn, roam_time now, uint64_t path_id)
+{
+    struct path *path = path_set_find(&conn->paths, path_id);
+    if (!conn_is_alive(conn))
+        return ROAM_ERR_CLOSED;
+    if (path == NULL)
+        return ROAM_ERR_ADDRESS;
+    if (path_id == conn->paths.active_id)
+        return ROAM_ERR_STATE;
+    conn->now = now;
+    conn_forget_path(conn, path);
+    conn->owner.wake(conn->owner.context, conn);
+    return ROAM_OK;
+}

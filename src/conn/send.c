@@ -10,7 +10,8 @@
 /* Padding goes into the last packet, RFC 9000 section 14.1. */
 static void expand(struct assembly *assembly)
 {
-    const size_t target = assembly->mtu_probe ? assembly->limit : DATAGRAM_BYTES_MIN;
+    const size_t wanted = max_size(DATAGRAM_BYTES_MIN, min_size(assembly->expand_bytes, assembly->limit));
+    const size_t target = assembly->mtu_probe ? assembly->limit : wanted;
     //= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
     // Nor up to it: a smaller datagram proves nothing about the path's size anyway, and what padding would use up is
     // what the next challenge needs, should this one be lost.

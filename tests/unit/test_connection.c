@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "conn/conn.h"
 #include "pair.h"
 
 static struct pair pair;
@@ -109,6 +110,72 @@ static void a_deliberate_move_uses_a_fresh_connection_id(void **state)
     expect_text(&pair.server, "Hello again!");
 }
 
+static void a_path_that_is_given_up_gives_its_connection_id_back(void **state)
+{
+    (void)state;
+    open_stream_and_greet();
+    roam_path_info paths[2];
+    roam_address standby;
+    assert_true(roam_address_parse(&standby, "10.0.0.20:51000"));
+    assert_int_equal(roam_conn_probe(pair.client.conn, pair.now, &standby), ROAM_OK);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_int_equal(roam_conn_paths(pair.client.conn, paths, 2), 2);
+    assert_int_equal(paths[1].state, ROAM_PATH_VALIDATED);
+    pair_forget_events(&pair);
+    assert_int_equal(roam_conn_forget_path(pair.client.conn, pair.now, paths[0].id), ROAM_ERR_STATE);
+    assert_int_equal(roam_conn_forget_path(pair.client.conn, pair.now, 12345), ROAM_ERR_ADDRESS);
+    assert_int_equal(roam_conn_forget_path(pair.client.conn, pair.now, paths[1].id), ROAM_OK);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_int_equal(roam_conn_paths(pair.client.conn, paths, 2), 1);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_PATH_CLOSED), 1);
+    const roam_event *retired = pair_find_event(&pair.server, ROAM_EVENT_CID_RETIRED);
+    assert_non_null(retired);
+    assert_true(roam_cid_equal(&retired->cid, &paths[1].cid));
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_CID_RECEIVED), 1);
+    say(&pair.client, "Hello again!");
+    pair_run(&pair, ROAM_SECONDS(1));
+    expect_text(&pair.server, "Hello again!");
+    roam_conn_close(pair.client.conn, pair.now, 0, NULL);
+    assert_int_equal(roam_conn_forget_path(pair.client.conn, pair.now, paths[0].id), ROAM_ERR_CLOSED);
+}
+
+static size_t largest_to_server;
+
+static bool measure(struct pair *p, bool to_server, roam_datagram *datagram)
+{
+    (void)p;
+    if (to_server && datagram->len > largest_to_server)
+        largest_to_server = datagram->len;
+    return true;
+}
+
+static size_t largest_after_ping(uint32_t bytes)
+{
+    largest_to_server = 0;
+    conn_ping_of_size(pair.client.conn, pair.now, bytes);
+    pair_run(&pair, ROAM_SECONDS(1));
+    return largest_to_server;
+}
+
+static void a_ping_is_as_large_as_asked_for_within_what_the_path_carries(void **state)
+{
+    (void)state;
+    pair_stop(&pair);
+    config.client.datagram_bytes = 1400;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_SECONDS(1));
+    pair.hook = measure;
+    assert_int_equal(largest_after_ping(1300), 1300);
+    assert_int_equal(largest_after_ping(0), 1200);
+    assert_int_equal(largest_after_ping(9000), 1400);
+    /* Asked for once. */
+    largest_to_server = 0;
+    roam_conn_ping(pair.client.conn, pair.now);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_true(largest_to_server < 100);
+}
+
 static void a_megabyte_arrives_whole(void **state)
 {
     (void)state;
@@ -166,6 +233,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_handshake_completes_and_is_confirmed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_row_moves_and_the_stream_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_deliberate_move_uses_a_fresh_connection_id, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_path_that_is_given_up_gives_its_connection_id_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ping_is_as_large_as_asked_for_within_what_the_path_carries, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_megabyte_arrives_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_is_told_to_the_other_side, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_connections_end_in_silence, set_up, tear_down),
