@@ -241,6 +241,18 @@ enum roam_pmtud_state {
 /* "searching", ...: never NULL, static. */
 ROAM_API const char *roam_pmtud_state_name(enum roam_pmtud_state state);
 
+/* ECN on a path, RFC 9000 section 13.4 and appendix A.4. Packets leave marked while it is tested, and once it works. */
+enum roam_ecn_state {
+    ROAM_ECN_STATE_OFF,     /* not asked for: roam_config.ecn */
+    ROAM_ECN_STATE_TESTING, /* the first packets are marked */
+    ROAM_ECN_STATE_UNKNOWN, /* what became of the marks is awaited */
+    ROAM_ECN_STATE_CAPABLE,
+    ROAM_ECN_STATE_FAILED, /* they are taken away on the way, or set at random */
+};
+
+/* "capable", ...: never NULL, static. */
+ROAM_API const char *roam_ecn_state_name(enum roam_ecn_state state);
+
 /* One path of a connection. */
 typedef struct roam_path_info {
     uint64_t id;
@@ -257,6 +269,7 @@ typedef struct roam_path_info {
     enum roam_pmtud_state pmtud;
     uint32_t mtu_probes_sent, mtu_probes_lost;
     uint32_t black_holes; /* times that full datagrams vanished there, and it went on with 1200 octets */
+    enum roam_ecn_state ecn;
 } roam_path_info;
 
 /* Writes up to n paths, the active one first, and returns how many there are. */

@@ -217,20 +217,25 @@ static void take_rtt_sample(roam_conn *conn, enum packet_space number, const str
     }
 }
 
+/* `raised`: the largest number acknowledged did. */
 static void validate_ecn(roam_conn *conn, struct pn_space *space, const struct frame_ack *ack,
-                         const struct ack_news *news)
+                         const struct ack_news *news, bool raised)
 {
     uint64_t ect0 = saturating_sub(ack->ect0, space->ect0_acked);
     uint64_t ect1 = saturating_sub(ack->ect1, space->ect1_acked);
     uint64_t ce = saturating_sub(ack->ce, space->ce_acked);
     /* Counts are of the space, marks of a path: where one ACK covers several paths, the counts cannot be told apart,
      * and only one that covers a single path judges. */
+    //= rfc9000#13.4.2.1-1 Do not fail ECN validation on an ACK that does not raise the largest acknowledged.
+    const bool is_clear = raised && news->paths == 1;
     for (size_t i = 0; i < news->paths; i++) {
         struct path *path = path_set_find(&conn->paths, news->path_ids[i]);
-        if (path != NULL && news->paths == 1 && ecn_on_acked(&path->ecn, news->marked[i], ack->has_ecn, ect0, ect1, ce))
+        if (path != NULL && !is_clear)
+            ecn_on_unclear(&path->ecn, news->marked[i]);
+        else if (path != NULL && ecn_on_acked(&path->ecn, news->marked[i], ack->has_ecn, ect0, ect1, ce))
             congestion_on_ce(&path->recovery.congestion, news->newest_sent_at, conn->now);
     }
-    if (ack->has_ecn) {
+    if (raised && ack->has_ecn) {
         space->ect0_acked = max_u64(space->ect0_acked, ack->ect0);
         space->ect1_acked = max_u64(space->ect1_acked, ack->ect1);
         space->ce_acked = max_u64(space->ce_acked, ack->ce);
@@ -275,9 +280,7 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     take_rtt_sample(conn, context->space, ack, &news);
     if (conn->mobility != NULL && covers_active_path(conn, &news))
         conn_mobility_on_heard(conn, true);
-    //= rfc9000#13.4.2.1 Do not fail ECN validation on an ACK that does not raise the largest acknowledged.
-    if (raised)
-        validate_ecn(conn, space, ack, &news);
+    validate_ecn(conn, space, ack, &news, raised);
     if (context->space == SPACE_APPLICATION)
         key_update_on_acked(&conn->keys, news.newest, conn->now, conn_pto(conn));
     //= rfc9002#6.2.1 An ACK resets the backoff, except at a client not sure its address is validated.

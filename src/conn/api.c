@@ -103,6 +103,7 @@ static void describe_path(const roam_conn *conn, const struct path *path, roam_p
         .mtu_probes_sent = path->pmtud.probes_sent,
         .mtu_probes_lost = path->pmtud.probes_lost,
         .black_holes = path->pmtud.black_holes,
+        .ecn = path->ecn.state,
     };
     if (cid != NULL) {
         ret->cid = cid->cid;

@@ -63,7 +63,7 @@ static void put_ack(roam_conn *conn, struct payload *payload)
     //= rfc9000#13.2.5 Report the true delay.
     uint64_t delay = saturating_sub(conn->now, received->largest_at) / 1000 >> ACK_DELAY_EXPONENT_DEFAULT;
     frame_write_ack(&payload->writer, received->received.ranges, received->received.count, ACK_RANGES_SENT_MAX, delay,
-                    marked ? counts : NULL); //= rfc9000#13.4.1 Report received ECN marks.
+                    marked ? counts : NULL); //= rfc9000#13.4.1-1 Report received ECN marks.
     if (payload->writer.failed) {
         payload->writer = before;
         return;

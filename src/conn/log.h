@@ -26,7 +26,7 @@ struct log_view {
     roam_cid remote_cid, local_cid; /* on packets to the peer, and from it */
     uint64_t datagram_bytes;
     bool searched; /* the largest datagram is known */
-    enum ecn_state ecn;
+    enum roam_ecn_state ecn;
     const char *congestion, *migration;
     uint64_t migration_path_id;
     struct log_metrics metrics;

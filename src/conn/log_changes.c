@@ -205,11 +205,12 @@ static const char *congestion_state(const struct congestion *congestion)
     return congestion_in_slow_start(congestion) ? "slow_start" : "congestion_avoidance";
 }
 
-static const char *ecn_state_name(enum ecn_state state)
+static const char *ecn_state_name(enum roam_ecn_state state)
 {
     static const char *const names[] = {
-        [ECN_OFF] = "failed",      [ECN_TESTING] = "testing", [ECN_UNKNOWN] = "unknown",
-        [ECN_CAPABLE] = "capable", [ECN_FAILED] = "failed",
+        [ROAM_ECN_STATE_OFF] = "failed",      [ROAM_ECN_STATE_TESTING] = "testing",
+        [ROAM_ECN_STATE_UNKNOWN] = "unknown", [ROAM_ECN_STATE_CAPABLE] = "capable",
+        [ROAM_ECN_STATE_FAILED] = "failed",
     };
     return names[state];
 }
@@ -221,7 +222,8 @@ static void look_at_path_state(roam_conn *conn, struct log_view *said, const str
         put_change(conn, QLOG_CONGESTION_STATE_UPDATED, active->id, said->congestion, congestion);
     said->congestion = congestion;
     if (active->ecn.state != said->ecn)
-        put_change(conn, QLOG_ECN_STATE_UPDATED, active->id, said->ecn != ECN_OFF ? ecn_state_name(said->ecn) : NULL,
+        put_change(conn, QLOG_ECN_STATE_UPDATED, active->id,
+                   said->ecn != ROAM_ECN_STATE_OFF ? ecn_state_name(said->ecn) : NULL,
                    ecn_state_name(active->ecn.state));
     said->ecn = active->ecn.state;
     bool searched = active->pmtud.state == ROAM_PMTUD_SEARCH_COMPLETE;

@@ -54,7 +54,8 @@ static bool set_options(int fd, uint8_t family)
         set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
     if (!set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES))
         set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
-    //= rfc9000#14 UDP datagrams MUST NOT be fragmented at the IP layer.
+    //= rfc9000#14-2 No IP fragmentation of QUIC datagrams.
+    //= rfc9000#14-3 Set DF on IPv4; what ICMP says of the path is not believed (14.2.1), the search finds it out.
     if (family == ROAM_FAMILY_IPV4)
         return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
                set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);

@@ -209,3 +209,13 @@ const char *roam_pmtud_state_name(enum roam_pmtud_state state)
     };
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
 }
+
+const char *roam_ecn_state_name(enum roam_ecn_state state)
+{
+    static const char *const names[] = {
+        [ROAM_ECN_STATE_OFF] = "off",         [ROAM_ECN_STATE_TESTING] = "testing",
+        [ROAM_ECN_STATE_UNKNOWN] = "unknown", [ROAM_ECN_STATE_CAPABLE] = "capable",
+        [ROAM_ECN_STATE_FAILED] = "failed",
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)state);
+}

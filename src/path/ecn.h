@@ -2,23 +2,24 @@
  * ECN on one path, RFC 9000 section 13.4 and appendix A.4: the first packets are marked ECT(0); acknowledgements that
  * do not account for the marks, or their loss, turn it off.
  *
- * TESTING -> (ECN_TEST_PACKETS marked) UNKNOWN -> (validated ACK) CAPABLE; any -> (bad counts, or all test packets
- * lost) FAILED.
+ * TESTING -> (ECN_TEST_PACKETS marked) UNKNOWN -> (validated ACK of a mark that came through as it was) CAPABLE;
+ * UNKNOWN -> (what an ACK said could not be told apart from another path) TESTING; any -> (bad counts; all test packets
+ * lost; or CE on all of them, which is a network that mangles and not one that is congested) FAILED.
  */
 #ifndef PATH_ECN_H
 #define PATH_ECN_H
 
-#include <roam/types.h>
+#include <roam/roam.h>
 
 #define ECN_TEST_PACKETS 10
 
-enum ecn_state { ECN_OFF, ECN_TESTING, ECN_UNKNOWN, ECN_CAPABLE, ECN_FAILED };
-
 struct ecn {
-    enum ecn_state state;
+    enum roam_ecn_state state;
     uint32_t marked;      /* packets sent with ECT(0) while testing */
     uint32_t marked_lost; /* of them, lost */
-    bool any_acked;       /* a marked packet was acknowledged by an ACK that validates */
+    uint32_t acked;       /* of them, acknowledged by ACKs that validate */
+    uint32_t acked_ce;    /* marks that had become CE by then */
+    bool ect0_seen;       /* a mark came through as it was sent */
 };
 
 void ecn_init(struct ecn *ecn, bool enabled);
@@ -30,8 +31,13 @@ void ecn_on_lost(struct ecn *ecn, bool marked);
 
 /* An ACK that raised the largest acknowledged number newly acknowledged `marked` packets of this path that had left
  * with ECT(0). Without counts (plain ACK) has_counts is false. The deltas are the increase of the peer's counts since
- * the last such ACK. Returns true where the CE count rose and it counts as congestion. */
+ * the last such ACK. Returns true where the CE count rose and it counts as congestion, which it does once a mark has come
+ * through as it was sent. */
 bool ecn_on_acked(struct ecn *ecn, uint64_t marked, bool has_counts, uint64_t ect0_delta, uint64_t ect1_delta,
                   uint64_t ce_delta);
+
+/* An ACK covered `marked` packets of this path and some of another one, so that its counts tell nothing: others are
+ * marked in their place. */
+void ecn_on_unclear(struct ecn *ecn, uint64_t marked);
 
 #endif

@@ -212,7 +212,8 @@ bool pmtud_on_lost(struct pmtud *pmtud, size_t bytes, bool probe, roam_time sent
 
 bool pmtud_on_too_large(struct pmtud *pmtud, size_t bytes, roam_time now)
 {
-    //= rfc9000#14.2.1-1 Nobody makes the size smaller than 1200, nor 14.2.1-6 larger.
+    //= rfc9000#14.2.1-1 Ignore who claims a PMTU below 1200.
+    //= rfc9000#14.2.1-6 Never raise the PMTU from such a claim.
     if (pmtud->state == ROAM_PMTUD_OFF || bytes <= DATAGRAM_BYTES_MIN)
         return false;
     if (bytes > pmtud->size) {

@@ -23,6 +23,7 @@ static const struct scenario *const tables[] = {
     scenarios_server,     //
     scenarios_mtu,        //
     scenarios_attack,     //
+    scenarios_paths,      //
     scenarios_bugs,       //
     scenarios_limits,     //
 };

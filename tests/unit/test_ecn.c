@@ -16,7 +16,7 @@ static void set_up(struct ecn *ecn)
         assert_int_equal(ecn_mark(ecn), ROAM_ECN_ECT0);
         ecn_on_sent(ecn, true);
     }
-    assert_int_equal(ecn->state, ECN_UNKNOWN);
+    assert_int_equal(ecn->state, ROAM_ECN_STATE_UNKNOWN);
 }
 
 static void a_path_without_ecn_never_marks(void **state)
@@ -28,7 +28,7 @@ static void a_path_without_ecn_never_marks(void **state)
     assert_false(ecn_on_acked(&ecn, 0, true, 5, 5, 5));
     ecn_on_sent(&ecn, true);
     ecn_on_lost(&ecn, true);
-    assert_int_equal(ecn.state, ECN_OFF);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_OFF);
 }
 
 static void only_the_first_packets_are_marked_until_the_counts_are_known_to_come(void **state)
@@ -38,7 +38,7 @@ static void only_the_first_packets_are_marked_until_the_counts_are_known_to_come
     set_up(&ecn);
     assert_int_equal(ecn_mark(&ecn), ROAM_ECN_NOT_ECT);
     assert_false(ecn_on_acked(&ecn, 3, true, 3, 0, 0));
-    assert_int_equal(ecn.state, ECN_CAPABLE);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
     assert_int_equal(ecn_mark(&ecn), ROAM_ECN_ECT0);
 }
 
@@ -49,7 +49,7 @@ static void packets_without_mark_do_not_count_as_tests(void **state)
     ecn_init(&ecn, true);
     for (int i = 0; i < 3 * ECN_TEST_PACKETS; i++)
         ecn_on_sent(&ecn, false);
-    assert_int_equal(ecn.state, ECN_TESTING);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_TESTING);
 }
 
 static void no_ack_without_a_marked_packet_makes_the_path_capable(void **state)
@@ -58,9 +58,9 @@ static void no_ack_without_a_marked_packet_makes_the_path_capable(void **state)
     struct ecn ecn;
     set_up(&ecn);
     assert_false(ecn_on_acked(&ecn, 0, true, 0, 0, 0));
-    assert_int_equal(ecn.state, ECN_UNKNOWN);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
     assert_false(ecn_on_acked(&ecn, 0, false, 0, 0, 0));
-    assert_int_equal(ecn.state, ECN_UNKNOWN);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
 }
 
 static void marks_acknowledged_during_the_test_are_remembered_after_it(void **state)
@@ -71,12 +71,12 @@ static void marks_acknowledged_during_the_test_are_remembered_after_it(void **st
     for (int i = 0; i < ECN_TEST_PACKETS - 1; i++)
         ecn_on_sent(&ecn, true);
     assert_false(ecn_on_acked(&ecn, ECN_TEST_PACKETS - 1, true, ECN_TEST_PACKETS - 1, 0, 0));
-    assert_int_equal(ecn.state, ECN_TESTING);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_TESTING);
     ecn_on_sent(&ecn, true);
     ecn_on_lost(&ecn, true);
-    assert_int_equal(ecn.state, ECN_UNKNOWN);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
     assert_false(ecn_on_acked(&ecn, 0, true, 0, 0, 0));
-    assert_int_equal(ecn.state, ECN_CAPABLE);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
 }
 
 /* 9000-13.4.2.2-1: no counts, too few counts, counts of a codepoint never sent. */
@@ -100,8 +100,8 @@ static void counts_that_do_not_account_for_the_marks_turn_it_off(void **state)
         set_up(&ecn);
         bool congested =
             ecn_on_acked(&ecn, cases[i].marked, cases[i].has_counts, cases[i].ect0, cases[i].ect1, cases[i].ce);
-        assert_int_equal(ecn.state == ECN_FAILED, cases[i].fails);
-        assert_int_equal(congested, !cases[i].fails && cases[i].ce > 0);
+        assert_int_equal(ecn.state == ROAM_ECN_STATE_FAILED, cases[i].fails);
+        assert_int_equal(congested, !cases[i].fails && cases[i].ce > 0 && cases[i].ect0 > 0);
     }
 }
 
@@ -113,12 +113,12 @@ static void a_capable_path_fails_later_and_stays_so(void **state)
     set_up(&ecn);
     ecn_on_acked(&ecn, 1, true, 1, 0, 0);
     assert_true(ecn_on_acked(&ecn, 2, true, 1, 0, 1));
-    assert_int_equal(ecn.state, ECN_CAPABLE);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
     assert_false(ecn_on_acked(&ecn, 2, true, 1, 0, 0));
-    assert_int_equal(ecn.state, ECN_FAILED);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_FAILED);
     assert_int_equal(ecn_mark(&ecn), ROAM_ECN_NOT_ECT);
     assert_false(ecn_on_acked(&ecn, 2, true, 2, 0, 1));
-    assert_int_equal(ecn.state, ECN_FAILED);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_FAILED);
 }
 
 static void the_loss_of_all_test_packets_turns_it_off(void **state)
@@ -128,10 +128,10 @@ static void the_loss_of_all_test_packets_turns_it_off(void **state)
     set_up(&ecn);
     ecn_on_lost(&ecn, false);
     for (int i = 0; i < ECN_TEST_PACKETS; i++) {
-        assert_int_equal(ecn.state, ECN_UNKNOWN);
+        assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
         ecn_on_lost(&ecn, true);
     }
-    assert_int_equal(ecn.state, ECN_FAILED);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_FAILED);
 }
 
 static void the_loss_of_the_first_packets_alone_does_not(void **state)
@@ -141,7 +141,7 @@ static void the_loss_of_the_first_packets_alone_does_not(void **state)
     ecn_init(&ecn, true);
     ecn_on_sent(&ecn, true);
     ecn_on_lost(&ecn, true);
-    assert_int_equal(ecn.state, ECN_TESTING);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_TESTING);
 }
 
 static void losses_on_a_capable_path_are_congestion_and_nothing_else(void **state)
@@ -152,7 +152,43 @@ static void losses_on_a_capable_path_are_congestion_and_nothing_else(void **stat
     ecn_on_acked(&ecn, 1, true, 1, 0, 0);
     for (int i = 0; i < 3 * ECN_TEST_PACKETS; i++)
         ecn_on_lost(&ecn, true);
-    assert_int_equal(ecn.state, ECN_CAPABLE);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
+}
+
+/* S083. */
+static void ce_on_every_test_packet_is_mangling_and_turns_it_off(void **state)
+{
+    (void)state;
+    struct ecn ecn;
+    set_up(&ecn);
+    assert_false(ecn_on_acked(&ecn, 4, true, 0, 0, 4));
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
+    ecn_on_lost(&ecn, true);
+    assert_false(ecn_on_acked(&ecn, ECN_TEST_PACKETS - 6, true, 0, 0, ECN_TEST_PACKETS - 6));
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
+    ecn_on_lost(&ecn, true);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_FAILED);
+    set_up(&ecn);
+    ecn_on_acked(&ecn, ECN_TEST_PACKETS - 1, true, 0, 0, ECN_TEST_PACKETS - 1);
+    ecn_on_acked(&ecn, 1, true, 1, 0, 0);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
+}
+
+static void what_cannot_be_told_apart_from_another_path_is_tested_again(void **state)
+{
+    (void)state;
+    struct ecn ecn;
+    set_up(&ecn);
+    ecn_on_unclear(&ecn, 3);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_TESTING);
+    for (int i = 0; i < 3; i++)
+        ecn_on_sent(&ecn, true);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
+    ecn_on_unclear(&ecn, 0);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_UNKNOWN);
+    ecn_on_acked(&ecn, 1, true, 1, 0, 0);
+    ecn_on_unclear(&ecn, 2);
+    assert_int_equal(ecn.state, ROAM_ECN_STATE_CAPABLE);
 }
 
 int main(void)
@@ -167,6 +203,8 @@ int main(void)
         cmocka_unit_test(a_capable_path_fails_later_and_stays_so),
         cmocka_unit_test(the_loss_of_all_test_packets_turns_it_off),
         cmocka_unit_test(the_loss_of_the_first_packets_alone_does_not),
+        cmocka_unit_test(ce_on_every_test_packet_is_mangling_and_turns_it_off),
+        cmocka_unit_test(what_cannot_be_told_apart_from_another_path_is_tested_again),
         cmocka_unit_test(losses_on_a_capable_path_are_congestion_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static void a_new_path_is_unvalidated_and_owes_nothing(void **state)
     assert_int_equal(path_allowance(&path), 0);
     assert_false(path.was_active);
     assert_false(path_take_response(&path, data));
-    assert_int_equal(path.ecn.state, ECN_TESTING);
+    assert_int_equal(path.ecn.state, ROAM_ECN_STATE_TESTING);
     assert_int_equal(path_datagram_bytes(&path), 1200);
 }
 
