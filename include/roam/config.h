@@ -165,6 +165,10 @@ typedef struct roam_endpoint_config {
     uint32_t resets_per_second;     /* Stateless Resets and Version Negotiations sent; default 1,000 */
     roam_time retry_token_lifetime; /* default 10 s */
     roam_time new_token_lifetime;   /* default 24 h */
+    uint32_t tokens_remembered;     /* used tokens that are known again, twice as many at most; default 65,536 */
+    roam_time
+        unix_time_offset;   /* what makes Unix time, in nanoseconds, of this endpoint's time. Tokens bear it, so that
+                                     * they outlive a restart, with a static_key; <roam/io.h> sets it where it is 0 */
     uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
     uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: version 1 */
     roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */

@@ -137,6 +137,7 @@ static void put_handshake_frames(roam_conn *conn, struct payload *payload)
         uint8_t token[TOKEN_BYTES_MAX];
         size_t len = conn->owner.new_token(conn->owner.context, &payload->assembly->path->remote, token);
         conn->new_token_pending = false;
+        payload->assembly->path->token_given = true;
         if (len > 0) {
             frame_write_new_token(&payload->writer, token, len);
             record_type(payload, FRAME_NEW_TOKEN, 0);

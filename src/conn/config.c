@@ -43,5 +43,6 @@ void roam_endpoint_config_init(roam_endpoint_config *ret)
     ret->resets_per_second = 1000;
     ret->retry_token_lifetime = ROAM_SECONDS(10);
     ret->new_token_lifetime = ROAM_SECONDS(24 * 3600);
+    ret->tokens_remembered = 65536;
     ret->max_events = 65536;
 }

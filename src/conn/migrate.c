@@ -153,6 +153,14 @@ static void count_move(roam_conn *conn)
     conn->totals->moves++;
 }
 
+//= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each path, when it is proven
+// and in use, whichever comes last.
+//= rfc9000#21.5.6-5 Before that the client gets none.
+static void offer_token(roam_conn *conn, const struct path *path)
+{
+    conn->new_token_pending |= conn->is_server && path->address_validated && !path->token_given;
+}
+
 /* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall
  * back to if it was validated, and keeps its own CID, RTT and window. */
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum roam_move_why why)
@@ -176,6 +184,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     path->was_active = true;
     path->migrate_when_valid = false;
     conn_preferred_on_move(conn, path);
+    offer_token(conn, path);
     if (conn->paths.fallback_id == path->id)
         conn->paths.fallback_id = PATH_ID_NONE;
     conn->pto_count = 0;
@@ -314,8 +323,8 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
     if (!path->address_validated) {
         path->address_validated = true;
         path_budget_on_proven(&conn->path_budget);
-        //= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address.
-        conn->new_token_pending |= conn->is_server && path->id == conn->paths.active_id;
+        if (path->id == conn->paths.active_id)
+            offer_token(conn, path);
         give_up_dead_mapping(conn, path);
     }
     if (!path->recovery.rtt.has_sample && delay > 0)

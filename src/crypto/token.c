@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/minmax.h"
 #include "base/reader.h"
 #include "base/writer.h"
 #include "crypto/key_schedule.h"
@@ -119,6 +120,8 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
     roam_address issued_to = {0}, address = roam_address_unmap(remote);
     if (!ours || !parse(&token, &issued_to, text, len - RANDOM_BYTES - TAG_BYTES))
         return TOKEN_UNKNOWN;
+    struct reader random = reader_init(data, RANDOM_BYTES);
+    token.mark = max_u64(1, read_u64(&random));
     *ret = token;
 
     //= rfc9000#8.1.4-4 A token is bound to the address that it was given to.
@@ -129,7 +132,7 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
     //= rfc9000#8.1.3-5 Tokens expire.
     //= rfc9000#8.1.4-7 Retry tokens live only briefly.
     //= rfc9000#21.3-1 Limit token use and lifetime against spoofed 0-RTT amplification.
-    if (now < token.issued || now - token.issued > lifetime)
+    if (token.issued > saturating_add(now, TOKEN_CLOCK_SKEW) || saturating_sub(now, token.issued) > lifetime)
         return TOKEN_EXPIRED;
     return TOKEN_VALID;
 }

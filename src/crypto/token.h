@@ -1,7 +1,8 @@
 /*
  * Address validation tokens, RFC 9000 sections 8.1.2 to 8.1.4: sealed with an AEAD under a key from the endpoint's
  * static key, so that no one else can make, read or link them. A Retry token is bound to IP and port and carries the
- * original destination CID; a NEW_TOKEN token is bound to the IP. Both carry the time of issue.
+ * original destination CID; a NEW_TOKEN token is bound to the IP. Both carry the time of issue, by a clock that is the
+ * issuer's and the reader's: endpoints that share a key share the time of day.
  */
 #ifndef CRYPTO_TOKEN_H
 #define CRYPTO_TOKEN_H
@@ -12,6 +13,9 @@
 
 #define TOKEN_KEY_BYTES 32
 #define TOKEN_BYTES_MAX 128
+
+/* Clocks of endpoints that share a key may differ by so much. */
+#define TOKEN_CLOCK_SKEW ROAM_SECONDS(5)
 
 enum token_kind { TOKEN_RETRY = 1, TOKEN_NEW = 2 };
 
@@ -27,6 +31,7 @@ struct token {
     roam_time issued;
     roam_cid original_dcid; /* Retry only */
     roam_cid retry_scid;    /* Retry only */
+    uint64_t mark;          /* set by token_open: tells this token from all others; never 0 */
 };
 
 /* The key for tokens from an endpoint's static key. */
@@ -37,7 +42,7 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
                   const struct token *token, const roam_address *remote);
 
 /* Opens data[0..len). *ret->kind tells a Retry token from a NEW_TOKEN token also where the verdict is EXPIRED or
- * WRONG_ADDRESS (RFC 9000 section 8.1.1). A token from the future is TOKEN_EXPIRED. */
+ * WRONG_ADDRESS (RFC 9000 section 8.1.1). A token from further in the future than TOKEN_CLOCK_SKEW is TOKEN_EXPIRED. */
 enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYTES], const uint8_t *data, size_t len,
                               const roam_address *remote, roam_time now, roam_time retry_lifetime,
                               roam_time new_lifetime);

@@ -79,7 +79,7 @@ static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const
 
 static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header)
 {
-    struct token token = {.kind = TOKEN_RETRY, .issued = endpoint->now, .original_dcid = header->dcid};
+    struct token token = {.kind = TOKEN_RETRY, .issued = endpoint_unix_time(endpoint), .original_dcid = header->dcid};
     uint8_t sealed[TOKEN_BYTES_MAX];
     endpoint_retry_cid(endpoint, &token.retry_scid);
     const roam_address remote = roam_address_unmap(&datagram->remote);
@@ -107,6 +107,7 @@ static bool retry_is_wanted(const roam_endpoint *endpoint)
 
 struct credit {
     bool validated, retried;
+    struct token token; /* where validated */
     roam_cid original_dcid;
 };
 
@@ -121,19 +122,21 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
     const roam_address remote = roam_address_unmap(&datagram->remote);
     //= rfc9000#8.1.3-13 Server tries to validate a token in an Initial unless the address is validated already.
     enum token_verdict verdict =
-        token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint->now,
+        token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint_unix_time(endpoint),
                    endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
     bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
-    if (verdict == TOKEN_VALID && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
+    bool is_unused = verdict != TOKEN_VALID || token_filter_allows(&endpoint->used_tokens, &token);
+    if (verdict == TOKEN_VALID && is_unused && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
         //= rfc9000#8.1.3-15 A valid token lets the handshake go on.
         ret->validated = true;
         ret->retried = is_retry;
+        ret->token = token;
         if (is_retry)
             ret->original_dcid = token.original_dcid;
         return true;
     }
     //= rfc9000#8.1.4-5 Also a token for another address: the client stays unvalidated, and the limit applies.
-    endpoint_count_drop(endpoint, ROAM_DROP_TOKEN_INVALID);
+    endpoint_count_drop(endpoint, is_unused ? ROAM_DROP_TOKEN_INVALID : ROAM_DROP_TOKEN_REPLAYED);
     if (is_retry) {
         //= rfc9000#8.1.2-2 Server closes at once with INVALID_TOKEN on an invalid Retry token.
         refuse(endpoint, datagram, header, ROAM_INVALID_TOKEN);
@@ -183,7 +186,7 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
 }
 
 roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
-                         size_t len)
+                         size_t len, struct token *ret_token)
 {
     struct credit credit;
     roam_drop drop = endpoint->accept == NULL                           ? ROAM_DROP_NOT_ACCEPTING
@@ -207,5 +210,6 @@ roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram,
         refuse(endpoint, datagram, header, ROAM_CONNECTION_REFUSED);
         return NULL;
     }
+    *ret_token = credit.token;
     return accept_connection(endpoint, datagram, header, &credit);
 }

@@ -70,7 +70,7 @@ static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
 static size_t owner_new_token(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
 {
     roam_endpoint *endpoint = context;
-    struct token token = {.kind = TOKEN_NEW, .issued = endpoint->now};
+    struct token token = {.kind = TOKEN_NEW, .issued = endpoint_unix_time(endpoint)};
     return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
 }
 
@@ -211,6 +211,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     list_init(&endpoint->ready);
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
+    token_filter_init(&endpoint->used_tokens, &endpoint->allocator, endpoint->config.tokens_remembered);
     derive_keys(endpoint);
     if (!endpoint_cids_init(endpoint)) {
         roam_endpoint_free(endpoint);
@@ -231,6 +232,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     timer_heap_done(&endpoint->timers);
     event_queue_done(&endpoint->events);
     replies_free(endpoint);
+    token_filter_done(&endpoint->used_tokens);
     config_copy_free(&allocator, endpoint->accept);
     endpoint_cids_done(endpoint);
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));

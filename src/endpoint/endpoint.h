@@ -13,6 +13,7 @@
 #include "crypto/reset_token.h"
 #include "endpoint/conn_table.h"
 #include "endpoint/event_queue.h"
+#include "endpoint/token_filter.h"
 
 /* Answers without a connection that wait to be sent. */
 #define REPLIES_MAX 256
@@ -61,6 +62,7 @@ struct roam_endpoint {
     uint8_t reset_key[RESET_KEY_BYTES]; /* from which those of the plans come */
     uint8_t scatter_key[CIPHER_BLOCK_BYTES];
     uint8_t token_key[TOKEN_KEY_BYTES];
+    struct token_filter used_tokens;
     uint8_t ticket_key[TICKET_KEY_BYTES];
 
     roam_endpoint_stats stats;
@@ -73,6 +75,12 @@ struct roam_endpoint {
 static inline void endpoint_count_drop(roam_endpoint *endpoint, roam_drop reason)
 {
     endpoint->stats.drops[reason]++;
+}
+
+/* The time that tokens bear. */
+static inline roam_time endpoint_unix_time(const roam_endpoint *endpoint)
+{
+    return saturating_add(endpoint->now, endpoint->config.unix_time_offset);
 }
 
 /* ---- endpoint.c */
@@ -113,9 +121,9 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint
 /* ---- admission.c */
 
 /* An Initial that belongs to no connection: Version Negotiation, Retry, refusal, or a new connection (then
- * returned). */
+ * returned, with the token on which it stands in *ret_token where there is one). */
 roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
-                         size_t len);
+                         size_t len, struct token *ret_token);
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           size_t len);
 

@@ -21,6 +21,8 @@ void roam_endpoint_send_failed(roam_endpoint *endpoint, roam_time now, const roa
 void roam_endpoint_woke(roam_endpoint *endpoint, roam_time now, roam_time slept)
 {
     endpoint->now = now;
+    /* The day went on without our clock. */
+    endpoint->config.unix_time_offset = saturating_add(endpoint->config.unix_time_offset, slept);
     LIST_FOR_EACH(node, &endpoint->conns)
     conn_on_woke(CONTAINER_OF(node, roam_conn, endpoint_node), now, slept);
 }

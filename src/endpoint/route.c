@@ -55,19 +55,28 @@ static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len
     return conn != NULL;
 }
 
+/* A token is used up by the connection that stands on it, not by a damaged Initial that brought it. */
+static void on_accepted(roam_endpoint *endpoint, const struct token *token)
+{
+    endpoint->stats.connections_accepted++;
+    if (token->mark != 0)
+        token_filter_on_used(&endpoint->used_tokens, token);
+}
+
 /* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not
  * stand in the way of the client's next try. */
 static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           uint8_t *data, size_t len)
 {
-    roam_conn *conn = admit_initial(endpoint, datagram, header, len);
+    struct token token = {0};
+    roam_conn *conn = admit_initial(endpoint, datagram, header, len, &token);
     if (conn == NULL)
         return;
     conn_receive(conn, endpoint->now, datagram, data, len);
     if (conn->handshake != NULL && !conn->handshake->any_packet)
         endpoint_release(endpoint, conn);
     else
-        endpoint->stats.connections_accepted++;
+        on_accepted(endpoint, &token);
 }
 
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,

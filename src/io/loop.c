@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,13 +201,27 @@ static roam_io *new_shell(const roam_endpoint_config *config, struct uv_loop_s *
     return io;
 }
 
+/* Tokens bear the time of day, to be understood by whoever has the same key, after a reboot too. */
+static roam_time unix_time_offset(roam_io *io)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return saturating_sub(ROAM_SECONDS(now.tv_sec) + (roam_time)now.tv_nsec, roam_io_now(io));
+}
+
 roam_io *roam_io_new(const roam_endpoint_config *config, struct uv_loop_s *loop, roam_result *ret_result)
 {
     roam_result result = ROAM_ERR_MEMORY;
     roam_io *io = new_shell(config, loop);
     if (io != NULL && datagram_batch_init(&io->receiving, &io->allocator, RECEIVE_BYTES_MAX) == ROAM_OK &&
         datagram_batch_init(&io->sending, &io->allocator, SEND_BYTES_MAX) == ROAM_OK) {
-        io->endpoint = roam_endpoint_new(config, roam_io_now(io), &result);
+        roam_endpoint_config own;
+        roam_endpoint_config_init(&own);
+        memcpy(&own, config, min_size(config->size, sizeof(own)));
+        own.size = sizeof(own);
+        if (own.unix_time_offset == 0)
+            own.unix_time_offset = unix_time_offset(io);
+        io->endpoint = roam_endpoint_new(&own, roam_io_now(io), &result);
         if (io->endpoint != NULL)
             result = start_handles(io) ? ROAM_OK : ROAM_ERR_SYSTEM;
     }

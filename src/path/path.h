@@ -32,6 +32,7 @@ struct path {
     uint64_t bytes_received, bytes_sent; /* UDP payload */
     bool address_validated;
     bool was_active;             /* it has been the active path */
+    bool token_given;            /* server: the client was sent a NEW_TOKEN token for its address there */
     bool nat_rebinding;          /* it came from another path by a change of the peer's address under the same CID */
     bool migrate_when_valid;     /* move here as soon as validation has succeeded */
     bool mtu_repair_due;         /* a black hole was found: what it swallowed is to be sent again */
