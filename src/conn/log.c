@@ -257,6 +257,8 @@ void conn_log_event(roam_conn *conn, const roam_event *event)
     /* Streams are seen in their frames. */
     if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_STREAM)
         return;
+    if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_PATH)
+        conn_log_new_paths(conn);
     uint64_t path_id =
         roam_event_class_of(event->type) == ROAM_EVENT_CLASS_PATH ? event->path_id : (uint64_t)QLOG_NO_PATH;
     put_roam_event(conn, qlog_begin_roam(qlog, conn->now, roam_event_name(event->type), path_id), event);

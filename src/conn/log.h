@@ -76,6 +76,8 @@ void conn_log_lost(roam_conn *conn, enum packet_space space, const struct sent_p
 
 /* ---- log_changes.c */
 void conn_log_changes(roam_conn *conn);
+/* Of them, only where paths that are new go. */
+void conn_log_new_paths(roam_conn *conn);
 void conn_log_timer_expired(roam_conn *conn, enum loss_timer timer, enum packet_space space);
 
 #endif

@@ -139,8 +139,9 @@ static void put_path(roam_conn *conn, const struct path *path)
     qlog_end(qlog);
 }
 
-static void look_for_new_paths(roam_conn *conn, struct log_view *said)
+void conn_log_new_paths(roam_conn *conn)
 {
+    struct log_view *said = &conn->log->said;
     uint64_t next = said->next_path_id;
     for (size_t i = 0; i < conn->paths.count; i++) {
         const struct path *path = conn->paths.paths[i];
@@ -342,7 +343,7 @@ void conn_log_changes(roam_conn *conn)
 {
     struct log_view *said = &conn->log->said;
     const struct path *active = path_set_active(&conn->paths);
-    look_for_new_paths(conn, said);
+    conn_log_new_paths(conn);
     look_at_state(conn, said);
     look_at_handshake(conn, said);
     look_at_keys(conn, said);

@@ -113,12 +113,14 @@ roam_result qlog_files_init(struct qlog_files *files, const roam_allocator *allo
     }
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
         return ROAM_ERR_SYSTEM;
-    if (stat(directory, &status) != 0 || access(directory, W_OK | X_OK) != 0)
+    if (stat(directory, &status) != 0)
         return ROAM_ERR_SYSTEM;
     if (!S_ISDIR(status.st_mode)) {
         errno = ENOTDIR;
         return ROAM_ERR_SYSTEM;
     }
+    if (access(directory, W_OK | X_OK) != 0)
+        return ROAM_ERR_SYSTEM;
     memset(files, 0, sizeof(*files));
     files->allocator = *allocator;
     strcpy(files->directory, directory);

@@ -60,21 +60,19 @@ def can_capture(dumpcap):
                        capture_output=True, check=False).returncode == 0
 
 
-Packet = collections.namedtuple("Packet", [field.replace(".", "_").lstrip("_") for field in FIELDS])
-
-
-def dissect(path, port, keylog=None):
-    """One Packet for each datagram of the capture; a field that occurs several times is joined by commas."""
+def dissect(path, port, keylog=None, fields=FIELDS):
+    """One Packet, a named tuple of the fields, for each datagram of the capture; a field that occurs several times is joined by commas."""
     command = ["tshark", "-r", str(path), "-d", f"udp.port=={port},quic", "-2",
                "-Y", f"udp.port=={port} and not udp.port==9", "-T", "fields", "-E", "separator=/t"]
     if keylog:
         command += ["-o", f"tls.keylog_file:{keylog}"]
-    for field in FIELDS:
+    packet = collections.namedtuple("Packet", [field.replace(".", "_").lstrip("_") for field in fields])
+    for field in fields:
         command += ["-e", field]
     result = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_SECONDS, check=False)
     check(result.returncode == 0, f"tshark failed: {result.stderr.strip()}")
     lines = [line for line in result.stdout.split("\n") if line]
-    return [Packet(*(line + "\t" * len(FIELDS)).split("\t")[:len(FIELDS)]) for line in lines]
+    return [packet(*(line + "\t" * len(fields)).split("\t")[:len(fields)]) for line in lines]
 
 
 def judge(packets, connections=1):
