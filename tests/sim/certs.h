@@ -6,7 +6,7 @@
 
 struct sim_certs {
     roam_credentials *server, *client;
-    roam_credentials *large_server; /* the same server with a chain that takes many datagrams */
+    roam_credentials *large_server; /* the same server with a certificate that takes many datagrams */
 };
 
 /* Ends the program where the library does not take them: nothing can be simulated then. */

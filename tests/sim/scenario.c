@@ -22,6 +22,9 @@ static const struct scenario *const tables[] = {
     scenarios_preferred,  //
     scenarios_server,     //
     scenarios_mtu,        //
+    scenarios_ends,       //
+    scenarios_amplify,    //
+    scenarios_together,   //
     scenarios_attack,     //
     scenarios_paths,      //
     scenarios_bugs,       //

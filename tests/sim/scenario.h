@@ -23,6 +23,9 @@ extern const struct scenario scenarios_rebind[];     /* S001 .. S015 */
 extern const struct scenario scenarios_migrate[];    /* S016 .. S020 */
 extern const struct scenario scenarios_probe[];      /* S031 .. S037 */
 extern const struct scenario scenarios_validation[]; /* S038 .. S047 */
+extern const struct scenario scenarios_ends[];       /* S072 .. S074 */
+extern const struct scenario scenarios_amplify[];    /* S076 .. S079 */
+extern const struct scenario scenarios_together[];   /* S086 .. S098 */
 extern const struct scenario scenarios_attack[];     /* S091 .. S099, B28, B29 */
 extern const struct scenario scenarios_bugs[];       /* B01 .. */
 extern const struct scenario scenarios_limits[];     /* the rest of B: long runs and small allowances */
