@@ -138,6 +138,14 @@ bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence)
 
 //= rfc9000#5.1.1-2 Until this happens packets with the CID are taken.
 //= rfc9000#5.1.2-2 Keep accepting CIDs asked to be retired until the peer's RETIRE_CONNECTION_ID actually arrives.
+bool local_cid_insist_on_retirement(struct local_cid_set *set)
+{
+    if (set->cid_bytes == 0 || set->count > 2 * min_u64(set->peer_limit, LOCAL_CIDS_MAX))
+        return false;
+    set->retire_prior_to = set->next_sequence;
+    return true;
+}
+
 uint64_t local_cid_on_retire(struct local_cid_set *set, uint64_t sequence, uint64_t packet_sequence,
                              roam_cid *ret_retired)
 {
@@ -179,7 +187,7 @@ void local_cid_set_check(const struct local_cid_set *set)
 {
     assert(set->count <= ARRAY_LENGTH(set->entries));
     assert(count_live(set) <= set->peer_limit && count_live(set) <= LOCAL_CIDS_MAX);
-    assert(set->count - count_live(set) <= LOCAL_CIDS_MAX);
+    assert(set->count - count_live(set) <= 2 * LOCAL_CIDS_MAX);
     assert(set->sent_below <= set->next_sequence && set->retire_prior_to <= set->next_sequence);
     assert(set->cid_bytes > 0 || (set->count == 1 && set->next_sequence == 1));
     for (size_t i = 0; i < set->count; i++) {

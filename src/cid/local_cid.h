@@ -31,7 +31,7 @@ struct local_cid {
 };
 
 struct local_cid_set {
-    struct local_cid entries[2 * LOCAL_CIDS_MAX]; /* ascending by sequence: those to be retired, then the live ones */
+    struct local_cid entries[3 * LOCAL_CIDS_MAX]; /* ascending by sequence: those to be retired, then the live ones */
     size_t count;
     uint64_t next_sequence;
     uint64_t sent_below;      /* one above the largest sequence that was ever on the wire */
@@ -76,6 +76,11 @@ void local_cid_repeat(struct local_cid_set *set);
 /* Asks the peer to retire everything below `sequence` (Retire Prior To in the next frames). Refused (false) while an
  * earlier request is not met yet, RFC 9000 section 5.1.2. */
 bool local_cid_request_retirement(struct local_cid_set *set, uint64_t sequence);
+
+/* Asks for all of them, though an earlier request may not be met yet: a peer that has no CID left to reach us with
+ * cannot meet any. False where that would leave it with more than twice its limit to retire, which is what it must be
+ * able to keep track of (RFC 9000 section 5.1.2). */
+bool local_cid_insist_on_retirement(struct local_cid_set *set);
 
 /* RETIRE_CONNECTION_ID came, in a packet sent to the CID with `packet_sequence` (UINT64_MAX: to none of the entries).
  * Returns ROAM_NO_ERROR or PROTOCOL_VIOLATION. *ret_retired is the CID that is gone now; its len is 255 where the frame

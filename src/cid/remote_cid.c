@@ -381,14 +381,16 @@ void remote_cid_on_retirement_lost(struct remote_cid_set *set, uint64_t sequence
         set->retirements[index].state = RETIREMENT_PENDING;
 }
 
-bool remote_cid_is_reset(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES])
+const struct remote_cid *remote_cid_of_token(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES])
 {
-    bool found = false;
-    //= rfc9000#10.3.1-4 Compared in constant time; not with tokens of CIDs never used or already retired.
+    const struct remote_cid *found = NULL;
+    //= rfc9000#10.3.1-4 Compared in constant time.
+    //= rfc9000#10.3.1-3 Not with tokens of CIDs never used or already retired.
     for (size_t i = 0; i < set->count; i++) {
         const struct remote_cid *entry = &set->entries[i];
-        if (entry->used && entry->has_reset_token)
-            found |= equal_in_constant_time(entry->reset_token, token, RESET_TOKEN_BYTES);
+        if (entry->used && entry->has_reset_token &&
+            equal_in_constant_time(entry->reset_token, token, RESET_TOKEN_BYTES))
+            found = entry;
     }
     return found;
 }

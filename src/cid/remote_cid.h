@@ -105,8 +105,8 @@ void remote_cid_on_retirement_sent(struct remote_cid_set *set, uint64_t sequence
 void remote_cid_on_retirement_acked(struct remote_cid_set *set, uint64_t sequence);
 void remote_cid_on_retirement_lost(struct remote_cid_set *set, uint64_t sequence);
 
-/* True where `token` is the reset token of a CID that we use; every candidate is compared in constant time. */
-bool remote_cid_is_reset(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES]);
+/* The CID that we use and whose reset token that is, or NULL; every candidate is compared in constant time. */
+const struct remote_cid *remote_cid_of_token(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES]);
 
 void remote_cid_set_check(const struct remote_cid_set *set);
 

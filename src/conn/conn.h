@@ -274,8 +274,6 @@ struct pn_space *conn_space(roam_conn *conn, enum packet_space space);
 void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len);
 void conn_replay_early(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
-/* A datagram that no CID led here ended in the reset token of a CID that we use. */
-void conn_on_stateless_reset(roam_conn *conn, roam_time now);
 
 /* ---- frames.c */
 
@@ -342,6 +340,12 @@ void conn_sync_reset_tokens(roam_conn *conn);
 void conn_assign_cid(roam_conn *conn, uint64_t path_id);
 uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame);
 uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_context *context, const struct frame *frame);
+
+/* ---- reset.c */
+/* A datagram from `remote` that cannot be opened ended so. False where that is the reset token of no CID that we write;
+ * true where it is one, whatever came of it. */
+bool conn_on_stateless_reset(roam_conn *conn, roam_time now, const uint8_t token[RESET_TOKEN_BYTES],
+                             const roam_address *remote);
 
 /* ---- rotation.c */
 /* Before a packet on the active path: takes another CID of the peer's, if it is time. */

@@ -425,6 +425,14 @@ void conn_on_validation_failed(roam_conn *conn, struct path *path)
         conn_forget_path(conn, path);
 }
 
+void conn_fail_path(roam_conn *conn, struct path *path)
+{
+    conn->totals->paths_failed++;
+    conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
+    conn_preferred_on_failed(conn, path);
+    conn_forget_path(conn, path);
+}
+
 /* When a path that nobody uses is forgotten. */
 static roam_time linger_deadline(const roam_conn *conn, const struct path *path)
 {

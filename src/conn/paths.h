@@ -56,4 +56,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
 /* Nobody answered there, or the system does not send there: what becomes of the path, and of the connection. */
 void conn_on_validation_failed(roam_conn *conn, struct path *path);
 
+/* Nobody is there who knows us: tells the application, and forgets the path. Not the active one. */
+void conn_fail_path(roam_conn *conn, struct path *path);
+
 #endif

@@ -91,15 +91,6 @@ static void drop_without_keys(roam_conn *conn, const struct packet_header *heade
         conn_count_drop(conn, ROAM_DROP_KEYS_DISCARDED);
 }
 
-void conn_on_stateless_reset(roam_conn *conn, roam_time now)
-{
-    conn->now = now;
-    if (conn_is_alive(conn))
-        conn_event(conn, ROAM_EVENT_RESET_RECEIVED);
-    //= rfc9000#10.3.1-5 On match, go to draining and send nothing more.
-    conn_drain(conn, ROAM_CLOSE_STATELESS_RESET, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
-}
-
 static ptrdiff_t open_one_rtt(roam_conn *conn, struct packet_context *context, uint8_t first_octet, uint8_t *data,
                               size_t header_len, size_t len)
 {
@@ -372,8 +363,8 @@ static void receive_packets(roam_conn *conn, struct packet_context *context, uin
         left -= header.packet_len;
     }
     /* The last octets of a datagram that cannot be opened may be a reset token, RFC 9000 section 10.3.1. */
-    if (!any_authentic && has_tail && conn_is_alive(conn) && remote_cid_is_reset(&conn->remote_cids, tail))
-        conn_on_stateless_reset(conn, conn->now);
+    if (!any_authentic && has_tail && conn_is_alive(conn))
+        conn_on_stateless_reset(conn, conn->now, tail, &context->remote);
 }
 
 /* Counts what came from an address that we know, also when it cannot be read: RFC 9000 section 8.1. */

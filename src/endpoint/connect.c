@@ -17,14 +17,26 @@ static bool choose_addresses(const char *host, const roam_config *config, struct
     return true;
 }
 
-static bool is_taken(const roam_endpoint *endpoint, const struct conn_create *create)
+/* True where both may be one socket. What is not known yet may be any. */
+static bool may_share_socket(const roam_address *a, const roam_address *b)
+{
+    static const uint8_t any[sizeof(a->ip)];
+    if (!roam_address_is_set(a) || !roam_address_is_set(b))
+        return true;
+    if (a->family != b->family || (a->port != b->port && a->port != 0 && b->port != 0))
+        return false;
+    return roam_address_same_ip(a, b) || memcmp(a->ip, any, sizeof(any)) == 0 || memcmp(b->ip, any, sizeof(any)) == 0;
+}
+
+static bool is_taken(const roam_endpoint *endpoint, const roam_address *local)
 {
     LIST_FOR_EACH(node, &endpoint->conns)
     {
         const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
-        if (conn->state != ROAM_CONN_CLOSED &&
-            path_set_find_address(&conn->paths, &create->local, &create->remote) != NULL)
-            return true;
+        for (size_t i = 0; conn->state != ROAM_CONN_CLOSED && i < conn->paths.count; i++) {
+            if (may_share_socket(&conn->paths.paths[i]->local, local))
+                return true;
+        }
     }
     return false;
 }
@@ -47,7 +59,7 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
     };
     bool known = choose_addresses(host, config, &create);
     //= rfc9000#5.1-3 Zero-length CIDs are not shared between connections of one local address and port.
-    if (endpoint->config.cid_bytes == 0 && endpoint->conn_count > 0 && is_taken(endpoint, &create)) {
+    if (endpoint->config.cid_bytes == 0 && endpoint->conn_count > 0 && is_taken(endpoint, &create.local)) {
         *ret_result = ROAM_ERR_ADDRESS;
         return NULL;
     }

@@ -44,15 +44,14 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
 }
 
 //= rfc9000#10.3-9 Treat any packet that ends in a known token as a reset, long header or not.
-static bool route_reset(roam_endpoint *endpoint, const uint8_t *data, size_t len)
+static bool route_reset(roam_endpoint *endpoint, const roam_datagram *datagram, const uint8_t *data, size_t len)
 {
     //= rfc9000#10.3-7 Discard packets too small to be valid QUIC (short header under 21 bytes).
     if (len < SHORT_PACKET_MIN)
         return false;
-    roam_conn *conn = conn_table_find_reset_token(&endpoint->table, data + len - RESET_TOKEN_BYTES);
-    if (conn != NULL)
-        conn_on_stateless_reset(conn, endpoint->now);
-    return conn != NULL;
+    const uint8_t *token = data + len - RESET_TOKEN_BYTES;
+    roam_conn *conn = conn_table_find_reset_token(&endpoint->table, token);
+    return conn != NULL && conn_on_stateless_reset(conn, endpoint->now, token, &datagram->remote);
 }
 
 /* A token is used up by the connection that stands on it, not by a damaged Initial that brought it. */
@@ -83,7 +82,7 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
                           uint8_t *data, size_t len)
 {
     //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
-    if (route_reset(endpoint, data, len))
+    if (route_reset(endpoint, datagram, data, len))
         return;
     if (header->type == PACKET_OTHER_VERSION) {
         answer_other_version(endpoint, datagram, header, len);
@@ -108,7 +107,7 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint
         len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
     if (drop != ROAM_DROP_NONE) {
         /* What cannot be parsed may still be a reset: its first octets are random. */
-        if (len == 0 || !route_reset(endpoint, data, len))
+        if (len == 0 || !route_reset(endpoint, datagram, data, len))
             endpoint_count_drop(endpoint, drop);
         return;
     }

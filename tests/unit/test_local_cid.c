@@ -256,6 +256,68 @@ static void ten_thousand_retirements_leave_the_set_as_it_was(void **state)
     assert_int_equal(set.next_sequence, 10008);
 }
 
+static void insisting_goes_on_as_long_as_twice_the_limit_is_to_be_retired(void **state)
+{
+    //= rfc9000#5.1.2-9 Not again before all covered by the previous value were retired, but for a peer that cannot answer.
+    (void)state;
+    struct local_cid_set set;
+    set_up(&set, 4);
+    assert_true(local_cid_request_retirement(&set, set.next_sequence));
+    fill_up(&set);
+    assert_false(local_cid_request_retirement(&set, set.next_sequence));
+    assert_true(local_cid_insist_on_retirement(&set));
+    fill_up(&set);
+    assert_int_equal(set.count, 12);
+    assert_int_equal(set.retire_prior_to, 8);
+    assert_false(local_cid_insist_on_retirement(&set));
+    assert_int_equal(set.retire_prior_to, 8);
+    /* What was asked for is still taken when it comes. */
+    for (uint64_t sequence = 0; sequence < 8; sequence++) {
+        roam_cid retired;
+        assert_int_equal(local_cid_on_retire(&set, sequence, 9, &retired), ROAM_NO_ERROR);
+        assert_int_equal(retired.len, 8);
+        local_cid_set_check(&set);
+    }
+    assert_int_equal(local_cid_wanted(&set), 0);
+}
+
+static void what_is_not_acknowledged_can_be_repeated_as_it_was(void **state)
+{
+    (void)state;
+    struct local_cid_set set;
+    roam_cid retired;
+    set_up(&set, 4);
+    local_cid_on_acked(&set, 1);
+    assert_int_equal(local_cid_on_retire(&set, 2, 0, &retired), ROAM_NO_ERROR);
+    local_cid_repeat(&set);
+    const struct local_cid *next = local_cid_next_pending(&set);
+    assert_non_null(next);
+    assert_int_equal(next->sequence, 3);
+    local_cid_on_sent(&set, 3);
+    assert_null(local_cid_next_pending(&set));
+}
+
+static void when_all_sequence_numbers_are_used_none_wraps_around(void **state)
+{
+    //= rfc9000#5.1.1-1 Number issued CIDs consecutively.
+    (void)state;
+    struct local_cid_set set;
+    roam_cid retired;
+    set_up(&set, 4);
+    for (uint64_t sequence = 1; sequence < 4; sequence++)
+        assert_int_equal(local_cid_on_retire(&set, sequence, 0, &retired), ROAM_NO_ERROR);
+    const uint64_t last = UINT64_C(0x3fffffffffffffff);
+    set.next_sequence = set.sent_below = last - 1;
+    assert_int_equal(local_cid_wanted(&set), 2);
+    fill_up(&set);
+    assert_int_equal(set.count, 3);
+    assert_true(set.entries[2].sequence == last);
+    assert_int_equal(local_cid_wanted(&set), 0);
+    assert_int_equal(local_cid_on_retire(&set, last, 0, &retired), ROAM_NO_ERROR);
+    assert_int_equal(local_cid_wanted(&set), 0);
+    local_cid_set_check(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +334,9 @@ int main(void)
         cmocka_unit_test(a_request_to_retire_makes_room_for_new_ones_and_keeps_the_old_ones_routable),
         cmocka_unit_test(a_second_request_waits_until_the_first_is_met),
         cmocka_unit_test(no_frame_asks_to_retire_beyond_its_own_sequence),
+        cmocka_unit_test(insisting_goes_on_as_long_as_twice_the_limit_is_to_be_retired),
+        cmocka_unit_test(what_is_not_acknowledged_can_be_repeated_as_it_was),
+        cmocka_unit_test(when_all_sequence_numbers_are_used_none_wraps_around),
         cmocka_unit_test(ten_thousand_retirements_leave_the_set_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

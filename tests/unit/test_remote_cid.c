@@ -349,21 +349,21 @@ static void only_the_reset_token_of_a_cid_in_use_counts(void **state)
     memset(initial_token, 0x77, sizeof(initial_token));
     set_up(&set, 4, 2);
     remote_cid_of_path(&set, 0)->used = true;
-    assert_false(remote_cid_is_reset(&set, empty));
+    assert_null(remote_cid_of_token(&set, empty));
     remote_cid_set_initial_token(&set, initial_token);
-    assert_true(remote_cid_is_reset(&set, initial_token));
+    assert_non_null(remote_cid_of_token(&set, initial_token));
     initial_token[RESET_TOKEN_BYTES - 1] ^= 1;
-    assert_false(remote_cid_is_reset(&set, initial_token));
+    assert_null(remote_cid_of_token(&set, initial_token));
     initial_token[RESET_TOKEN_BYTES - 1] ^= 1;
 
     assert_true(remote_cid_rotate(&set, 0));
-    assert_false(remote_cid_is_reset(&set, initial_token));                     /* retired */
-    assert_false(remote_cid_is_reset(&set, one.new_connection_id.reset_token)); /* not used yet */
+    assert_null(remote_cid_of_token(&set, initial_token));                     /* retired */
+    assert_null(remote_cid_of_token(&set, one.new_connection_id.reset_token)); /* not used yet */
     remote_cid_of_path(&set, 0)->used = true;
-    assert_true(remote_cid_is_reset(&set, one.new_connection_id.reset_token));
-    assert_false(remote_cid_is_reset(&set, two.new_connection_id.reset_token));
+    assert_non_null(remote_cid_of_token(&set, one.new_connection_id.reset_token));
+    assert_null(remote_cid_of_token(&set, two.new_connection_id.reset_token));
     remote_cid_set_initial_token(&set, initial_token); /* nothing to put it on any more */
-    assert_false(remote_cid_is_reset(&set, initial_token));
+    assert_null(remote_cid_of_token(&set, initial_token));
 }
 
 /* B22: the peer raises Retire Prior To again and again and never acknowledges a retirement. */
