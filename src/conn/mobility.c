@@ -207,13 +207,22 @@ static void act(roam_conn *conn, const struct mobility_verdict *verdict, const s
     }
 }
 
+/* A connection that never was on any of the networks told of is none of their affair: it goes to this very host, or
+ * over a socket of the application's. */
+static bool is_on_the_list(roam_conn *conn)
+{
+    struct mobility *mobility = conn->mobility;
+    mobility->listed |= conn->owner.networks->known && mobility_active_network(conn) != NULL;
+    return mobility->listed;
+}
+
 void conn_mobility_run(roam_conn *conn)
 {
     struct mobility_way ways[ROAM_NETWORKS_MAX];
     if (conn->mobility == NULL || !conn->mobility->due)
         return;
     conn->mobility->due = false;
-    if (!conn->owner.networks->known)
+    if (!is_on_the_list(conn))
         return;
     if (conn->confirmed)
         forget_gone(conn);

@@ -30,6 +30,7 @@ struct way_memory {
 };
 
 struct mobility {
+    bool listed;           /* the connection is on one of the networks told of, or has been */
     bool due;              /* something changed: decide before the next datagram */
     bool waiting;          /* there is no network to send from */
     bool on_packet;        /* what comes next is a reason to decide again */

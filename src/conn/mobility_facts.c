@@ -63,16 +63,17 @@ void conn_on_networks(roam_conn *conn, roam_time now)
     mobility_note(conn);
 }
 
-/* What left on this path did not leave. */
-static void on_refused(roam_conn *conn, const struct path *path)
+/* What was to leave from there did not. `counted`: as a failure of that way already. */
+static void on_refused(roam_conn *conn, const roam_address *local, bool active, bool counted)
 {
     struct mobility *mobility = conn->mobility;
-    struct way_memory *way = mobility_recall(mobility, &path->local);
+    struct way_memory *way = mobility_recall(mobility, local);
     if (way != NULL && way->refused_until <= conn->now) {
-        mobility_on_way_failed(way, conn->now);
+        if (!counted)
+            mobility_on_way_failed(way, conn->now);
         way->refused_until = way->retry_at;
     }
-    mobility->refused |= path->id == conn->paths.active_id;
+    mobility->refused |= active;
     mobility_note(conn);
 }
 
@@ -87,11 +88,14 @@ void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *loc
         conn_mtu_on_too_large(conn, local, remote, bytes);
         return;
     }
-    if (conn->mobility != NULL)
-        on_refused(conn, path);
-    /* Of the other paths this one alone has failed, and nobody need wait for it. */
-    if (path->id != conn->paths.active_id && path_validation_fail(&path->validation))
+    /* Of the other paths this one alone has failed, and nobody need wait for an answer. */
+    const roam_address from = path->local;
+    const bool active = path->id == conn->paths.active_id;
+    const bool failed = !active && path_validation_fail(&path->validation);
+    if (failed)
         conn_on_validation_failed(conn, path);
+    if (conn->mobility != NULL)
+        on_refused(conn, &from, active, failed);
 }
 
 /* Since now there is doubt whether the path in use is one. */
@@ -180,7 +184,8 @@ const roam_network *mobility_active_network(const roam_conn *conn)
     const struct network_list *networks = conn->owner.networks;
     const struct path *active = path_set_active(&conn->paths);
     const roam_network *network = network_list_find(networks, &active->local);
-    if (network != NULL)
+    /* An address that was gone is another place with another port: the NAT on the way, if any, is to learn of it anew. */
+    if (network != NULL || (conn_is_waiting(conn) && has_ip(&active->local)))
         return network;
     const roam_address *local = roam_conn_local_address(conn);
     if (has_ip(local))

@@ -220,6 +220,8 @@ static void keep_standbys(const struct mobility_facts *facts, enum standing stan
     verdict->keep |= choose_standbys(facts);
     for (size_t i = 0; i < facts->count; i++) {
         const struct mobility_way *way = &facts->ways[i];
+        if (way->refused && !way->active)
+            ask_again_at(verdict, way->retry_at);
         if ((verdict->keep >> i & 1) == 0 || way->active)
             continue;
         roam_time at = urgent && way->proven ? 0 : upkeep_at(way);

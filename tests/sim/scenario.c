@@ -19,6 +19,7 @@ static const struct scenario *const tables[] = {
     scenarios_probe,      //
     scenarios_validation, //
     scenarios_mobility,   //
+    scenarios_networks,   //
     scenarios_preferred,  //
     scenarios_server,     //
     scenarios_mtu,        //

@@ -32,6 +32,7 @@ extern const struct scenario scenarios_limits[];     /* the rest of B: long runs
 extern const struct scenario scenarios_preferred[];  /* S060 .. S065 */
 extern const struct scenario scenarios_server[];     /* S021, S022, S027, S028, S088, S089, S097 */
 extern const struct scenario scenarios_mobility[];   /* a client that moves by itself */
+extern const struct scenario scenarios_networks[];   /* ... and the networks of its host */
 
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */

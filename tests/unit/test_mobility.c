@@ -234,8 +234,10 @@ static void a_forbidden_unreachable_or_refused_network_is_no_standby(void **stat
     assert_int_equal(verdict.ask | verdict.keep, 0);
     here.ways[OTHER].reachable = true;
     here.ways[OTHER].refused = true;
+    here.ways[OTHER].retry_at = NOW + ROAM_SECONDS(3);
     verdict = decide(&here);
     assert_int_equal(verdict.ask | verdict.keep, 0);
+    assert_true(verdict.next_at == NOW + ROAM_SECONDS(3));
 }
 
 /* ---- Doubt and silence ------------------------------------------------------------------------------------------- */
