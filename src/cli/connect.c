@@ -73,12 +73,15 @@ struct client {
     struct signals signals;
     struct session session;
     uv_timer_t rebind, migrate, key_update;
-    bool rebound;   /* --rebind-at has happened */
-    bool connected; /* --handshake-only has its answer */
+    uv_check_t watch; /* --verbose: for networks */
+    bool rebound;     /* --rebind-at has happened */
+    bool connected;   /* --handshake-only has its answer */
     char host[256];
     uint16_t port;
     char request[1100]; /* HTTP/0.9 */
-    char networks[512]; /* as they were printed last */
+    roam_network networks[ROAM_NETWORKS_MAX];
+    size_t network_count;
+    char networks_printed[512];
 };
 
 /* ---- Moves ------------------------------------------------------------------------------------------------------- */
@@ -161,20 +164,6 @@ static void start_timer(struct client *client, uv_timer_t *timer, roam_time peri
         uv_timer_start(timer, callback, ms, ms);
 }
 
-static void start_timers(struct client *client)
-{
-    start_timer(client, &client->rebind, client->options.rebind_every, on_rebind_timer);
-    start_timer(client, &client->migrate, client->options.migrate_every, on_migrate_timer);
-    start_timer(client, &client->key_update, client->options.key_update_every, on_key_update_timer);
-}
-
-static void stop_timers(struct client *client)
-{
-    uv_close((uv_handle_t *)&client->rebind, NULL);
-    uv_close((uv_handle_t *)&client->migrate, NULL);
-    uv_close((uv_handle_t *)&client->key_update, NULL);
-}
-
 static void rebind_if_due(struct client *client)
 {
     const struct pipe *pipe = &client->session.pipe;
@@ -218,22 +207,46 @@ static void choose_mobility(struct client *client, roam_config *config)
     rule_networks(client, &options->force, ROAM_NETWORK_FORCE);
 }
 
-/* The list, where it is another than before. */
-static void print_networks(struct client *client)
+/* The list, where it is another than before: looked at in each turn of the loop, for no event tells of it. */
+static void print_networks(uv_check_t *handle)
 {
+    struct client *client = handle->data;
     roam_network networks[ROAM_NETWORKS_MAX];
     size_t n = roam_io_networks(client->io, networks, ROAM_NETWORKS_MAX);
-    char text[sizeof(client->networks)] = "", address[ROAM_ADDRESS_TEXT_MAX];
+    char text[sizeof(client->networks_printed)] = "", address[ROAM_ADDRESS_TEXT_MAX];
     size_t at = 0;
+    if (n == client->network_count && memcmp(networks, client->networks, n * sizeof(*networks)) == 0)
+        return;
+    client->network_count = n;
+    memcpy(client->networks, networks, n * sizeof(*networks));
     for (size_t i = 0; i < n && at < sizeof(text); i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s%s%s", i > 0 ? ", " : "", networks[i].name,
                                roam_address_format(&networks[i].local, address),
                                networks[i].is_default ? " default" : "", networks[i].metered ? " metered" : "");
-    if (strcmp(text, client->networks) == 0)
+    if (strcmp(text, client->networks_printed) == 0)
         return;
-    memcpy(client->networks, text, sizeof(text));
+    memcpy(client->networks_printed, text, sizeof(text));
     fprintf(stderr, "%10.3f ms  networks: %s\n", (double)(roam_io_now(client->io) - client->session.started) / 1e6,
             text[0] != '\0' ? text : "none");
+}
+
+static void start_handles(struct client *client)
+{
+    uv_check_init(roam_io_loop(client->io), &client->watch);
+    client->watch.data = client;
+    if (client->options.verbose)
+        uv_check_start(&client->watch, print_networks);
+    start_timer(client, &client->rebind, client->options.rebind_every, on_rebind_timer);
+    start_timer(client, &client->migrate, client->options.migrate_every, on_migrate_timer);
+    start_timer(client, &client->key_update, client->options.key_update_every, on_key_update_timer);
+}
+
+static void stop_handles(struct client *client)
+{
+    uv_close((uv_handle_t *)&client->watch, NULL);
+    uv_close((uv_handle_t *)&client->rebind, NULL);
+    uv_close((uv_handle_t *)&client->migrate, NULL);
+    uv_close((uv_handle_t *)&client->key_update, NULL);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -277,11 +290,8 @@ static int talk(struct client *client)
     struct session *session = &client->session;
     roam_event event;
     while (!client->connected && !session_is_over(session)) {
-        if (roam_io_next(client->io, &event, ROAM_TIME_NEVER)) {
-            if (client->options.verbose)
-                print_networks(client);
+        if (roam_io_next(client->io, &event, ROAM_TIME_NEVER))
             on_event(client, &event);
-        }
         rebind_if_due(client);
     }
     if (client->connected) {
@@ -333,7 +343,7 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
     }
     bool reads = options->hq == NULL && !options->handshake_only && !options->recv_only;
     signals_start(&client->signals, client->io);
-    start_timers(client);
+    start_handles(client);
     if (!setup_logs(client->io, options)) {
         status = EXIT_LOCAL;
     } else if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1,
@@ -345,7 +355,7 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
                  strchr(client->host, ':') != NULL ? "[%s]:%u" : "%s:%u", client->host, client->port);
         status = open_connection(client, config) ? talk(client) : (session_end(&client->session), EXIT_CONNECTION);
     }
-    stop_timers(client);
+    stop_handles(client);
     signals_stop(&client->signals);
     settle_handles(client->io);
     report_logs(client->io);

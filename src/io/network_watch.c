@@ -3,16 +3,17 @@
  * event goes without a listing after it, and a storm of events costs one listing each SETTLE_MS.
  *
  *   RESTING -> SETTLING   an event: listed at once, the timer runs
- *   SETTLING              more events: noted
- *   SETTLING -> RESTING   the timer: listed once more, for what an event announced is not always done when it comes
+ *   SETTLING              more events: noted, and listed when the timer expires, which then runs again
+ *   SETTLING -> RESTING   the timer, and nothing was noted: listed once more, for what an event announced is not always done
+ *                         when it comes
  */
 #include "io/network_watch.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-/* One change of a network is a burst of events: an address goes, then its routes, one by one. */
-#define SETTLE_MS 20
+/* One change of a network is a burst of events: an address goes, then its routes, one by one, some of them silently. */
+#define SETTLE_MS 5
 
 /* Without events. Nobody notices that a network is gone sooner than by its silence, then. */
 #define POLL_MS 1000

@@ -18,6 +18,11 @@
 /* ECN is the low two bits of the octet that IPv4 calls TOS and IPv6 traffic class. */
 #define ECN_MASK 3
 
+/* Of <linux/in6.h>, which does not go with <netinet/in.h>. */
+#ifndef IPV6_AUTOFLOWLABEL
+#define IPV6_AUTOFLOWLABEL 70
+#endif
+
 roam_result datagram_batch_init(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity)
 {
     size_t stride = capacity + BUFFER_STAGGER;
@@ -59,6 +64,11 @@ static bool set_options(int fd, uint8_t family)
     if (family == ROAM_FAMILY_IPV4)
         return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
                set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    //= rfc9000#9.7-1 Apply an IPv6 flow label where the system lets us.
+    //= rfc9000#9.7-2 Flow labels of different paths cannot be linked.
+    // The kernel hashes addresses and ports with a secret of its own, so that another path, or another port, has another
+    // label. Asked for, since the administrator may have left it to each socket; where it is forbidden there is none.
+    set_option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1);
     return set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
            set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
            set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
