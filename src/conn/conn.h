@@ -395,6 +395,8 @@ bool conn_is_waiting(const roam_conn *conn);
 /* ---- preferred.c: RFC 9000 section 9.6 */
 /* Server: the preferred address with its CID, where one is configured. */
 void conn_offer_preferred(roam_conn *conn, struct transport_params *params);
+/* The CID of the offer, which no NEW_CONNECTION_ID frame brings, is the application's to know too. */
+void conn_tell_preferred_cid(roam_conn *conn);
 /* Client: the server's parameters are known. */
 void conn_learn_preferred(roam_conn *conn);
 /* Client: begins to validate the preferred address, as soon as that can be done. */

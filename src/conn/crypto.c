@@ -159,6 +159,7 @@ static void on_handshake_complete(roam_conn *conn)
     conn->totals->handshakes_completed++;
     conn->owner.handshake_over(conn->owner.context, conn, true);
     conn_event(conn, ROAM_EVENT_CONNECTED);
+    conn_tell_preferred_cid(conn);
     conn_issue_cids(conn);
     if (!conn->is_server)
         return;

@@ -35,6 +35,15 @@ void conn_offer_preferred(roam_conn *conn, struct transport_params *params)
     conn->preferred = PREFERRED_OFFERED;
 }
 
+void conn_tell_preferred_cid(roam_conn *conn)
+{
+    for (size_t i = 0; conn->is_server && conn->preferred != PREFERRED_NONE && i < conn->local_cids.count; i++) {
+        const struct local_cid *entry = &conn->local_cids.entries[i];
+        if (entry->sequence == 1)
+            conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &entry->cid, entry->sequence);
+    }
+}
+
 bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local)
 {
     return conn->is_server && conn->preferred != PREFERRED_NONE && !path_local_matches(local, &conn->handshake_local) &&

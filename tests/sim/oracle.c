@@ -413,8 +413,18 @@ static void check_new_path(struct host *host, const roam_event *event)
     world_fail(host->world, "%s: the path to %s begins with the RTT of another", host->name, text_of(&path->remote));
 }
 
+static void check_story(struct host *host, const roam_event *event)
+{
+    const char *wrong = event_book_add(&get_view(host->world->oracle, host, event->conn)->events, event);
+    if (wrong != NULL)
+        world_fail(host->world, "%s: %s: %s, path %llu, CID %llu", host->name, roam_event_name(event->type), wrong,
+                   (unsigned long long)event->path_id, (unsigned long long)event->sequence);
+}
+
 void oracle_on_event(struct host *host, const roam_event *event)
 {
+    if (event->conn != NULL)
+        check_story(host, event);
     if (event->type == ROAM_EVENT_PATH_NEW)
         check_new_path(host, event);
     if (!host->is_server && event->type == ROAM_EVENT_PATH_VALIDATED)

@@ -19,6 +19,7 @@
  *   - A client sends to servers of this world only (section 9), and to another address of one only probing frames before
  *     it has validated that (section 21.5.3).
  *   - A server sends only probing frames from its preferred address to a path that is not validated (section 9.6.2).
+ *   - What the application is told of paths and CIDs holds together: see oracle_events.h.
  *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand
  *     within the peer's limit, and so on.
  */
@@ -27,6 +28,7 @@
 
 #include "conn/conn.h"
 #include "sim/host.h"
+#include "sim/oracle_events.h"
 #include "sim/oracle_linkage.h"
 #include "sim/sim_map.h"
 
@@ -102,6 +104,7 @@ struct conn_view {
     struct sim_map numbers; /* packets received: number and space */
     uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
+    struct event_book events;
     roam_address validated_server; /* client: the remote address of the path validated last */
 };
 

@@ -43,6 +43,7 @@ void conn_view_done(struct conn_view *view)
     uses_done(&view->sent);
     uses_done(&view->received);
     sim_map_done(&view->numbers);
+    event_book_done(&view->events);
     free(view->rebinds);
 }
 
@@ -52,6 +53,7 @@ void conn_view_rebind(struct conn_view *view, const roam_address *local)
     if (view->rebinds == NULL)
         abort();
     view->rebinds[view->rebind_count++] = *local;
+    event_book_on_rebind(&view->events);
 }
 
 static uint64_t key_of(const roam_cid *cid, const roam_address *remote)
