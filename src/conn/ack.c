@@ -118,6 +118,14 @@ void conn_detect_loss(roam_conn *conn, enum packet_space number)
     conn_mtu_repair(conn);
 }
 
+void conn_sweep_sent(roam_conn *conn, enum packet_space number)
+{
+    struct sent_map *sent = &conn_space(conn, number)->sent;
+    struct loss_context context = conn_loss_context(conn);
+    roam_time unanswered = saturating_sub(conn->now, saturating_mul(UNANSWERED_PTOS, conn_pto(conn)));
+    loss_sweep(sent, number, &context, saturating_sub(sent->next, ACKS_REMEMBERED), unanswered, conn->now);
+}
+
 void conn_give_up_path(roam_conn *conn, uint64_t path_id)
 {
     struct loss_context context = conn_loss_context(conn);
@@ -172,6 +180,7 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
         uint64_t *largest = &path->recovery.largest_acked[number];
         *largest = *largest == PACKET_NUMBER_NONE ? packet->number : max_u64(*largest, packet->number);
         //= rfc9000#9.4-1 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
+        path_on_acked(path);
         if (packet->in_flight)
             congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now,
                                 &path->recovery.rtt, packet->app_limited);

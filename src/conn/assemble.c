@@ -95,7 +95,7 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
 {
     struct path *path = payload->assembly->path;
     uint8_t data[PATH_DATA_BYTES];
-    while (room(payload) >= 1 + PATH_DATA_BYTES && path_take_response(path, data)) {
+    while (room(payload) >= 1 + PATH_DATA_BYTES && path_may_respond(path) && path_take_response(path, data)) {
         //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
         frame_write_path(&payload->writer, FRAME_PATH_RESPONSE, data);
         note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2-7 No retransmission of PATH_RESPONSE.
@@ -266,7 +266,7 @@ static bool has_something(roam_conn *conn, const struct assembly *assembly, enum
 {
     const struct pn_space *space = conn_space(conn, number);
     const struct path *path = assembly->path;
-    bool path_frames = number == SPACE_APPLICATION && (path->response_count > 0 || path->validation.challenge_due);
+    bool path_frames = number == SPACE_APPLICATION && (path_may_respond(path) || path->validation.challenge_due);
     if (mode == ASSEMBLE_CLOSE || mode == ASSEMBLE_MTU)
         return true;
     if (path_frames || mode == ASSEMBLE_PROBING)

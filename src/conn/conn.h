@@ -285,6 +285,8 @@ uint64_t conn_process_payload(roam_conn *conn, struct packet_context *context, c
 uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, const struct frame_ack *ack);
 struct loss_context conn_loss_context(roam_conn *conn);
 void conn_detect_loss(roam_conn *conn, enum packet_space space);
+/* Forgets what nobody acknowledges. */
+void conn_sweep_sent(roam_conn *conn, enum packet_space space);
 void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);

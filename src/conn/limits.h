@@ -85,6 +85,13 @@ _Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID befo
  * 13.2.7). */
 #define ACK_ONLY_PACKETS_MAX 32
 
+/* Each so many packets, if that one holds nothing but an ACK, the record of what was sent is looked through: of ACKs
+ * the newest are remembered, and the rest is given up when nobody has acknowledged it in so many PTOs. A peer that sends
+ * and never acknowledges would let it grow without end. */
+#define ACKS_PER_SWEEP  64
+#define ACKS_REMEMBERED 1024
+#define UNANSWERED_PTOS 3
+
 /* ACK ranges written into one frame. */
 #define ACK_RANGES_SENT_MAX 32
 

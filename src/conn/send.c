@@ -86,6 +86,8 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
         space->last_eliciting_sent_at = conn->now;
     ecn_on_sent(&path->ecn, ect);
     conn_on_packet_sent_timers(conn, packet->eliciting);
+    if (!sent->in_flight && sent->number % ACKS_PER_SWEEP == 0)
+        conn_sweep_sent(conn, packet->space);
 }
 
 static void observe(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
@@ -236,7 +238,7 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
     for (size_t i = 0; i < conn->paths.count; i++) {
         struct path *path = conn->paths.paths[i];
         struct assembly assembly;
-        bool due = path->response_count > 0 || path->validation.challenge_due;
+        bool due = path_may_respond(path) || path->validation.challenge_due;
         if (path->id == conn->paths.active_id || !due || !start(conn, path, ret, &assembly))
             continue;
         //= rfc9000#9.4-1 Losses of probe packets do not lower the rate of the path that was left.
@@ -249,12 +251,6 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
 }
 
 /* ---- The active path */
-
-static bool window_is_full(const struct path *path)
-{
-    const struct congestion *congestion = &path->recovery.congestion;
-    return congestion->in_flight > 0 && congestion_allowance(congestion) < path_datagram_bytes(path);
-}
 
 /* The pacer says when; the deadline remembers. */
 static bool is_paced(roam_conn *conn, const struct path *path)
@@ -275,7 +271,7 @@ static enum assemble_mode mode_of_space(roam_conn *conn, enum packet_space numbe
      * 1-RTT data that nobody can read before it is complete may fill the window, and no PTO runs for that. */
     if (number != SPACE_APPLICATION && space->sent.ack_eliciting == 0)
         return ASSEMBLE_NORMAL;
-    return window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;
+    return path_window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;
 }
 
 static bool must_expand(const roam_conn *conn, const struct assembly *assembly)

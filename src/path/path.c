@@ -63,10 +63,30 @@ void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES])
     memcpy(path->responses[path->response_count++], data, PATH_DATA_BYTES);
 }
 
+bool path_window_is_full(const struct path *path)
+{
+    const struct congestion *congestion = &path->recovery.congestion;
+    return congestion->in_flight > 0 && congestion_allowance(congestion) < path_datagram_bytes(path);
+}
+
+//= rfc9000#8.2.2-2 Do not delay a PATH_RESPONSE except for congestion control.
+// A full window is no reason yet: the challenge may well be about the place where our acknowledgements get lost. But a
+// peer that acknowledges nothing gets no more than a few.
+bool path_may_respond(const struct path *path)
+{
+    return path->response_count > 0 && (!path_window_is_full(path) || path->responses_beyond < PATH_RESPONSES_MAX);
+}
+
+void path_on_acked(struct path *path)
+{
+    path->responses_beyond = 0;
+}
+
 bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES])
 {
     if (path->response_count == 0)
         return false;
+    path->responses_beyond += path_window_is_full(path) && path->responses_beyond < UINT8_MAX;
     //= rfc9000#8.2.2-7 One response for a challenge, and never again: taken is gone.
     memcpy(ret, path->responses[0], PATH_DATA_BYTES);
     path->response_count--;

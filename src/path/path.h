@@ -48,6 +48,7 @@ struct path {
     uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
     uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
     uint8_t response_count;
+    uint8_t responses_beyond; /* sent beyond the congestion window since something was acknowledged */
     struct path_validation validation;
     struct path_recovery recovery;
     struct ecn ecn;
@@ -74,6 +75,15 @@ void path_on_fate(struct path *path, bool lost);
 
 /* A PATH_CHALLENGE came in on this path: one response is owed (the newest PATH_RESPONSES_MAX are kept). */
 void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES]);
+
+/* No datagram fits into the congestion window. */
+bool path_window_is_full(const struct path *path);
+
+/* A response is owed and may leave: within the window, or as one of a few beyond it. */
+bool path_may_respond(const struct path *path);
+
+/* Something that this path had sent was acknowledged. */
+void path_on_acked(struct path *path);
 
 /* Takes the oldest response owed; false where there is none. */
 bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES]);

@@ -198,6 +198,25 @@ size_t loss_declare_larger(struct sent_map *map, enum packet_space space, const 
     return declare(map, space, context, path_id, bytes + 1);
 }
 
+size_t loss_sweep(struct sent_map *map, enum packet_space space, const struct loss_context *context, uint64_t before,
+                  roam_time unanswered, roam_time now)
+{
+    size_t count = 0;
+    struct sent_packet *packet = sent_map_outstanding_from(map, 0);
+    while (packet != NULL && packet->number < before) {
+        uint64_t number = packet->number;
+        if (!packet->in_flight) {
+            sent_map_remove(map, packet);
+        } else if (packet->sent_at < unanswered) {
+            punish(context->find(context->owner, packet->path_id), packet, now);
+            declare_lost(map, space, context, packet);
+            count++;
+        }
+        packet = sent_map_outstanding_from(map, number + 1);
+    }
+    return count;
+}
+
 void loss_discard_space(struct sent_map *map, const struct loss_context *context)
 {
     //= rfc9002#6.4 With the keys goes all recovery state of the space, and its bytes in flight.

@@ -28,6 +28,7 @@ static const struct scenario *const tables[] = {
     scenarios_together,   //
     scenarios_attack,     //
     scenarios_paths,      //
+    scenarios_mistakes,   //
     scenarios_bugs,       //
     scenarios_limits,     //
 };

@@ -506,6 +506,48 @@ static void flights_stay_balanced_and_losses_come_in_time_in_any_history(void **
     }
 }
 
+static void send_ack(struct fixture *fixture, uint64_t number, roam_time at)
+{
+    struct sent_packet *packet = sent_map_add(&fixture->map, number);
+    assert_non_null(packet);
+    packet->sent_at = at;
+    packet->bytes = 40;
+    sent_map_commit(&fixture->map, packet);
+}
+
+static void what_nobody_acknowledges_is_swept_and_takes_no_more_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t capacity = 0;
+    for (uint64_t number = 0; number < 20000; number++) {
+        roam_time now = MS(1 + number);
+        if (number % 100 == 0)
+            send(fixture, number, 0, now);
+        else
+            send_ack(fixture, number, now);
+        if (number % 64 == 0 && number > 1000)
+            loss_sweep(&fixture->map, SPACE_APPLICATION, &fixture->context, number - 1000, now - MS(500), now);
+        if (number == 4000)
+            capacity = fixture->map.capacity;
+        assert_true(number <= 4000 || fixture->map.capacity == capacity);
+    }
+    /* All that was in flight longer ago than that is lost, and punished; acknowledgements are just forgotten. */
+    assert_in_range(fixture->lost_count, 188, 191);
+    assert_in_range(fixture->map.ack_eliciting, 9, 12);
+    assert_int_equal(fixture->paths[0].congestion.in_flight, fixture->map.ack_eliciting * BYTES);
+    assert_true(fixture->paths[0].congestion.window < 10 * BYTES);
+}
+
+static void a_sweep_spares_what_is_newer_and_what_was_sent_lately(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t number = 0; number < 10; number++)
+        send(fixture, number, 0, MS(10 * number));
+    assert_int_equal(loss_sweep(&fixture->map, SPACE_APPLICATION, &fixture->context, 3, MS(1000), MS(1000)), 3);
+    assert_int_equal(loss_sweep(&fixture->map, SPACE_APPLICATION, &fixture->context, 10, MS(50), MS(1000)), 2);
+    assert_int_equal(fixture->map.outstanding, 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -531,6 +573,8 @@ int main(void)
         TEST(packets_sent_before_the_first_sample_do_not_count),
         TEST(only_ack_eliciting_packets_bound_the_stretch),
         TEST(a_dead_mapping_loses_its_packets_without_punishment),
+        TEST(what_nobody_acknowledges_is_swept_and_takes_no_more_memory),
+        TEST(a_sweep_spares_what_is_newer_and_what_was_sent_lately),
         TEST(a_discarded_space_leaves_nothing_in_flight_and_no_memory),
         TEST(flights_stay_balanced_and_losses_come_in_time_in_any_history),
     };

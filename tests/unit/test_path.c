@@ -158,6 +158,34 @@ static void its_state_follows_its_validation(void **state)
     assert_int_equal(path_state(&path), ROAM_PATH_VALIDATED);
 }
 
+static void beyond_a_full_window_a_few_responses_leave_until_something_is_acknowledged(void **state)
+{
+    //= rfc9000#8.2.2-2 Do not delay a PATH_RESPONSE except for congestion control.
+    (void)state;
+    struct path path;
+    uint8_t data[PATH_DATA_BYTES];
+    set_up(&path);
+    assert_false(path_may_respond(&path));
+    for (unsigned i = 0; i < 100; i++) {
+        owe(&path, 1);
+        assert_true(path_may_respond(&path) && path_take_response(&path, data));
+    }
+    path.recovery.congestion.in_flight = path.recovery.congestion.window;
+    assert_true(path_window_is_full(&path));
+    for (unsigned turn = 0; turn < 3; turn++) {
+        unsigned sent = 0;
+        for (unsigned i = 0; i < 100; i++) {
+            owe(&path, 2);
+            sent += path_may_respond(&path) && path_take_response(&path, data);
+        }
+        assert_int_equal(sent, PATH_RESPONSES_MAX);
+        path_on_acked(&path);
+    }
+    path.recovery.congestion.in_flight = 0;
+    assert_false(path_window_is_full(&path));
+    assert_true(path_may_respond(&path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +196,7 @@ int main(void)
         cmocka_unit_test(both_directions_count_as_use_and_time_never_runs_back),
         cmocka_unit_test(each_challenge_is_answered_once_the_oldest_first),
         cmocka_unit_test(of_ten_thousand_challenges_the_newest_are_answered),
+        cmocka_unit_test(beyond_a_full_window_a_few_responses_leave_until_something_is_acknowledged),
         cmocka_unit_test(its_state_follows_its_validation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
