@@ -33,6 +33,8 @@ static const struct option_spec specs[] = {
     OPTION("second", 0, OPTION_ADDRESS, second, "ADDR", "move to this address (any other of this host)"),
     OPTION("timeout", 0, OPTION_DURATION, timeout, "TIME", "be done after so long (60s)"),
     OPTION("json", 0, OPTION_FLAG, json, NULL, "print one JSON object"),
+    OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),
+    OPTION("qlog-latest", 0, OPTION_FLAG, net.qlog_latest, NULL, "by the names of the newest draft, not those of qvis"),
     OPTION("ipv4", '4', OPTION_FLAG, net.ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, net.ipv6, NULL, "IPv6 only"),
 };
@@ -142,7 +144,11 @@ static int run(struct exam *exam)
     exam->started = check_now();
     exam->deadline = saturating_add(exam->started, exam->options.timeout);
     catch_signals();
-    int status = !find_server(exam) ? CHECK_NO_HANDSHAKE : examine(exam) ? report(exam) : CHECK_LOCAL;
+    int status = CHECK_LOCAL;
+    if (check_logs_open(&exam->logs, &exam->options.net))
+        status = !find_server(exam) ? CHECK_NO_HANDSHAKE : examine(exam) ? report(exam) : CHECK_LOCAL;
+    if (!check_logs_close(&exam->logs))
+        status = CHECK_LOCAL;
     roam_credentials_free(exam->credentials);
     return status;
 }

@@ -12,6 +12,7 @@
  *   check_moves.c     probes: rebindings, migration, connection IDs
  *   check_response.c  probe: a rebinding in the middle of a response
  *   check_stateless.c probes: packets that belong to no connection
+ *   check_logs.c      qlogs and secrets
  *   check_request.c   what is asked for there
  *   check_verdicts.c, check_verdicts_moves.c  from evidence to verdicts
  *   check_params.c    what is odd about transport parameters
@@ -25,6 +26,7 @@
 #include "cli/check_bench.h"
 #include "cli/check_verdicts.h"
 #include "cli/cli.h"
+#include "io/log_files.h"
 
 /* What `roam check` ends with. */
 enum check_status {
@@ -43,6 +45,19 @@ struct check_options {
     roam_time timeout;
 };
 
+/* check_logs.c. Where qlogs and secrets of all connections go; sinks without `write`: nowhere. */
+struct check_logs {
+    struct qlog_files files;
+    roam_qlog qlog;
+    struct keylog_file secrets;
+    roam_keylog keylog;
+};
+/* --qlog, QLOGDIR and SSLKEYLOGFILE; false where nothing can be written there, which has been printed. */
+bool check_logs_open(struct check_logs *logs, const struct net_options *options);
+void check_logs_attach(const struct check_logs *logs, roam_endpoint *endpoint);
+/* False where something was not written, which has been printed. */
+bool check_logs_close(struct check_logs *logs);
+
 /* All connections together. */
 struct check_totals {
     unsigned connections;
@@ -59,6 +74,7 @@ struct exam {
     uint16_t port;
     char path[CHECK_PATH_MAX]; /* of the request */
     roam_credentials *credentials;
+    struct check_logs logs;
     roam_address addresses[CHECK_ADDRESSES]; /* of the server, the preferred family first */
     size_t address_count;
     roam_address remote; /* the one that is examined */

@@ -51,6 +51,8 @@ static bool start(struct bench *bench, const roam_address *from, uint64_t window
         adjust(&bench->config);
     bench->endpoint = roam_endpoint_new(&config, bench->started, &result);
     if (bench->endpoint != NULL)
+        check_logs_attach(&exam->logs, bench->endpoint);
+    if (bench->endpoint != NULL)
         bench->conn = roam_connect(bench->endpoint, exam->host, exam->port, &bench->config, bench->started, &result);
     errno = ENOMEM;
     return bench->conn != NULL;

@@ -89,6 +89,7 @@ struct move_evidence {
     roam_time waited;
     uint64_t resumed_bytes; /* mid-response: octets that came to the new place */
     uint64_t control_bytes; /* mid-response: what came of it where nobody moved */
+    uint64_t lost_bytes;    /* mid-response: octets that came to the old place when it was forgotten already */
     uint64_t before_bytes;  /* mid-response: octets that came before the move */
     bool response_ended;    /* mid-response: all of it had come before the move */
     struct move_facts facts;

@@ -98,17 +98,19 @@ enum answer judge_response(const struct evidence *evidence, char *text)
         return answer;
     if (move->survived)
         return say(text, ANSWER_YES,
-                   "%" PRIu64 " octets of the response before the move, %" PRIu64 " at the new address",
-                   move->before_bytes, move->resumed_bytes);
+                   "%" PRIu64 " octets of the response before the move, %" PRIu64 " lost with the old mapping, %" PRIu64
+                   " at the new address",
+                   move->before_bytes, move->lost_bytes, move->resumed_bytes);
     if (move->control_failed)
         return say(text, ANSWER_UNKNOWN, "without a move, too, the response stops, after %" PRIu64 " octets",
                    move->control_bytes);
     if (move->died)
         return judge_death(move, text);
     return say(text, ANSWER_NO,
-               "%" PRIu64 " octets before the move, then %" PRIu64
-               " at the new address in %.1f s; %u datagrams went to the old one",
-               move->before_bytes, move->resumed_bytes, (double)move->waited / 1e9, move->facts.received_old);
+               "%" PRIu64 " octets before the move, %" PRIu64 " lost with the old mapping, then %" PRIu64
+               " at the new address in %.1f s and no more; %u datagrams went to the old one",
+               move->before_bytes, move->lost_bytes, move->resumed_bytes, (double)move->waited / 1e9,
+               move->facts.received_old);
 }
 
 enum answer judge_migration(const struct evidence *evidence, char *text)

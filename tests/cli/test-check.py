@@ -177,6 +177,19 @@ def well(directory):
 
     documented(report)
 
+    # A qlog for each connection, and the secrets of each.
+    with tempfile.TemporaryDirectory() as logs:
+        secrets = os.path.join(logs, "secrets")
+        report = json.loads(ask("--json", "--qlog", os.path.join(logs, "qlogs"), "--pin", server.pin,
+                                f"127.0.0.1:{server.port}", SSLKEYLOGFILE=secrets).stdout)
+        connections = report["totals"]["connections"]
+        qlogs = os.listdir(os.path.join(logs, "qlogs"))
+        check(f"qlogs: {len(qlogs)} of {connections}", len(qlogs) == connections)
+        check("qlogs: records", all(open(os.path.join(logs, "qlogs", name)).read().startswith("\x1e{") for name in qlogs))
+        known = len(set(re.findall(r"^CLIENT_TRAFFIC_SECRET_0 (\w+)", open(secrets).read(), re.M)))
+        check(f"secrets: of {known} connections", known in (connections, connections - 1))  # one ALPN is refused
+        check("qlogs: not there", ask("--qlog", "/dev/null/x", "x.invalid:1").returncode == 4)
+
     # For people: a line for each verdict, no colour in a pipe.
     people = ask("--pin", server.pin, f"127.0.0.1:{server.port}")
     check("people: survives", people.returncode == 0 and "survives every move that was made" in people.stdout)

@@ -56,6 +56,35 @@ def gtls_server(world, host="127.0.0.1", retry=False, **_):
     return process, port
 
 
+CADDYFILE = """{{
+    admin off
+    auto_https disable_redirects
+    skip_install_trust
+    storage file_system {home}
+}}
+https://localhost:{port}, https://127.0.0.1:{port}, https://[::1]:{port} {{
+    bind {host}
+    tls {chain} {key}
+    root * {www}
+    file_server
+}}
+"""
+
+
+def caddy_server(world, host="127.0.0.1", **_):
+    cert = world.certificates
+    port = free_port(host)
+    home = world.path("caddy-home")
+    home.mkdir()
+    file = world.path("Caddyfile")
+    file.write_text(CADDYFILE.format(home=home, port=port, host=host, chain=cert["chain"], key=cert["key"],
+                                     www=world.path("www")))
+    process = world.start("caddy", ["caddy", "run", "--config", file, "--adapter", "caddyfile"], HOME=home,
+                          XDG_DATA_HOME=home, XDG_CONFIG_HOME=home)
+    wait_bound(process, port)
+    return process, port
+
+
 SERVERS = {"quiche": quiche_server, "roam": roam_server, "gtls": gtls_server}
 
 
