@@ -427,7 +427,8 @@ void oracle_on_event(struct host *host, const roam_event *event)
         check_story(host, event);
     if (event->type == ROAM_EVENT_PATH_NEW)
         check_new_path(host, event);
-    if (!host->is_server && event->type == ROAM_EVENT_PATH_VALIDATED)
+    if (!host->is_server && event->type == ROAM_EVENT_PATH_VALIDATED &&
+        !roam_address_equal(&event->remote, &event->conn->handshake_remote))
         get_view(host->world->oracle, host, event->conn)->validated_server = event->remote;
     if (!host->is_server || event->type != ROAM_EVENT_PATH_MOVED)
         return;

@@ -105,7 +105,7 @@ struct conn_view {
     uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
     struct event_book events;
-    roam_address validated_server; /* client: the remote address of the path validated last */
+    roam_address validated_server; /* client: of the server's preferred addresses the one on the path validated last */
 };
 
 void conn_view_done(struct conn_view *view);

@@ -331,7 +331,73 @@ static void s020_the_application_forbids_and_forces_networks(struct lab *lab)
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* ---- The other family ------------------------------------------------------------------------------------------ */
+
+static bool lab_open_two_families(struct lab *lab)
+{
+    lab->config.ipv6[1] = lab->config.prefers[1] = true;
+    lab->config.client.pmtud = lab->config.server.pmtud = true;
+    lab->config.up[1].mtu_bytes = lab->config.down[1].mtu_bytes = 1280;
+    return lab_open_watching(lab);
+}
+
+static bool families_are(struct lab *lab, uint8_t family)
+{
+    roam_path_info client = lab_active(lab_client(lab)->conn), server = lab_active(lab->server_app.newest);
+    return client.local.family == family && client.remote.family == family && server.remote.family == family &&
+           server.local.family == family && client.state == ROAM_PATH_VALIDATED && server.state == ROAM_PATH_VALIDATED;
+}
+
+static void s023_a_client_moves_from_ipv4_to_ipv6_and_back(struct lab *lab)
+{
+    EXPECT(lab, lab_open_two_families(lab) && families_are(lab, ROAM_FAMILY_IPV4));
+    EXPECT(lab, lab_transfer(lab, TRANSFER_DOWNLOAD, 500000) && lab_transfer(lab, TRANSFER_UPLOAD, 500000));
+    roam_path_info client = lab_active(lab_client(lab)->conn), server = lab_active(lab->server_app.newest);
+    EXPECT(lab, client.datagram_bytes > 1280 && server.datagram_bytes > 1280);
+    /* The server's preferred address of the other family is where a standby leads. */
+    for (unsigned n = 0; n < 3; n++) {
+        lab_begin(lab, TRANSFER_DOWNLOAD, 500000);
+        EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(300)));
+        interface_lose_address(interface_of(lab, 0));
+        EXPECT(lab, client_is_on(lab, 1) && lab_run_done(lab, ROAM_SECONDS(30)));
+        EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 500000) && families_are(lab, ROAM_FAMILY_IPV6));
+        /* Each path has a size of its own. */
+        client = lab_active(lab_client(lab)->conn), server = lab_active(lab->server_app.newest);
+        EXPECT(lab, client.datagram_bytes >= 1200 && client.datagram_bytes <= 1280);
+        EXPECT(lab, server.datagram_bytes >= 1200 && server.datagram_bytes <= 1280);
+        interface_get_address(interface_of(lab, 0));
+        EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)));
+        lab_begin(lab, TRANSFER_DOWNLOAD, 500000);
+        EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(300)));
+        interface_lose_address(interface_of(lab, 1));
+        EXPECT(lab, client_is_on(lab, 0) && lab_run_done(lab, ROAM_SECONDS(30)));
+        EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 500000) && families_are(lab, ROAM_FAMILY_IPV4));
+        client = lab_active(lab_client(lab)->conn), server = lab_active(lab->server_app.newest);
+        EXPECT(lab, client.datagram_bytes > 1280 && server.datagram_bytes > 1280);
+        interface_get_address(interface_of(lab, 1));
+        EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)));
+    }
+    EXPECT(lab, client_count(lab, ROAM_EVENT_PATH_MOVED) == 6);
+    EXPECT(lab, lab_goodbye(lab));
+}
+
+static void s023_without_an_address_of_the_other_family_a_client_waits(struct lab *lab)
+{
+    lab->config.ipv6[1] = true;
+    EXPECT(lab, lab_open_watching(lab));
+    lab_begin(lab, TRANSFER_DOWNLOAD, 500000);
+    EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(300)));
+    interface_lose_address(interface_of(lab, 0));
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)) && client_count(lab, ROAM_EVENT_PATH_LOST) == 1);
+    EXPECT(lab, interface_of(lab, 1)->node.up->passed == 0);
+    interface_get_address(interface_of(lab, 0));
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(30)) && families_are(lab, ROAM_FAMILY_IPV4));
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 const struct scenario scenarios_networks[] = {
+    SCENARIO(s023_a_client_moves_from_ipv4_to_ipv6_and_back),
+    SCENARIO(s023_without_an_address_of_the_other_family_a_client_waits),
     SCENARIO(s020_the_application_forbids_and_forces_networks),
     SCENARIO(s021_a_client_of_a_server_that_allows_no_migration_waits_for_its_address),
     SCENARIO(s024_a_connection_without_any_network_waits_and_resumes_on_the_first_that_appears),
