@@ -391,7 +391,7 @@ void conn_mobility_on_failed(roam_conn *conn, const struct path *path);
 roam_time conn_mobility_deadline(const roam_conn *conn);
 void conn_mobility_expire(roam_conn *conn);
 void conn_mobility_run(roam_conn *conn);
-/* There is no network to send from: nothing leaves, and no timer runs but the idle one. */
+/* There is no network to send from: nothing leaves the active path, and no timer of its runs. */
 bool conn_is_waiting(const roam_conn *conn);
 
 /* ---- preferred.c: RFC 9000 section 9.6 */

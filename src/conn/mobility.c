@@ -4,7 +4,7 @@
  *
  *   a standby is asked        ask: a path with a CID of its own, RFC 9000 section 9.1
  *   the connection moves      take: to a proven path, or where it cannot stay to one that is proven meanwhile
- *   there is no network       start_waiting: nothing leaves, and no timer runs but the idle one
+ *   there is no network       start_waiting: nothing leaves the active path, and no timer of its runs
  *   ... and it is back        stop_waiting
  */
 #include "conn/mobility.h"
@@ -233,7 +233,7 @@ void conn_mobility_run(roam_conn *conn)
 
 roam_time conn_mobility_deadline(const roam_conn *conn)
 {
-    return conn->mobility != NULL && !conn->mobility->waiting ? conn->mobility->next_at : ROAM_TIME_NEVER;
+    return conn->mobility != NULL ? conn->mobility->next_at : ROAM_TIME_NEVER;
 }
 
 void conn_mobility_expire(roam_conn *conn)

@@ -335,6 +335,7 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
         return false;
     conn_mobility_run(conn);
-    return !conn_is_waiting(conn) &&
-           (transmit_probe(conn, ret) || transmit_mtu_probe(conn, ret) || transmit_active(conn, ret));
+    if (transmit_probe(conn, ret))
+        return true;
+    return !conn_is_waiting(conn) && (transmit_mtu_probe(conn, ret) || transmit_active(conn, ret));
 }

@@ -112,6 +112,9 @@ static size_t find_refuge(const struct mobility_facts *facts, int surety_min)
         const struct mobility_way *way = &facts->ways[i];
         if (!is_alternative(facts, i) || !can_have_path(facts, way) || surety(facts, way) < surety_min)
             continue;
+        //= rfc9000#9.6.2-1 The client validates the preferred address before it goes there.
+        if (way->must_be_proven && !way->proven)
+            continue;
         int more = found == NO_WAY ? 1 : surety(facts, way) - surety(facts, &facts->ways[found]);
         if (more > 0 || (more == 0 && mobility_comes_before(way, &facts->ways[found])))
             found = i;
@@ -300,7 +303,8 @@ struct mobility_verdict mobility_decide(const struct mobility_facts *facts)
         ask_again_at(&verdict, facts->quiet_at);
     if (standing == GOOD)
         seek_better(facts, &verdict);
-    if (verdict.action == MOBILITY_STAY)
+    /* Also while it waits: a way that must be proven first is asked. */
+    if (verdict.action != MOBILITY_MOVE)
         keep_standbys(facts, standing, &verdict);
     return verdict;
 }

@@ -19,6 +19,7 @@ struct mobility_way {
     /* The connection's. */
     bool active;            /* the connection sends from there */
     bool reachable;         /* there is an address of the server's to send to from there, and the server allows it */
+    bool must_be_proven;    /* it leads to another address of the server's, where nobody may go unproven */
     bool has_path;          /* a path that holds a CID is there */
     bool asking;            /* a challenge is out */
     bool proven;            /* the server has answered there, and nothing failed there since */

@@ -66,6 +66,7 @@ struct client_app {
     roam_conn *conn; /* NULL before and after */
     bool connected, confirmed, closed;
     roam_error error;           /* once closed */
+    bool stranded;              /* ... while it waited for a network, or for a CID to send from one with */
     size_t round, rounds;       /* current, how many */
     roam_time gaps[ROUNDS_MAX]; /* silence before each round */
     bool stay_open;             /* do not close by itself */

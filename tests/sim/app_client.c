@@ -249,6 +249,7 @@ void client_app_more(struct client_app *app, enum transfer_kind kind, uint64_t b
 
 static void on_closed(struct client_app *app)
 {
+    app->stranded = conn_is_waiting(app->conn) && remote_cid_spare(&app->conn->remote_cids) == 0;
     app->closed = true;
     app->error = *roam_conn_error(app->conn);
     for (size_t i = 0; i < app->workload->count; i++) {
@@ -347,6 +348,7 @@ roam_result client_app_rebind(struct client_app *app, const roam_address *local)
     if (result == ROAM_OK) {
         oracle_on_rebind(app->host, app->conn, &active.local, local);
         host_close_other_sockets(app->host, local);
+        host_announce(app->host);
     }
     host_turn(app->host);
     return result;

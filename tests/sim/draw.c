@@ -129,6 +129,7 @@ void draw_world(struct drawn *drawn)
     config->clients = one_in(drawn, 5) ? 2 : 1;
     config->interfaces = (size_t)between(drawn, 1, 3);
     bool ipv6 = one_in(drawn, 3);
+    config->watch = one_in(drawn, 3);
     config->double_nat = one_in(drawn, 6);
     config->one_nat = config->clients > 1 && one_in(drawn, 2);
     for (size_t i = 0; i < LAB_INTERFACES_MAX; i++) {
@@ -182,7 +183,12 @@ void draw_workload(struct drawn *drawn)
 static bool moves_addresses(enum fault_kind kind)
 {
     return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_KEY_UPDATE && kind != FAULT_PING &&
-           kind != FAULT_PROBE && kind != FAULT_MTU;
+           kind != FAULT_PROBE && kind != FAULT_MTU && kind != FAULT_SLEEP && kind != FAULT_SEND_FAILS;
+}
+
+static bool needs_watch(enum fault_kind kind)
+{
+    return kind == FAULT_ADDRESS_GONE || kind == FAULT_SEND_FAILS;
 }
 
 void draw_faults(struct drawn *drawn)
@@ -201,6 +207,8 @@ void draw_faults(struct drawn *drawn)
         fault->event.at = sim_rng_below(&drawn->rng, drawn->fault_span);
         if (fault->kind == FAULT_MTU)
             fault->choice = draw_mtu(drawn);
+        if (needs_watch(fault->kind) && !config->watch)
+            continue;
         if (!immobile || !moves_addresses(fault->kind))
             drawn->fault_count++;
     }

@@ -21,15 +21,19 @@ static bool all_ended(const struct drawn *drawn)
 
 /* "An endpoint that exhausts available connection IDs cannot ... respond to probes or attempts by its peer to
  * migrate" (RFC 9000 section 9.5): where forged moves have eaten the server's spare CIDs while its NAT forgot the
- * client, idle timeout is the end that the RFC leaves. Such worlds are counted, and shown. */
+ * client, idle timeout is the end that the RFC leaves. So it is where a client's addresses have come and gone faster than
+ * the server could give it CIDs, for none is used from two of them. Such worlds are counted, and shown. */
 static bool is_starved_of_cids(const struct lab *lab)
 {
     roam_endpoint_stats stats;
-    bool timed_out = false;
-    for (size_t i = 0; i < lab->config.clients; i++)
-        timed_out |= lab->clients[i].app.error.cause == ROAM_CLOSE_IDLE_TIMEOUT;
+    bool timed_out = false, stranded = false;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        const struct client_app *app = &lab->clients[i].app;
+        timed_out |= app->error.cause == ROAM_CLOSE_IDLE_TIMEOUT;
+        stranded |= app->stranded;
+    }
     roam_endpoint_get_stats(lab->server->endpoint, &stats);
-    return timed_out && stats.drops[ROAM_DROP_NO_CID_FOR_PATH] > 0;
+    return stranded || (timed_out && stats.drops[ROAM_DROP_NO_CID_FOR_PATH] > 0);
 }
 
 static void judge(struct drawn *drawn)
@@ -87,6 +91,12 @@ static void count(struct drawn *drawn)
         totals->lost += lab->world.stats.dropped[i];
     totals->duplicated = lab->world.stats.duplicated;
     totals->corrupted = lab->world.stats.corrupted;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        const struct app_history *history = &lab->clients[i].app.history;
+        for (size_t k = 0; k < history->count; k++)
+            totals->by_itself +=
+                history->events[k].type == ROAM_EVENT_PATH_MOVED && history->events[k].why >= ROAM_MOVE_ADDRESS_GONE;
+    }
     totals->reverts = lab->server_app.history.counts[ROAM_EVENT_PATH_REVERTED];
     totals->virtual_ms = (world_now(&lab->world) - ROAM_SECONDS(1000)) / ROAM_MILLISECONDS(1);
 }
@@ -168,7 +178,8 @@ void drawn_totals_print(const struct drawn_totals *totals)
         "drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu "
         "duplicated, "
         "%llu corrupted), %llu NAT faults, %llu rebinds, %llu migrations, %llu probes, %llu outages, %llu forgeries, "
-        "%llu moves, %llu paths validated, %llu failed, %llu reverts, %llu changes of MTU, %llu of datagram size, %llu "
+        "%llu addresses gone, %llu sockets refusing, %llu sleeps, %llu moves, %llu of them by a client itself, %llu "
+        "paths validated, %llu failed, %llu reverts, %llu changes of MTU, %llu of datagram size, %llu "
         "datagrams under the 3x "
         "limit, %llu impatient pings, %llu worlds starved of CIDs, %.0f virtual s\n",
         (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
@@ -176,9 +187,10 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
         (unsigned long long)totals->rebound, (unsigned long long)totals->migrated, (unsigned long long)f[FAULT_PROBE],
         (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
-        (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)totals->moves,
-        (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
-        (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU], (unsigned long long)totals->resized,
-        (unsigned long long)totals->guarded, (unsigned long long)totals->pings, (unsigned long long)totals->starved,
-        (double)totals->virtual_ms / 1000);
+        (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)f[FAULT_ADDRESS_GONE],
+        (unsigned long long)f[FAULT_SEND_FAILS], (unsigned long long)f[FAULT_SLEEP], (unsigned long long)totals->moves,
+        (unsigned long long)totals->by_itself, (unsigned long long)totals->validated,
+        (unsigned long long)totals->failed_paths, (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU],
+        (unsigned long long)totals->resized, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
+        (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
 }

@@ -23,7 +23,10 @@ enum fault_kind {
     FAULT_SPOOF_COPY, /* ... or copies of them do */
     FAULT_KEY_UPDATE,
     FAULT_PING,
-    FAULT_MTU, /* the client's access carries more or less than before */
+    FAULT_MTU,          /* the client's access carries more or less than before */
+    FAULT_ADDRESS_GONE, /* for a while; of a client that moves by itself, as the next */
+    FAULT_SEND_FAILS,   /* the client's sockets refuse, for a while */
+    FAULT_SLEEP,        /* the client's host is suspended, for a while */
     FAULT_KINDS
 };
 
@@ -33,10 +36,11 @@ struct drawn_totals {
     uint64_t faults[FAULT_KINDS];
     uint64_t migrated, rebound; /* calls that were accepted */
     uint64_t moves, validated, failed_paths, reverts;
-    uint64_t guarded; /* datagrams to addresses that were not proven yet */
-    uint64_t pings;   /* by impatient applications */
-    uint64_t resized; /* times that a path got another size of datagrams */
-    uint64_t starved; /* worlds in which the server had no CID left to answer with */
+    uint64_t guarded;   /* datagrams to addresses that were not proven yet */
+    uint64_t pings;     /* by impatient applications */
+    uint64_t by_itself; /* moves that a client decided upon */
+    uint64_t resized;   /* times that a path got another size of datagrams */
+    uint64_t starved;   /* worlds in which the server had no CID left to answer with */
     uint64_t virtual_ms;
 };
 

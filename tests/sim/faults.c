@@ -67,13 +67,46 @@ static void change_nat_address(struct drawn *drawn, const struct fault *fault, s
     nat_change_address(nat, text, fault->choice & 0x10000);
 }
 
-static void set_storm(struct fault *fault, bool on)
+/* Networks come back with another socket, except where the server wants nobody to come from one. */
+static void set_network(struct fault *fault, bool on)
+{
+    const struct lab *lab = &fault->drawn->lab;
+    const struct lab_client *client = &lab->clients[fault->client];
+    struct interface *interface = client->interfaces[fault->interface];
+    roam_address local = {0};
+    if (client->app.conn != NULL)
+        local = *roam_conn_local_address(client->app.conn);
+    bool same = (fault->choice & 1) != 0 || lab->config.server.disable_active_migration;
+    if (fault->kind == FAULT_ADDRESS_GONE && on && !interface->gone)
+        interface_lose_address(interface);
+    if (fault->kind == FAULT_ADDRESS_GONE && !on && interface->gone)
+        interface_get_address(interface, same && roam_address_same_ip(&local, &interface->node.ip) ? local.port : 0);
+    if (fault->kind == FAULT_SEND_FAILS) {
+        interface->fails = on;
+        interface->why = fault->choice % 4 == 3 ? ROAM_SEND_REFUSED : (enum roam_send_failure)(fault->choice % 4);
+    }
+}
+
+static void set_sleep(struct fault *fault, bool on)
+{
+    struct host *host = fault->drawn->lab.clients[fault->client].host;
+    if (on && !host->asleep)
+        host_sleep(host);
+    else if (!on && host->asleep)
+        host_wake_up(host, fault->choice & 1);
+}
+
+static void set_trouble(struct fault *fault, bool on)
 {
     struct lab_client *client = &fault->drawn->lab.clients[fault->client];
     if (client->nats[fault->interface] != NULL && fault->kind == FAULT_NAT_PORT_STORM)
         client->nats[fault->interface]->port_for_every_packet = on;
     if (fault->kind == FAULT_LINK_DOWN)
         interface_set_down(client->interfaces[fault->interface], on);
+    if (fault->kind == FAULT_ADDRESS_GONE || fault->kind == FAULT_SEND_FAILS)
+        set_network(fault, on);
+    if (fault->kind == FAULT_SLEEP)
+        set_sleep(fault, on);
     if (fault->kind == FAULT_LOSS) {
         struct node *node = &client->interfaces[fault->interface]->node;
         node->up->config.loss_ppm = on ? STORM_LOSS_PPM : fault->drawn->lab.config.up[fault->interface].loss_ppm;
@@ -108,9 +141,9 @@ static void use_connection(struct drawn *drawn, const struct fault *fault)
     if (conn == NULL || !client->app.confirmed)
         return;
     if (fault->kind == FAULT_PING)
-        roam_conn_ping(conn, world_now(world_of(drawn)));
+        roam_conn_ping(conn, host_now(host));
     else
-        roam_conn_update_keys(conn, world_now(world_of(drawn)));
+        roam_conn_update_keys(conn, host_now(host));
     host_turn(host);
 }
 
@@ -139,8 +172,11 @@ static void happen(struct drawn *drawn, struct fault *fault)
     case FAULT_NAT_PORT_STORM:
     case FAULT_LINK_DOWN:
     case FAULT_LOSS:
+    case FAULT_ADDRESS_GONE:
+    case FAULT_SEND_FAILS:
+    case FAULT_SLEEP:
         fault->running = true;
-        set_storm(fault, true);
+        set_trouble(fault, true);
         sim_clock_set(&world_of(drawn)->clock, &fault->event, world_now(world_of(drawn)) + fault->span);
         break;
     case FAULT_REBIND:
@@ -167,7 +203,7 @@ static void happen(struct drawn *drawn, struct fault *fault)
 
 static bool needs_confirmation(enum fault_kind kind)
 {
-    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_MTU;
+    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_MTU && kind != FAULT_SLEEP;
 }
 
 static bool nat_is_shared_with_an_unconfirmed(const struct drawn *drawn)
@@ -185,7 +221,7 @@ static void on_fault(struct sim_event *event)
     struct drawn *drawn = fault->drawn;
     if (fault->running) {
         fault->running = false;
-        set_storm(fault, false);
+        set_trouble(fault, false);
     } else if (drawn->over) {
         return;
     } else if (needs_confirmation(fault->kind) && nat_is_shared_with_an_unconfirmed(drawn)) {
@@ -215,7 +251,7 @@ static void on_end(struct sim_event *event)
         struct fault *fault = &drawn->faults[i];
         if (fault->running) {
             fault->running = false;
-            set_storm(fault, false);
+            set_trouble(fault, false);
         }
         sim_clock_set(&world_of(drawn)->clock, &fault->event, ROAM_TIME_NEVER);
     }

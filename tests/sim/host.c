@@ -175,6 +175,12 @@ roam_address host_open_socket(struct host *host, const struct interface *interfa
     return local;
 }
 
+bool host_has_socket(const struct host *host, const roam_address *local)
+{
+    const struct host_socket *socket = find_socket(host, local);
+    return socket != NULL && socket->open;
+}
+
 void host_close_socket(struct host *host, const roam_address *local)
 {
     struct host_socket *socket = find_socket(host, local);

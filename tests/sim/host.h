@@ -111,6 +111,7 @@ struct interface *host_add_interface(struct host *host, const char *ip, struct n
 
 /* Opens a socket; port 0: an ephemeral one that was never used before. Returns its address. */
 roam_address host_open_socket(struct host *host, const struct interface *interface, uint16_t port);
+bool host_has_socket(const struct host *host, const roam_address *local);
 void host_close_socket(struct host *host, const roam_address *local);
 void host_close_other_sockets(struct host *host, const roam_address *local);
 
@@ -129,10 +130,10 @@ void host_watch(struct host *host);
 /* Tells it as it is now, where the host watches. */
 void host_announce(struct host *host);
 
-/* The interface loses its address, or gets it back: then with a new socket. What is sent from an address that is gone
- * fails. */
+/* The interface loses its address, or gets it back with a socket on this port (0: a new one). What is sent from an
+ * address that is gone fails. */
 void interface_lose_address(struct interface *interface);
-void interface_get_address(struct interface *interface);
+void interface_get_address(struct interface *interface, uint16_t port);
 
 /* A datagram did not leave: tells the endpoint, if the host watches. */
 void host_send_failed(struct host *host, const roam_address *local, const roam_address *remote,

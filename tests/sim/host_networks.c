@@ -6,7 +6,7 @@
 
 roam_time host_now(const struct host *host)
 {
-    return world_now(host->world) - host->slept;
+    return (host->asleep ? host->asleep_since : world_now(host->world)) - host->slept;
 }
 
 /* ---- Networks -------------------------------------------------------------------------------------------------- */
@@ -17,7 +17,7 @@ static roam_network describe(struct interface *interface, size_t index, bool is_
                             .is_default = is_default,
                             .metered = interface->metered,
                             .preference = interface->preference};
-    if (!roam_address_is_set(&interface->local))
+    if (!host_has_socket(interface->host, &interface->local))
         interface->local = host_open_socket(interface->host, interface, 0);
     network.local = interface->local;
     memcpy(network.name, interface->name, sizeof(network.name));
@@ -74,10 +74,11 @@ void interface_lose_address(struct interface *interface)
     host_announce(host);
 }
 
-void interface_get_address(struct interface *interface)
+void interface_get_address(struct interface *interface, uint16_t port)
 {
     trace_interface(interface, 2, "has an address");
     interface->gone = false;
+    interface->local = host_open_socket(interface->host, interface, port);
     host_announce(interface->host);
 }
 

@@ -368,6 +368,22 @@ static void a_server_that_allows_no_migration_is_waited_for_at_the_old_address(v
     assert_int_equal(verdict.ask, 0);
 }
 
+static void another_address_of_the_servers_must_be_proven_even_in_need(void **state)
+{
+    (void)state;
+    //= rfc9000#9.6.2-1 The client validates the preferred address before migrating to it.
+    struct situation here = at_home(2);
+    here.facts.gone = true;
+    here.ways[ACTIVE].reachable = false;
+    here.ways[OTHER].must_be_proven = true;
+    struct mobility_verdict verdict = decide(&here);
+    assert_int_equal(verdict.action, MOBILITY_WAIT);
+    assert_int_equal(verdict.ask, BIT(OTHER));
+    prove(&here.ways[OTHER], 0);
+    verdict = decide(&here);
+    assert_moves(&verdict, OTHER, ROAM_MOVE_ADDRESS_GONE);
+}
+
 static void a_network_that_does_not_send_is_left_at_once(void **state)
 {
     (void)state;
@@ -617,6 +633,7 @@ int main(void)
         cmocka_unit_test(without_any_network_the_connection_waits),
         cmocka_unit_test(without_a_cid_for_the_new_address_the_connection_waits),
         cmocka_unit_test(a_server_that_allows_no_migration_is_waited_for_at_the_old_address),
+        cmocka_unit_test(another_address_of_the_servers_must_be_proven_even_in_need),
         cmocka_unit_test(a_network_that_does_not_send_is_left_at_once),
         cmocka_unit_test(toward_zero_length_cids_only_need_moves),
         cmocka_unit_test(a_connection_returns_to_the_better_network),
