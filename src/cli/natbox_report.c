@@ -113,7 +113,7 @@ const char *look_at(const struct mapping *mapping, const uint8_t *data, size_t l
     if (parse_long(&header, data, len)) {
         roam_cid cid = cid_of(header.dcid_bytes, header.dcid_len);
         snprintf(ret, LOOK_TEXT_MAX, "%s dcid=%s", packet_type_name(header.type), roam_cid_format(&cid, text));
-    } else if (mapping->is_quic && len > mapping->cid_bytes && (data[0] & 0xc0) == 0x40) {
+    } else if (mapping->is_quic && len > mapping->cid_bytes && (data[0] & 0x80) == 0) {
         roam_cid cid = cid_of(data + 1, mapping->cid_bytes);
         snprintf(ret, LOOK_TEXT_MAX, "short dcid=%s", roam_cid_format(&cid, text));
     }

@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -527,6 +528,7 @@ def main():
     if not namespaces_can_be_made():
         print("network namespaces cannot be made here")
         return SKIPPED
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exit removes what was made
     failed = 0
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     for function in tests:

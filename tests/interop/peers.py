@@ -85,7 +85,25 @@ def caddy_server(world, host="127.0.0.1", **_):
     return process, port
 
 
-SERVERS = {"quiche": quiche_server, "roam": roam_server, "gtls": gtls_server}
+SERVERS = {"quiche": quiche_server, "roam": roam_server, "gtls": gtls_server, "caddy": caddy_server}
+
+
+# ----------------------------------------------------------------------------------------------- between the peers
+
+def natbox(world, port, *options):
+    """roam natbox before the server's port; the port that clients see instead."""
+    process = world.start("natbox", [ROAM, "natbox", "--json", *options, "127.0.0.1:0", f"127.0.0.1:{port}"])
+    process.expect("out", r'"event":"listening".*\n')
+    return process, int(process.event("listening")["on"].rsplit(":", 1)[1])
+
+
+def judge_natbox(process, rebindings):
+    """It rebound so often, and somebody went on each time. Returns the places where the client was seen, in order."""
+    process.stop()
+    places = [event["outside"] for event in process.events("mapped")]
+    check(len(process.events("rebind")) == rebindings, f"{len(process.events('rebind'))} rebindings")
+    check(len(places) == rebindings + 1, f"the client was at {places}")
+    return places
 
 
 # ------------------------------------------------------------------------------------- transfers over hq-interop
@@ -196,10 +214,12 @@ def judge_roam_server(server, new_address):
 
 # ------------------------------------------------------------------------------------- handshakes with ALPN h3
 
-def gtls_client(world, host, port, versions=False, download=None):
+def gtls_client(world, host, port, versions=False, download=None, idle=None):
     options = ["--version=" + RESERVED_VERSION, "--preferred-versions=v1"] if versions else []
     if download:
         options += ["--exit-on-all-streams-close", f"--download={download}"]
+    if idle:
+        options += [f"--timeout={idle}"]
     request = [f"https://localhost:{port}/payload"] if download else []
     return world.start("gtlsclient", [
         "gtlsclient", "--no-quic-dump", "--no-http-dump", "--sni=localhost", *options, host, port, *request],
