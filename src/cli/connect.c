@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/session.h"
+#include "cli/token_file.h"
 
 #define USAGE                                                                                                          \
     "usage: roam connect [options] HOST:PORT\n"                                                                        \
@@ -47,6 +48,8 @@ static const struct option_spec specs[] = {
            "this interface costs money: be elsewhere where that does as well"),
     OPTION("forbid", 0, OPTION_NAMES, forbid, "IFACE", "never be on this interface"),
     OPTION("force", 0, OPTION_NAMES, force, "IFACE", "never be on another interface"),
+    OPTION("no-preferred", 0, OPTION_FLAG, no_preferred, NULL, "stay where the server would rather be elsewhere"),
+    OPTION("token-file", 0, OPTION_TEXT, token_file, "FILE", "keep the server's tokens there, and use one"),
     OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
     OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
@@ -269,10 +272,25 @@ static void print_connected(struct client *client)
     client->connected = true;
 }
 
+/* The name that a server's certificate bears: what its tokens are kept by. */
+static const char *server_name(const struct client *client)
+{
+    return client->options.name != NULL ? client->options.name : client->host;
+}
+
+static void keep_token(const struct client *client, const roam_event *event)
+{
+    const char *file = client->options.token_file;
+    if (file != NULL && !token_file_put(file, server_name(client), client->port, event->token, event->token_bytes))
+        say_error("cannot write to %s: %s", file, strerror(errno));
+}
+
 static void on_event(struct client *client, const roam_event *event)
 {
     struct session *session = &client->session;
     session_on_event(session, event);
+    if (event->type == ROAM_EVENT_NEW_TOKEN)
+        keep_token(client, event);
     if (client->options.handshake_only) {
         if (event->type == ROAM_EVENT_CONFIRMED)
             print_connected(client);
@@ -312,11 +330,27 @@ static bool parse_url(struct client *client, const char *url)
     return true;
 }
 
+static bool take_token(struct client *client, roam_config *config)
+{
+    static uint8_t token[TOKEN_FILE_BYTES_MAX];
+    const char *file = client->options.token_file;
+    ptrdiff_t len = file != NULL ? token_file_take(file, server_name(client), client->port, token) : 0;
+    if (len < 0) {
+        say_error("cannot use %s: %s", file, strerror(errno));
+        return false;
+    }
+    config->token = len > 0 ? token : NULL;
+    config->token_bytes = (size_t)len;
+    return true;
+}
+
 static bool open_connection(struct client *client, roam_config *config)
 {
     const struct net_options *options = &client->options;
     roam_address local = options->bind;
     roam_result result;
+    if (!take_token(client, config))
+        return false;
     if (options->ipv4 || options->ipv6)
         local.family = local.family != ROAM_FAMILY_NONE ? local.family
                        : options->ipv4                  ? ROAM_FAMILY_IPV4

@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "cli/hq_server.h"
+#include "cli/places.h"
 #include "cli/session.h"
 #include "cli/table.h"
 
 #define USAGE                                                                                                          \
-    "usage: roam listen [options] [ADDR:]PORT\n\n"                                                                     \
+    "usage: roam listen [options] [ADDR:]PORT...\n\n"                                                                  \
     "Waits for a connection; what comes on its first stream goes to standard output, standard input goes back.\n"      \
     "Without --cert and --key it makes a certificate and prints the line to run on the other side.\n"
 
@@ -38,6 +39,9 @@ static const struct option_spec specs[] = {
     OPTION("ca", 0, OPTION_TEXT, ca, "FILE", "ask clients for a certificate that one of these authorities signed"),
     OPTION("pin", 0, OPTION_PIN, pin, "sha256:HEX", "ask clients for a certificate with this key"),
     OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
+    OPTION("preferred", 0, OPTION_ADDRESSES, preferred, "ADDR[:PORT]",
+           "listen there too, and ask clients to move there; one of each family"),
+    OPTION("no-migration", 0, OPTION_FLAG, no_migration, NULL, "ask clients not to move on purpose"),
     OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
@@ -69,67 +73,6 @@ struct listener {
 };
 
 /* ---- Where ------------------------------------------------------------------------------------------------------- */
-
-static bool bind_one(struct listener *listener, roam_address *address, const char *what)
-{
-    char text[ROAM_ADDRESS_TEXT_MAX];
-    if (roam_io_bind(listener->io, address, address) != ROAM_OK) {
-        say_error("cannot listen on %s: %s", what, strerror(errno));
-        return false;
-    }
-    fprintf(stderr, "listening on %s\n", roam_address_format(address, text));
-    return true;
-}
-
-/* Everywhere, in both families where the host has both; port 0 becomes the same one in both. */
-static bool bind_everywhere(struct listener *listener, uint16_t port, uint16_t *ret_port)
-{
-    roam_address ipv4 = {.family = ROAM_FAMILY_IPV4, .port = port}, ipv6 = {.family = ROAM_FAMILY_IPV6};
-    char what[32];
-    snprintf(what, sizeof(what), "port %u", port);
-    if (!listener->options.ipv6 && !bind_one(listener, &ipv4, what))
-        return false;
-    *ret_port = ipv6.port = ipv4.port;
-    if (listener->options.ipv4)
-        return true;
-    if (roam_io_bind(listener->io, &ipv6, &ipv6) != ROAM_OK) {
-        /* A host without IPv6 is no reason to stop, a port that another program has is. */
-        if (!listener->options.ipv6 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-            return true;
-        say_error("cannot listen on [::]:%u: %s", ipv6.port, strerror(errno));
-        return false;
-    }
-    *ret_port = ipv6.port;
-    fprintf(stderr, "listening on [::]:%u\n", ipv6.port);
-    return true;
-}
-
-/* ret_name (256 octets) is how the other side would call us. */
-static bool bind_sockets(struct listener *listener, const char *where, char *ret_name, uint16_t *ret_port)
-{
-    char host[256], text[300];
-    uint16_t port;
-    roam_address address;
-    if (!split_host_port(where, "", host, &port)) {
-        say_error("not a place to listen on: '%s'; try 4433, 127.0.0.1:4433 or [::1]:4433", where);
-        return false;
-    }
-    if (host[0] == '\0') {
-        gethostname(ret_name, 255);
-        return bind_everywhere(listener, port, ret_port);
-    }
-    snprintf(text, sizeof(text), strcmp(host, "localhost") == 0 ? "127.0.0.1" : "%s", host);
-    if (!roam_address_parse(&address, text)) {
-        say_error("not an address to listen on: '%s'", host);
-        return false;
-    }
-    address.port = port;
-    if (!bind_one(listener, &address, where))
-        return false;
-    snprintf(ret_name, 256, address.family == ROAM_FAMILY_IPV6 ? "[%s]" : "%s", host);
-    *ret_port = address.port;
-    return true;
-}
 
 static void print_invitation(const struct net_options *options, const roam_credentials *credentials, const char *name,
                              uint16_t port)
@@ -204,7 +147,10 @@ static void on_pipe_event(struct listener *listener, const roam_event *event)
 static void report(const struct listener *listener, const roam_event *event)
 {
     char cid[ROAM_CID_TEXT_MAX], remote[ROAM_ADDRESS_TEXT_MAX], previous[ROAM_ADDRESS_TEXT_MAX], cause[CAUSE_TEXT_MAX];
-    if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
+    if (event->type == ROAM_EVENT_PATH_MOVED && roam_address_equal(&event->previous, &event->remote)) {
+        fprintf(stderr, "%s is spoken to from %s now\n", roam_cid_format(&event->cid, cid),
+                roam_address_format(&event->local, remote));
+    } else if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED) {
         fprintf(stderr, "%s moved from %s to %s%s\n", roam_cid_format(&event->cid, cid),
                 roam_address_format(&event->previous, previous), roam_address_format(&event->remote, remote),
                 event->proven ? "" : ", as it claims");
@@ -265,7 +211,7 @@ static void serve(struct listener *listener)
 
 /* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
-static int run(struct listener *listener, const char *where, const roam_config *config,
+static int run(struct listener *listener, const struct command_line *line, const roam_config *config,
                const roam_endpoint_config *endpoint_config)
 {
     char name[256] = "localhost";
@@ -286,7 +232,7 @@ static int run(struct listener *listener, const char *where, const roam_config *
                !hq_server_init(&listener->hq, listener->io, listener->options.hq, listener->options.verbose)) {
         say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
         listener->status = EXIT_LOCAL;
-    } else if (!bind_sockets(listener, where, name, &port)) {
+    } else if (!places_open(listener->io, &listener->options, line, name, &port)) {
         listener->status = EXIT_LOCAL;
     } else {
         print_invitation(&listener->options, config->credentials, name, port);
@@ -316,8 +262,8 @@ int listen_main(int argc, char **argv)
         return EXIT_USAGE;
     if (help)
         return EXIT_OK;
-    if (line.positional_count != 1) {
-        say_error("roam listen wants one place to listen on: [ADDR:]PORT");
+    if (line.positional_count == 0) {
+        say_error("roam listen wants a place to listen on: [ADDR:]PORT");
         return EXIT_USAGE;
     }
     if (!setup_endpoint(options, &endpoint_config))
@@ -325,7 +271,7 @@ int listen_main(int argc, char **argv)
     if (!setup_config(options, true, alpn, &config))
         return EXIT_USAGE;
     endpoint_config.accept = &config;
-    int status = run(&listener, line.positional[0], &config, &endpoint_config);
+    int status = run(&listener, &line, &config, &endpoint_config);
     roam_credentials_free(config.credentials);
     return status;
 }

@@ -62,6 +62,9 @@ struct net_options {
     bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
     bool qlog_latest;
     bool no_pmtud;
+    bool no_migration, no_preferred;
+    struct address_list preferred;
+    const char *token_file;
     const char *qlog;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;

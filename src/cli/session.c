@@ -55,6 +55,15 @@ bool session_init(struct session *session, roam_io *io, const struct net_options
     return true;
 }
 
+/* A client's server is spoken to at another address from now on: the one that it prefers. */
+static void say_server_moved(const roam_event *event)
+{
+    char from[ROAM_ADDRESS_TEXT_MAX], to[ROAM_ADDRESS_TEXT_MAX];
+    if (!roam_conn_is_server(event->conn) && !roam_address_equal(&event->previous, &event->remote))
+        fprintf(stderr, "the server prefers %s, and is spoken to there instead of %s\n",
+                roam_address_format(&event->remote, to), roam_address_format(&event->previous, from));
+}
+
 void session_on_event(struct session *session, const roam_event *event)
 {
     if (session->options->verbose)
@@ -65,6 +74,9 @@ void session_on_event(struct session *session, const roam_event *event)
         session->handshakes++;
         break;
     case ROAM_EVENT_PATH_MOVED:
+        say_server_moved(event);
+        session->moves++;
+        break;
     case ROAM_EVENT_PATH_REVERTED:
         session->moves++;
         break;

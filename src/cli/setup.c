@@ -74,6 +74,8 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     if (options->datagram_bytes != 0)
         ret->datagram_bytes = options->datagram_bytes;
     ret->pmtud = !options->no_pmtud;
+    ret->disable_active_migration = options->no_migration;
+    ret->preferred_policy = options->no_preferred ? ROAM_PREFERRED_IGNORE : ROAM_PREFERRED_FOLLOW;
     ret->keep_alive = options->keep_alive;
     ret->credentials = roam_credentials_new();
     if (ret->credentials == NULL)

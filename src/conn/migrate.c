@@ -153,12 +153,17 @@ static void count_move(roam_conn *conn)
     conn->totals->moves++;
 }
 
-//= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each path, when it is proven
-// and in use, whichever comes last.
+//= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each, when it is proven and in
+// use, whichever comes last.
 //= rfc9000#21.5.6-5 Before that the client gets none.
 static void offer_token(roam_conn *conn, const struct path *path)
 {
-    conn->new_token_pending |= conn->is_server && path->address_validated && !path->token_given;
+    bool given = false;
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        const struct path *other = conn->paths.paths[i];
+        given |= other->token_given && roam_address_equal(&other->remote, &path->remote);
+    }
+    conn->new_token_pending |= conn->is_server && path->address_validated && !given;
 }
 
 /* Makes `path` the active one: from here on packets go there. The old path stays for a while, as the place to fall

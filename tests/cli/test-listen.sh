@@ -18,8 +18,7 @@ expect()
 expect 2 'usage: roam' "$ROAM"
 expect 2 "no command 'sing'" "$ROAM" sing
 expect 2 'unknown option: --loud' "$ROAM" listen --loud 4433
-expect 2 'one place to listen on' "$ROAM" listen
-expect 2 'one place to listen on' "$ROAM" listen 1 2 3
+expect 2 'a place to listen on' "$ROAM" listen
 expect 2 'too many arguments' "$ROAM" listen 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
 expect 2 "not a HOST:PORT: 'localhost'" "$ROAM" connect localhost
 expect 2 "not a HOST:PORT: '::1:443'" "$ROAM" connect ::1:443
