@@ -80,7 +80,8 @@ static bool is_rebind_target(const struct conn_view *view, const roam_address *l
 /* The peer's address changed, and its packets went on under a CID of ours that both addresses have used. */
 static bool is_rebinding(const struct conn_view *view, const roam_address *a, const roam_address *b)
 {
-    for (size_t i = 0; i < view->received.count; i++) {
+    /* The newest first: it is nearly always that one. */
+    for (size_t i = view->received.count; i-- > 0;) {
         const roam_cid *cid = &view->received.uses[i].cid;
         if (sim_map_find(&view->received.seen, key_of(cid, a)) != NULL &&
             sim_map_find(&view->received.seen, key_of(cid, b)) != NULL)

@@ -29,6 +29,7 @@ static const struct scenario *const tables[] = {
     scenarios_attack,     //
     scenarios_paths,      //
     scenarios_mistakes,   //
+    scenarios_moves,      //
     scenarios_bugs,       //
     scenarios_limits,     //
 };

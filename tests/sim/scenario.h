@@ -28,6 +28,7 @@ extern const struct scenario scenarios_amplify[];    /* S076 .. S079 */
 extern const struct scenario scenarios_together[];   /* S086 .. S098 */
 extern const struct scenario scenarios_attack[];     /* S091 .. S099, B28, B29 */
 extern const struct scenario scenarios_mistakes[];   /* B16 .. B34 */
+extern const struct scenario scenarios_moves[];      /* B32 */
 extern const struct scenario scenarios_bugs[];       /* B01 .. */
 extern const struct scenario scenarios_limits[];     /* the rest of B: long runs and small allowances */
 extern const struct scenario scenarios_preferred[];  /* S060 .. S065 */
