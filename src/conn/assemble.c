@@ -312,6 +312,13 @@ static void write_header(roam_conn *conn, struct assembly *assembly, struct pend
     packet->header_len = writer_len(writer);
 }
 
+/* Octets of a packet number on the wire. Beside another path packets overtake each other by all that a busy one carries
+ * in the difference of the round-trip times, far more than the acknowledgements let expect (RFC 9000 section 17.1). */
+static size_t number_len_of(const roam_conn *conn, const struct pn_space *space, uint64_t number)
+{
+    return conn->paths.count > 1 ? PACKET_NUMBER_BYTES_MAX : packet_number_len(number, space->largest_acked);
+}
+
 static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet_space number, struct payload *ret)
 {
     struct pn_space *space = conn_space(conn, number);
@@ -323,7 +330,7 @@ static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet
         return false;
     struct writer writer = writer_init(packet->start, left - AEAD_TAG_BYTES);
     packet->number = pn_space_take_number(space, number == SPACE_APPLICATION && conn->confirmed, conn->rng);
-    write_header(conn, assembly, packet, &writer, packet_number_len(packet->number, space->largest_acked));
+    write_header(conn, assembly, packet, &writer, number_len_of(conn, space, packet->number));
     /* A payload of four octets always gives a sample for header protection. */
     if (!writer.failed && writer_left(&writer) >= PACKET_NUMBER_BYTES_MAX)
         packet->sent = sent_map_add(&space->sent, packet->number);
