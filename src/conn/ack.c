@@ -95,10 +95,10 @@ static void on_lost(void *owner, enum packet_space space, struct sent_packet *pa
         move_stats_on_lost(conn, packet);
     if (path != NULL)
         path_on_fate(path, true);
-    if (path != NULL && packet->ect)
-        ecn_on_lost(&path->ecn, true);
-    if (path != NULL)
+    if (path != NULL) {
+        ecn_on_lost(&path->ecn, packet->ect);
         conn_mtu_on_lost(conn, path, packet);
+    }
     for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
         settle_lost(conn, space, frame);
 }

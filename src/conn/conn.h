@@ -27,6 +27,7 @@
 #include "path/migration.h"
 #include "path/networks.h"
 #include "path/path_budget.h"
+#include "path/path_memory.h"
 #include "path/path_set.h"
 #include "path/sway.h"
 #include "recovery/pn_space.h"
@@ -148,6 +149,7 @@ struct roam_conn {
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
     struct path_set paths;
+    struct path_memory *memory;     /* of earlier networks; NULL before the first move */
     struct path_budget path_budget; /* server */
     struct stream_set streams;
     struct transport_params peer;
@@ -290,6 +292,15 @@ void conn_sweep_sent(roam_conn *conn, enum packet_space space);
 void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
+
+/* ---- recall.c: networks that the connection has been in */
+/* The path leads through another one now, or is not known to lead anywhere: it begins afresh, under another id. */
+void conn_renew_path(roam_conn *conn, struct path *path);
+/* The path is left. */
+void conn_remember_path(roam_conn *conn, const struct path *path);
+/* The path is validated and in use: where it leads through a network that is remembered, it resumes carefully. */
+void conn_recall_path(roam_conn *conn, struct path *path);
+void conn_forget_networks(roam_conn *conn);
 
 /* ---- mtu.c: what the search for each path's datagram size hears of, and what follows from it */
 void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet);

@@ -293,6 +293,7 @@ void conn_delete(roam_conn *conn)
     stream_set_done(&conn->streams);
     pn_space_done(&conn->application);
     path_set_done(&conn->paths);
+    conn_forget_networks(conn);
     one_rtt_keys_done(&conn->keys);
     pool_done(&conn->frame_pool);
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));

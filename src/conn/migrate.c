@@ -12,13 +12,6 @@
 
 /* ---- Facts */
 
-/* Section 8.2 has succeeded there, or it is the handshake's own path, which section 8.1 proves. */
-static bool is_validated(const struct path *path)
-{
-    return path_validation_has_succeeded(&path->validation) ||
-           (path->validation.state == VALIDATION_IDLE && path->address_validated);
-}
-
 static bool is_highest_non_probing(const roam_conn *conn, const struct packet_context *context)
 {
     return context->space == SPACE_APPLICATION &&
@@ -30,7 +23,7 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
 static bool sways(const roam_conn *conn, const struct path *path, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return sway_must_wait(&conn->sway, conn->now, path->id) && is_validated(active) &&
+    return sway_must_wait(&conn->sway, conn->now, path->id) && path_is_validated(active) &&
            context->local_cid_sequence == active->local_cid_sequence &&
            path->authentic_before <= saturating_add(active->authentic_at, rtt_pto(&active->recovery.rtt, 0));
 }
@@ -47,7 +40,7 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
         .known_path = path != NULL,
         .known_remote = path_set_find_remote(&conn->paths, &context->remote) != NULL,
         .active_path = path != NULL && path->id == conn->paths.active_id,
-        .path_validated = path != NULL && is_validated(path),
+        .path_validated = path != NULL && path_is_validated(path),
         .too_small = path != NULL && path->too_small,
         .validation_running = path != NULL && path->validation.state == VALIDATION_RUNNING,
         .non_probing = context->non_probing,
@@ -172,7 +165,8 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
 {
     struct path *old = path_set_active(&conn->paths);
     const struct move_before before = move_stats_before(old);
-    const bool proven = is_validated(path);
+    const bool proven = path_is_validated(path);
+    conn_remember_path(conn, old);
     /* Also while a challenge to it runs or went unanswered: it is the last address that was proven. */
     if (old->address_validated)
         conn->paths.fallback_id = old->id;
@@ -192,6 +186,8 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     offer_token(conn, path);
     if (conn->paths.fallback_id == path->id)
         conn->paths.fallback_id = PATH_ID_NONE;
+    if (proven)
+        conn_recall_path(conn, path);
     conn->pto_count = 0;
     conn->pacing_until = 0;
     conn->move_why = why;
@@ -243,6 +239,9 @@ static void act_on_payload(roam_conn *conn, struct path *path, const struct pack
         share_cid_if_lost(conn, path, context);
         if (verdict->keep_congestion && !path->was_active)
             inherit_recovery(path, path_set_active(&conn->paths));
+        /* What was known of it counts again when it is proven again: conn_recall_path. */
+        if (path->was_active && path->validation.state == VALIDATION_FAILED)
+            conn_renew_path(conn, path);
         conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, ROAM_MOVE_PEER);
         move_stats_on_moving_packet(conn);
     }
@@ -337,6 +336,8 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
     if (!complete)
         return;
     conn_mtu_on_proven(conn, path);
+    if (path->id == conn->paths.active_id)
+        conn_recall_path(conn, path);
     conn->totals->paths_validated++;
     conn_mobility_on_proven(conn, path, delay);
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);

@@ -26,6 +26,22 @@ static void follow_socket(roam_conn *conn, roam_address old_local, const roam_ad
     }
 }
 
+static void move_socket(roam_conn *conn, struct path *active, const roam_address *new_local)
+{
+    bool other_network = !roam_address_same_ip(&active->local, new_local);
+    if (other_network)
+        conn_remember_path(conn, active);
+    active->local = *new_local;
+    if (!other_network)
+        return;
+    //= rfc9000#9.4-2 Reset CC and RTT to initial values, unless only the port changed: also for an address of our own.
+    conn_renew_path(conn, active);
+    conn_recall_path(conn, active);
+    /* Nothing reaches us there before we have spoken. */
+    conn->ping_pending |= !list_is_empty(&conn->streams.all);
+    conn->full_ping_pending |= conn->ping_pending;
+}
+
 /* Nothing was sent yet: the first packet will leave from there. */
 static roam_result begin_at(roam_conn *conn, const roam_address *local)
 {
@@ -51,7 +67,7 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
         conn_forget_path(conn, other);
     const struct move_before before = move_stats_before(active);
     follow_socket(conn, active->local, new_local);
-    active->local = *new_local;
+    move_socket(conn, active, new_local);
     move_stats_on_move(conn, &before, false, true);
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;

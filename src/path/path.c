@@ -18,10 +18,21 @@ void path_init(struct path *path, uint64_t id, const roam_address *local, const 
     path->remote = *remote;
     path->last_used = now;
     path_validation_init(&path->validation);
+    path_begin_afresh(path, config);
+}
+
+void path_begin_afresh(struct path *path, const roam_config *config)
+{
     path_recovery_init(&path->recovery, config);
     ecn_init(&path->ecn, config->ecn);
     //= rfc9000#14.2-5 Keep a maximum datagram size per local/remote address pair.
-    pmtud_init(&path->pmtud, config->pmtud, remote->family, config->datagram_bytes);
+    pmtud_init(&path->pmtud, config->pmtud, path->remote.family, config->datagram_bytes);
+}
+
+bool path_is_validated(const struct path *path)
+{
+    return path_validation_has_succeeded(&path->validation) ||
+           (path->validation.state == VALIDATION_IDLE && path->address_validated);
 }
 
 uint64_t path_allowance(const struct path *path)

@@ -64,6 +64,12 @@ static inline uint64_t path_datagram_bytes(const struct path *path)
 void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
                const roam_config *config, roam_time now);
 
+/* RTT, window, datagram size and ECN as at the start, and nothing in flight: see path_set_renew. */
+void path_begin_afresh(struct path *path, const roam_config *config);
+
+/* Section 8.2 has succeeded there, or it is the handshake's own path, which section 8.1 proves. */
+bool path_is_validated(const struct path *path);
+
 /* Octets that may be sent there before anything else comes from there; UINT64_MAX once the address is validated. */
 uint64_t path_allowance(const struct path *path);
 

@@ -40,6 +40,18 @@ struct path *path_set_add(struct path_set *set, const roam_address *local, const
     return path;
 }
 
+uint64_t path_set_renew(struct path_set *set, struct path *path, const roam_config *config)
+{
+    const uint64_t old_id = path->id;
+    path->id = set->next_id++;
+    if (set->active_id == old_id)
+        set->active_id = path->id;
+    if (set->fallback_id == old_id)
+        set->fallback_id = path->id;
+    path_begin_afresh(path, config);
+    return old_id;
+}
+
 struct path *path_set_find(const struct path_set *set, uint64_t id)
 {
     for (size_t i = 0; i < set->count; i++)

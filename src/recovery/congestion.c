@@ -45,6 +45,7 @@ void congestion_reset(struct congestion *congestion)
     congestion->slow_start_threshold = UINT64_MAX;
     congestion->recovery_start = 0;
     congestion->in_recovery = false;
+    careful_resume_stop(&congestion->resume);
     congestion->ops->reset(congestion);
 }
 
@@ -52,6 +53,13 @@ void congestion_reset(struct congestion *congestion)
 static bool is_untouched(const struct congestion *congestion)
 {
     return congestion->slow_start_threshold == UINT64_MAX;
+}
+
+void congestion_resume(struct congestion *congestion, uint64_t saved_window, roam_time saved_rtt)
+{
+    if (is_untouched(congestion) && congestion->resume.phase == RESUME_OFF)
+        careful_resume_begin(&congestion->resume, min_u64(saved_window, WINDOW_BYTES_MAX), saved_rtt,
+                             initial_window(congestion->datagram_bytes, congestion->initial_packets));
 }
 
 void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datagram_bytes)
@@ -92,7 +100,10 @@ void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_tim
         return;
     //= rfc9002#7.3.2 Recovery ends when a packet sent during it is acknowledged.
     congestion->in_recovery = false;
-    congestion->ops->on_acked(congestion, bytes, sent_at, now, rtt, app_limited);
+    if (!careful_resume_holds(&congestion->resume))
+        congestion->ops->on_acked(congestion, bytes, sent_at, now, rtt, app_limited);
+    congestion->window = careful_resume_on_acked(&congestion->resume, congestion->window, congestion->in_flight, bytes,
+                                                 sent_at, now, rtt, app_limited);
     congestion->window = min_u64(congestion->window, WINDOW_BYTES_MAX);
 }
 
@@ -104,6 +115,9 @@ static void on_new_event(struct congestion *congestion, roam_time sent_at, roam_
     congestion->in_recovery = true;
     congestion->recovery_start = now;
     congestion->ops->on_event(congestion, now);
+    uint64_t retreat = careful_resume_on_event(&congestion->resume, congestion_minimum_window(congestion), now);
+    if (retreat > 0)
+        congestion->window = congestion->slow_start_threshold = min_u64(retreat, congestion->window);
 }
 
 void congestion_on_lost(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now)
@@ -124,6 +138,7 @@ void congestion_on_persistent(struct congestion *congestion)
     congestion->window = congestion_minimum_window(congestion);
     congestion->recovery_start = 0;
     congestion->in_recovery = false;
+    careful_resume_stop(&congestion->resume);
     congestion->ops->reset(congestion);
 }
 

@@ -8,6 +8,7 @@
 
 #include <roam/config.h>
 
+#include "recovery/careful_resume.h"
 #include "recovery/rtt.h"
 
 struct congestion;
@@ -32,6 +33,7 @@ struct congestion {
     uint64_t in_flight;            /* bytes */
     roam_time recovery_start;      /* packets sent up to then are of the past: their loss is no new event */
     bool in_recovery;
+    struct careful_resume resume;
     uint64_t acked_in_avoidance; /* NewReno: bytes acknowledged since the window grew last */
     struct {
         uint64_t window_max;                 /* W_max, bytes */
@@ -51,6 +53,10 @@ void congestion_init(struct congestion *congestion, enum roam_congestion algorit
 
 /* Initial window again; in_flight is kept. RFC 9000 section 9.4. */
 void congestion_reset(struct congestion *congestion);
+
+/* The path is validated, and had this window and this RTT before: goes there with care, unless it has sent enough by now
+ * to know better. */
+void congestion_resume(struct congestion *congestion, uint64_t saved_window, roam_time saved_rtt);
 
 /* The maximum datagram size changed: an untouched initial window follows it (RFC 9002 section 7.2). */
 void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datagram_bytes);

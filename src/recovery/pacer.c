@@ -18,6 +18,7 @@ __extension__ typedef unsigned __int128 wide;
 #define GAIN_DENOMINATOR 4
 #define GAIN_AVOIDANCE   5
 #define GAIN_SLOW_START  8
+#define GAIN_JUMP        4 /* a window that is not proven is spread over the whole round trip */
 
 void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets)
 {
@@ -36,6 +37,8 @@ void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time n
 static uint64_t rate_bytes(const struct congestion *congestion)
 {
     uint64_t window = max_u64(congestion->window, congestion_minimum_window(congestion));
+    if (congestion->resume.phase == RESUME_UNVALIDATED)
+        return window * GAIN_JUMP;
     return window * (congestion_in_slow_start(congestion) ? GAIN_SLOW_START : GAIN_AVOIDANCE);
 }
 

@@ -368,7 +368,8 @@ static void s023_a_client_moves_from_ipv4_to_ipv6_and_back(struct lab *lab)
         EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(300)));
         interface_lose_address(interface_of(lab, 1));
         EXPECT(lab, client_is_on(lab, 0) && lab_run_done(lab, ROAM_SECONDS(30)));
-        EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 500000) && families_are(lab, ROAM_FAMILY_IPV4));
+        EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 500000) && lab_transfer(lab, TRANSFER_DOWNLOAD, 500000));
+        EXPECT(lab, families_are(lab, ROAM_FAMILY_IPV4));
         client = lab_active(lab_client(lab)->conn), server = lab_active(lab->server_app.newest);
         EXPECT(lab, client.datagram_bytes > 1280 && server.datagram_bytes > 1280);
         interface_get_address(interface_of(lab, 1), 0);
