@@ -171,7 +171,8 @@ static void each_new_address_of_a_client_earns_a_token_once_it_is_proven(void **
     config.server_endpoint.retry = ROAM_RETRY_NEVER;
     connect_first();
     roam_address rebound, second;
-    assert_true(roam_address_parse(&rebound, "192.168.7.7:50000") && roam_address_parse(&second, "10.0.0.20:51000"));
+    assert_true(roam_address_parse(&rebound, "192.168.7.7:50000"));
+    assert_true(roam_address_parse(&second, "10.0.0.20:51000"));
     /* Without notice: the proof comes after the move. */
     assert_int_equal(roam_conn_rebind(pair.client.conn, pair.now, &rebound), ROAM_OK);
     roam_conn_ping(pair.client.conn, pair.now);
