@@ -33,6 +33,22 @@ static void host_wake(struct sim_event *event)
         world_fail(host->world, "%s: %u deadlines in a row without any work done", host->name, host->fruitless_wakes);
 }
 
+static bool open_endpoint(struct host *host, const struct host_config *config)
+{
+    roam_endpoint_config endpoint = config->endpoint;
+    endpoint.allocator = sim_alloc_adapter(&host->alloc);
+    endpoint.rng = sim_rng_adapter(&host->rng);
+    roam_result result;
+    host->endpoint = roam_endpoint_new(&endpoint, world_now(host->world), &result);
+    if (host->endpoint == NULL) {
+        world_fail(host->world, "%s: no endpoint: %s", host->name, roam_result_name(result));
+        return false;
+    }
+    roam_endpoint_set_qlog(host->endpoint, config->qlog);
+    endpoint_set_packet_observer(host->endpoint, oracle_on_packet, host);
+    return true;
+}
+
 struct host *host_new(struct world *world, const char *name, const struct host_config *config)
 {
     struct host *host = calloc(1, sizeof(*host));
@@ -56,18 +72,7 @@ struct host *host_new(struct world *world, const char *name, const struct host_c
     host->next = world->hosts;
     world->hosts = host;
 
-    roam_endpoint_config endpoint = config->endpoint;
-    endpoint.allocator = sim_alloc_adapter(&host->alloc);
-    endpoint.rng = sim_rng_adapter(&host->rng);
-    roam_result result;
-    host->endpoint = roam_endpoint_new(&endpoint, world_now(world), &result);
-    if (host->endpoint == NULL) {
-        world_fail(world, "%s: no endpoint: %s", name, roam_result_name(result));
-        return NULL;
-    }
-    roam_endpoint_set_qlog(host->endpoint, config->qlog);
-    endpoint_set_packet_observer(host->endpoint, oracle_on_packet, host);
-    return host;
+    return open_endpoint(host, config) ? host : NULL;
 }
 
 /* Where the trace is printed: what the endpoint has dropped. */
@@ -98,6 +103,13 @@ void host_end(struct host *host)
     if (host->alloc.mistakes != 0)
         world_fail(host->world, "%s: %llu blocks came back with another size than they were asked for", host->name,
                    (unsigned long long)host->alloc.mistakes);
+}
+
+bool host_restart(struct host *host, const struct host_config *config)
+{
+    host_end(host);
+    trace_line(&host->world->trace, world_now(host->world), "%s restarts", host->name);
+    return open_endpoint(host, config);
 }
 
 void host_free(struct host *host)

@@ -105,6 +105,10 @@ void host_free(struct host *host);
 /* Frees the endpoint and looks whether all memory has come back. */
 void host_end(struct host *host);
 
+/* Its process ends without a word, and another takes its place, with the same sockets. False, with the world failed,
+ * where the library refuses the configuration. */
+bool host_restart(struct host *host, const struct host_config *config);
+
 /* Another interface, below `parent`. */
 struct interface *host_add_interface(struct host *host, const char *ip, struct node *parent,
                                      const struct link_config *up, const struct link_config *down);

@@ -38,12 +38,18 @@ void lab_config_init(struct lab_config *ret, uint64_t seed, const struct sim_cer
 
 /* ---- Building -------------------------------------------------------------------------------------------------- */
 
-static bool add_server(struct lab *lab)
+static struct host_config server_config(const struct lab *lab)
 {
     struct host_config config = {.is_server = true, .batch = lab->config.batch, .capacity = lab->config.capacity};
     config.endpoint = lab->config.server_endpoint;
     config.qlog = lab->config.qlog;
     config.endpoint.accept = &lab->config.server;
+    return config;
+}
+
+static bool add_server(struct lab *lab)
+{
+    const struct host_config config = server_config(lab);
     static const char *const preferred[] = {"203.0.113.6", "2001:db8:5::6"};
     for (size_t i = 0; i < 2; i++) {
         lab->preferred_address[i] = sim_address(preferred[i]);
@@ -176,6 +182,8 @@ void lab_close(struct lab *lab)
     }
     if (lab->server_app.host != NULL)
         server_app_done(&lab->server_app);
+    if (lab->worker_app.host != NULL)
+        server_app_done(&lab->worker_app);
     workload_done(&lab->workload);
     world_done(&lab->world);
 }
@@ -189,6 +197,30 @@ bool lab_again(struct lab *lab)
     memset(lab, 0, sizeof(*lab));
     lab->config = config;
     return lab_open(lab);
+}
+
+bool lab_restart_server(struct lab *lab)
+{
+    const struct host_config config = server_config(lab);
+    if (!host_restart(lab->server, &config))
+        return false;
+    server_app_done(&lab->server_app);
+    server_app_init(&lab->server_app, lab->server, &lab->workload);
+    host_turn(lab->server);
+    return true;
+}
+
+bool lab_add_worker(struct lab *lab, const char *ip)
+{
+    const struct host_config config = server_config(lab);
+    lab->worker = host_new(&lab->world, "worker", &config);
+    if (lab->worker == NULL)
+        return false;
+    struct interface *interface =
+        host_add_interface(lab->worker, ip, &lab->world.internet, &lab->config.server_link, &lab->config.server_link);
+    lab->worker_address = host_open_socket(lab->worker, interface, LAB_PORT);
+    server_app_init(&lab->worker_app, lab->worker, &lab->workload);
+    return true;
 }
 
 /* ---- Running --------------------------------------------------------------------------------------------------- */

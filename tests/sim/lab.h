@@ -56,6 +56,9 @@ struct lab {
     struct server_app server_app;
     roam_address server_address[2]; /* IPv4, IPv6 */
     roam_address preferred_address[2];
+    struct host *worker; /* another server, see lab_add_worker */
+    struct server_app worker_app;
+    roam_address worker_address;
     struct lab_client clients[LAB_CLIENTS_MAX];
     bool open;
 };
@@ -65,6 +68,12 @@ void lab_config_init(struct lab_config *ret, uint64_t seed, const struct sim_cer
 
 /* Builds the world. False where the library refuses it. */
 bool lab_open(struct lab *lab);
+
+/* The server's process ends without a word, and another one takes its place, configured as lab->config says now. */
+bool lab_restart_server(struct lab *lab);
+
+/* Another server, at an address of its own, configured as lab->config says now: nobody comes to it by himself. */
+bool lab_add_worker(struct lab *lab, const char *ip);
 
 /* Ends all hosts, looks whether all memory came back, and frees the world; what failed stays readable. */
 void lab_close(struct lab *lab);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/varint.h"
 #include "sim/oracle.h"
 
 static struct cid_use *use_of(struct cid_uses *uses, const struct observed_packet *packet, bool *ret_new)
@@ -152,7 +153,7 @@ const char *conn_cids_wrong(roam_conn *conn)
             !is_on_its_way(&conn->application.sent, FRAME_NEW_CONNECTION_ID, entry->sequence))
             return "a NEW_CONNECTION_ID was lost and is not sent again";
     }
-    if (conn->handshake_complete && ours->cid_bytes > 0 && live < cids_owed(conn))
+    if (conn->handshake_complete && ours->cid_bytes > 0 && live < cids_owed(conn) && ours->next_sequence <= VARINT_MAX)
         return "the peer is short of CIDs";
     for (size_t i = 0; i < theirs->retirement_count; i++) {
         if (theirs->retirements[i].state == RETIREMENT_SENT &&

@@ -20,6 +20,9 @@ static const struct scenario *const tables[] = {
     scenarios_validation, //
     scenarios_mobility,   //
     scenarios_networks,   //
+    scenarios_cids,       //
+    scenarios_resets,     //
+    scenarios_rotation,   //
     scenarios_preferred,  //
     scenarios_server,     //
     scenarios_mtu,        //

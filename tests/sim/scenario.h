@@ -29,6 +29,9 @@ extern const struct scenario scenarios_together[];   /* S086 .. S098 */
 extern const struct scenario scenarios_attack[];     /* S091 .. S099, B28, B29 */
 extern const struct scenario scenarios_mistakes[];   /* B16 .. B34 */
 extern const struct scenario scenarios_moves[];      /* B32 */
+extern const struct scenario scenarios_cids[];       /* S048 .. S059, B20 .. B30: issued, used, retired */
+extern const struct scenario scenarios_resets[];     /* S066 .. S071, S095, S096, B19, B25, B26 */
+extern const struct scenario scenarios_rotation[];   /* S049, S055, S056, B11: CIDs that change, and who looks on */
 extern const struct scenario scenarios_bugs[];       /* B01 .. */
 extern const struct scenario scenarios_limits[];     /* the rest of B: long runs and small allowances */
 extern const struct scenario scenarios_preferred[];  /* S060 .. S065 */
