@@ -6,6 +6,7 @@
  *
  * After every step all invariants are checked, and that no endpoint asks to be woken for nothing. In the end
  * everything is freed, and the allocator must have got back all that it gave; a step may also run without memory.
+ * Where the input has an odd number of octets, both endpoints write qlogs, of which each record must be JSON.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <roam/roam.h>
 
 #include "endpoint/endpoint.h"
+#include "fuzz/checked_log.h"
 #include "fuzz/composed_frames.h"
 #include "unit/counting_allocator.h"
 #include "unit/sealed.h"
@@ -51,6 +53,7 @@ struct world {
     struct side client, server;
     const uint8_t *data; /* the rest of the program */
     size_t size;
+    struct checked_log log;
 };
 
 static roam_credentials *server_credentials, *client_credentials;
@@ -442,6 +445,18 @@ static void step(struct world *world)
     world->counting.refuses = false;
 }
 
+/* One octet has been taken when this looks at the size. */
+static void start_logs(struct world *world)
+{
+    if ((world->size & 1) != 0)
+        return;
+    world->log.refuse_every = (world->size >> 2) % 8;
+    const roam_qlog qlog =
+        checked_log_sink(&world->log, (world->size & 2) != 0 ? ROAM_QLOG_NAMES_LATEST : ROAM_QLOG_NAMES_QVIS);
+    roam_endpoint_set_qlog(world->client.endpoint, &qlog);
+    roam_endpoint_set_qlog(world->server.endpoint, &qlog);
+}
+
 /* ---- A world */
 
 static void start(struct world *world, uint8_t choice)
@@ -467,6 +482,7 @@ static void start(struct world *world, uint8_t choice)
     client.force_version = (choice & 0x80) != 0 ? UINT32_C(0x1a2a3a4a) : 0;
     world->server.endpoint = roam_endpoint_new(&server, world->now, NULL);
     world->client.endpoint = roam_endpoint_new(&client, world->now, NULL);
+    start_logs(world);
     connection.credentials = client_credentials;
     connection.local = &places[0];
     connection.remote = &server_place;
