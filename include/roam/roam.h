@@ -109,8 +109,9 @@ ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 typedef struct roam_path_stats {
     uint64_t path_id, previous_path_id;
     roam_address local, remote, previous_local, previous_remote;
-    roam_time moved_at;                   /* when the row moved; 0: there was no move */
-    bool reverted;                        /* back to the last validated address (RFC 9000 section 9.3.2) */
+    roam_time moved_at; /* when the row moved; 0: there was no move */
+    bool reverted;      /* back to the last validated address (RFC 9000 section 9.3.2) */
+    enum roam_move_why why;
     bool validated;                       /* the peer is proven to be there */
     bool settled;                         /* validated, and a packet has come from there (ROAM_EVENT_PATH_SETTLED) */
     roam_time last_before;                /* the last packet processed before the move */

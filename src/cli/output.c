@@ -120,10 +120,11 @@ void print_move(FILE *stream, const roam_event *event)
     if (move.validated_after > 0)
         snprintf(proven, sizeof(proven), "after %.3f ms", (double)move.validated_after / 1e6);
     fprintf(stream,
-            "moved to %s -> %s: gap %.3f ms, proven %s, %" PRIu64 " packets lost, %s sent again, RTT %.3f "
+            "moved to %s -> %s (%s): gap %.3f ms, proven %s, %" PRIu64 " packets lost, %s sent again, RTT %.3f "
             "to %.3f ms, window %s to %s\n",
-            roam_address_format(&move.local, local), roam_address_format(&move.remote, remote), (double)move.gap / 1e6,
-            proven, move.packets_lost, format_amount((double)move.bytes_resent, resent), (double)move.rtt_before / 1e6,
+            roam_address_format(&move.local, local), roam_address_format(&move.remote, remote),
+            roam_move_why_name(move.why), (double)move.gap / 1e6, proven, move.packets_lost,
+            format_amount((double)move.bytes_resent, resent), (double)move.rtt_before / 1e6,
             (double)move.rtt_after / 1e6, format_amount((double)move.window_before, before),
             format_amount((double)move.window_after, after));
 }

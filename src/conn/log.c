@@ -136,6 +136,7 @@ static void put_move(const roam_conn *conn, struct json *json)
 {
     roam_path_stats move = move_stats_latest(conn);
     json_digits(json, "previous_path_id", move.previous_path_id);
+    json_text(json, "why", roam_move_why_name(move.why));
     json_ms(json, "gap", move.gap);
     json_ms(json, "validated_after", move.validated_after);
     json_number(json, "packets_lost", move.packets_lost);
@@ -160,6 +161,11 @@ static void put_path_event(const roam_conn *conn, struct json *json, const roam_
     if (roam_address_is_set(&event->previous))
         qlog_endpoint_info(json, "previous", &event->previous);
     qlog_cid(json, "cid", &event->cid);
+    json_bool(json, "proven", event->proven);
+    if (event->type == ROAM_EVENT_PATH_MOVED)
+        json_text(json, "why", roam_move_why_name(event->why));
+    if (event->type == ROAM_EVENT_PATH_MTU)
+        json_number(json, "datagram_bytes", event->datagram_bytes);
     if (has_path_data(event->type))
         json_hex(json, "data", event->path_data, sizeof(event->path_data));
     if (event->type == ROAM_EVENT_PATH_SETTLED)

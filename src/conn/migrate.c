@@ -196,7 +196,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     conn_path_event(conn, type, path, &before.remote);
     /* The address to fall back to was proven once, whatever became of a later challenge. */
     bool reverted = type == ROAM_EVENT_PATH_REVERTED;
-    move_stats_on_move(conn, &before, reverted, proven || reverted);
+    move_stats_on_move(conn, &before, why, reverted, proven || reverted);
 }
 
 /* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section

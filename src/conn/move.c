@@ -68,7 +68,7 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     const struct move_before before = move_stats_before(active);
     follow_socket(conn, active->local, new_local);
     move_socket(conn, active, new_local);
-    move_stats_on_move(conn, &before, false, true);
+    move_stats_on_move(conn, &before, ROAM_MOVE_APPLICATION, false, true);
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }

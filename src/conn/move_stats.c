@@ -30,7 +30,8 @@ static void settle(roam_conn *conn, roam_path_stats *move)
     conn_path_event(conn, ROAM_EVENT_PATH_SETTLED, path_set_active(&conn->paths), &move->previous_remote);
 }
 
-void move_stats_on_move(roam_conn *conn, const struct move_before *before, bool reverted, bool proven)
+void move_stats_on_move(roam_conn *conn, const struct move_before *before, enum roam_move_why why, bool reverted,
+                        bool proven)
 {
     if (conn->move_stats == NULL)
         conn->move_stats = mem_zalloc(conn->allocator, sizeof(*conn->move_stats));
@@ -51,6 +52,7 @@ void move_stats_on_move(roam_conn *conn, const struct move_before *before, bool 
         .remote = active->remote,
         .previous_local = before->local,
         .previous_remote = before->remote,
+        .why = why,
         .reverted = reverted,
         .validated = proven,
         .moved_at = conn->now,

@@ -26,7 +26,8 @@ struct move_before {
 struct move_before move_stats_before(const struct path *active);
 
 /* The active path is another one, or leaves from another address of ours. proven: the peer is known to be there. */
-void move_stats_on_move(roam_conn *conn, const struct move_before *before, bool reverted, bool proven);
+void move_stats_on_move(roam_conn *conn, const struct move_before *before, enum roam_move_why why, bool reverted,
+                        bool proven);
 
 /* The move's own packet, which came in where the row went. */
 void move_stats_on_moving_packet(roam_conn *conn);
