@@ -2,6 +2,7 @@
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
 #include "conn/log.h"
+#include "conn/mobility.h"
 #include "conn/move_stats.h"
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */

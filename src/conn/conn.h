@@ -381,30 +381,6 @@ uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *con
 void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
 
-/* ---- mobility.c, mobility_facts.c: a client that moves by itself. What is heard is noted, and decided upon by
- * conn_mobility_run; at all other connections these do nothing. */
-bool conn_mobility_start(roam_conn *conn); /* false without memory */
-void conn_mobility_end(roam_conn *conn);
-void conn_on_networks(roam_conn *conn, roam_time now);
-void conn_on_send_failed(roam_conn *conn, roam_time now, const roam_address *local, const roam_address *remote,
-                         enum roam_send_failure why, size_t bytes);
-void conn_mobility_on_confirmed(roam_conn *conn);
-/* A PTO came with something outstanding on the active path. */
-void conn_mobility_on_pto(roam_conn *conn);
-/* The server does not speak though it should, or the host slept. */
-void conn_mobility_on_silence(roam_conn *conn);
-/* Something came on the active path; `acknowledged`: an acknowledgement of what left there. */
-void conn_mobility_on_heard(roam_conn *conn, bool acknowledged);
-void conn_mobility_on_packet(roam_conn *conn);
-/* The server answered a challenge on this path after so long; or did not. */
-void conn_mobility_on_proven(roam_conn *conn, struct path *path, roam_time delay);
-void conn_mobility_on_failed(roam_conn *conn, const struct path *path);
-roam_time conn_mobility_deadline(const roam_conn *conn);
-void conn_mobility_expire(roam_conn *conn);
-void conn_mobility_run(roam_conn *conn);
-/* There is no network to send from: nothing leaves the active path, and no timer of its runs. */
-bool conn_is_waiting(const roam_conn *conn);
-
 /* ---- preferred.c: RFC 9000 section 9.6 */
 /* Server: the preferred address with its CID, where one is configured. */
 void conn_offer_preferred(roam_conn *conn, struct transport_params *params);

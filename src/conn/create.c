@@ -5,8 +5,8 @@
 #include <assert.h>
 
 #include "conn/config_copy.h"
-#include "conn/conn.h"
 #include "conn/log.h"
+#include "conn/mobility.h"
 #include "conn/move_stats.h"
 
 /* Records of sent frames that the pool takes from the allocator at once. */

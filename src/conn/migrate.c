@@ -7,6 +7,7 @@
  *   proof            conn_on_path_response: path_on_proven
  *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
  */
+#include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 

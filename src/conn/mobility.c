@@ -132,6 +132,14 @@ static bool take(roam_conn *conn, const roam_network *network, bool proven, enum
     return true;
 }
 
+void conn_mobility_on_rebound(roam_conn *conn)
+{
+    if (conn->mobility == NULL)
+        return;
+    begin_anew(conn->mobility);
+    conn->mobility->due = true;
+}
+
 //= rfc9000#9-6 Wait for a new path before the connection is discarded.
 static void start_waiting(roam_conn *conn)
 {

@@ -2,6 +2,7 @@
  * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told,
  * roam_conn_probe, and roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
  */
+#include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
@@ -69,6 +70,7 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     follow_socket(conn, active->local, new_local);
     move_socket(conn, active, new_local);
     move_stats_on_move(conn, &before, ROAM_MOVE_APPLICATION, false, true);
+    conn_mobility_on_rebound(conn);
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }

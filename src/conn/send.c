@@ -4,6 +4,7 @@
  * section 7.5).
  */
 #include "conn/log.h"
+#include "conn/mobility.h"
 
 /* ---- Sealing */
 

@@ -3,6 +3,7 @@
  * keep-alive, and the end. One deadline comes out; conn_expire does whatever has come due.
  */
 #include "conn/log.h"
+#include "conn/mobility.h"
 
 roam_time conn_pto(const roam_conn *conn)
 {

@@ -1,4 +1,5 @@
 /* What the host tells of its networks, handed on to the connections. Nothing is decided here: see conn/mobility.c. */
+#include "conn/mobility.h"
 #include "endpoint/endpoint.h"
 
 void roam_endpoint_networks(roam_endpoint *endpoint, roam_time now, const roam_network *networks, size_t n)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn/mobility.h"
 #include "sim/app.h"
 #include "sim/oracle.h"
 
@@ -249,7 +250,9 @@ void client_app_more(struct client_app *app, enum transfer_kind kind, uint64_t b
 
 static void on_closed(struct client_app *app)
 {
-    app->stranded = conn_is_waiting(app->conn) && remote_cid_spare(&app->conn->remote_cids) == 0;
+    const struct mobility *mobility = app->conn->mobility;
+    app->stranded =
+        mobility != NULL && (mobility->waiting || mobility->refused) && remote_cid_spare(&app->conn->remote_cids) == 0;
     app->closed = true;
     app->error = *roam_conn_error(app->conn);
     for (size_t i = 0; i < app->workload->count; i++) {

@@ -100,14 +100,14 @@ static void b15_more_rebindings_than_paths_leak_no_slot(struct lab *lab)
     EXPECT(lab, lab_goodbye(lab));
 }
 
-static void b36_a_download_never_falls_silent_in_a_thousand_rebindings(struct lab *lab)
+static void rebind_in_mid_download(struct lab *lab, unsigned times)
 {
     lab->config.down[0].rate_bits_per_s = 1000000;
     lab->config.down[0].queue_bytes = 8 * 1024;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     lab_begin(lab, TRANSFER_DOWNLOAD, UINT64_C(1) << 30);
     EXPECT(lab, lab_run(lab, ROAM_SECONDS(2)));
-    for (unsigned n = 0; n < 1000; n++) {
+    for (unsigned n = 0; n < times; n++) {
         struct transfer *transfer = &lab->workload.transfers[0];
         roam_path_info path = lab_active(lab_client(lab)->conn);
         roam_path_info theirs = lab_active(lab->server_app.newest);
@@ -121,11 +121,24 @@ static void b36_a_download_never_falls_silent_in_a_thousand_rebindings(struct la
     }
 }
 
+static void b36_a_download_never_falls_silent_in_a_thousand_rebindings(struct lab *lab)
+{
+    rebind_in_mid_download(lab, 1000);
+}
+
+static void b36_nor_does_it_with_a_client_that_moves_by_itself_and_has_no_reason_to(struct lab *lab)
+{
+    lab->config.watch = true;
+    rebind_in_mid_download(lab, 300);
+    EXPECT(lab, lab_client(lab)->history.counts[ROAM_EVENT_PATH_MOVED] == 0);
+}
+
 const struct scenario scenarios_limits[] = {
     SCENARIO(b04_a_thousand_cycles_of_idling_and_rebinding_leave_memory_flat),
     SCENARIO(b13_small_first_packets_from_a_new_address_do_not_block_its_validation),
     SCENARIO(b14_after_validation_the_limit_is_gone_and_datagrams_are_full),
     SCENARIO(b15_more_rebindings_than_paths_leak_no_slot),
     SCENARIO(b36_a_download_never_falls_silent_in_a_thousand_rebindings),
+    SCENARIO(b36_nor_does_it_with_a_client_that_moves_by_itself_and_has_no_reason_to),
     {NULL, NULL},
 };

@@ -79,6 +79,20 @@ static void s024_a_connection_without_any_network_waits_no_longer_than_its_idle_
     EXPECT(lab, world_now(&lab->world) - last <= ROAM_SECONDS(33));
 }
 
+static void s024_an_application_that_rebinds_ends_the_wait(struct lab *lab)
+{
+    lab->config.server.disable_active_migration = true;
+    EXPECT(lab, lab_open_watching(lab));
+    interface_lose_address(interface_of(lab, 0));
+    lab_begin(lab, TRANSFER_DOWNLOAD, 200000);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(2)) && client_count(lab, ROAM_EVENT_PATH_LOST) == 1);
+    /* What a NAT might do is beyond what the server can forbid, and the application may do it too. */
+    roam_address local = lab_socket(lab, 1);
+    EXPECT(lab, client_app_rebind(lab_client(lab), &local) == ROAM_OK);
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(10)) && client_is_on(lab, 1));
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 /* ---- Sockets that refuse --------------------------------------------------------------------------------------- */
 
 static void refuse(struct lab *lab, enum roam_send_failure why)
@@ -400,6 +414,7 @@ const struct scenario scenarios_networks[] = {
     SCENARIO(s021_a_client_of_a_server_that_allows_no_migration_waits_for_its_address),
     SCENARIO(s024_a_connection_without_any_network_waits_and_resumes_on_the_first_that_appears),
     SCENARIO(s024_a_connection_without_any_network_waits_no_longer_than_its_idle_timeout),
+    SCENARIO(s024_an_application_that_rebinds_ends_the_wait),
     SCENARIO(s026_a_network_that_is_unreachable_is_left_at_once),
     SCENARIO(s026_an_interface_that_is_down_is_left_at_once),
     SCENARIO(s026_where_all_networks_refuse_they_are_tried_in_turn_and_seldom),
