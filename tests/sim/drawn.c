@@ -174,6 +174,9 @@ void drawn_totals_print(const struct drawn_totals *totals)
 {
     const uint64_t *f = totals->faults;
     unsigned long long nat = f[FAULT_NAT_PORTS] + f[FAULT_NAT_REBOOT] + f[FAULT_NAT_ADDRESS] + f[FAULT_NAT_PORT_STORM];
+    unsigned long long forgeries = 0;
+    for (size_t kind = FAULT_SPOOF_MOVE; kind <= FAULT_REPLAY; kind++)
+        forgeries += f[kind];
     printf(
         "drawn: %llu connections, %llu transfers, %.1f MB, %llu packets, %llu datagrams (%llu dropped, %llu "
         "duplicated, "
@@ -186,11 +189,11 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
         (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
         (unsigned long long)totals->rebound, (unsigned long long)totals->migrated, (unsigned long long)f[FAULT_PROBE],
-        (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]),
-        (unsigned long long)(f[FAULT_SPOOF_MOVE] + f[FAULT_SPOOF_COPY]), (unsigned long long)f[FAULT_ADDRESS_GONE],
-        (unsigned long long)f[FAULT_SEND_FAILS], (unsigned long long)f[FAULT_SLEEP], (unsigned long long)totals->moves,
-        (unsigned long long)totals->by_itself, (unsigned long long)totals->validated,
-        (unsigned long long)totals->failed_paths, (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU],
-        (unsigned long long)totals->resized, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
-        (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
+        (unsigned long long)(f[FAULT_LINK_DOWN] + f[FAULT_LOSS]), (unsigned long long)forgeries,
+        (unsigned long long)f[FAULT_ADDRESS_GONE], (unsigned long long)f[FAULT_SEND_FAILS],
+        (unsigned long long)f[FAULT_SLEEP], (unsigned long long)totals->moves, (unsigned long long)totals->by_itself,
+        (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
+        (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU], (unsigned long long)totals->resized,
+        (unsigned long long)totals->guarded, (unsigned long long)totals->pings, (unsigned long long)totals->starved,
+        (double)totals->virtual_ms / 1000);
 }

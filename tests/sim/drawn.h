@@ -18,9 +18,13 @@ enum fault_kind {
     FAULT_MIGRATE,
     FAULT_PROBE,
     FAULT_LINK_DOWN,
-    FAULT_LOSS,       /* heavy, for a while */
-    FAULT_SPOOF_MOVE, /* packets of the client's get a victim's address as their source */
-    FAULT_SPOOF_COPY, /* ... or copies of them do */
+    FAULT_LOSS,         /* heavy, for a while */
+    FAULT_SPOOF_MOVE,   /* packets of the client's get a victim's address as their source */
+    FAULT_SPOOF_COPY,   /* ... or copies of them do, which come first */
+    FAULT_SPOOF_ECHO,   /* ... or come right behind, from one address or from many */
+    FAULT_SPOOF_FLIP,   /* by turns some of them come from the victim */
+    FAULT_NO_RESPONSES, /* those that hold a PATH_RESPONSE are dropped, for a while */
+    FAULT_REPLAY,       /* some old ones come once more, from where they were or from elsewhere */
     FAULT_KEY_UPDATE,
     FAULT_PING,
     FAULT_MTU,          /* the client's access carries more or less than before */
@@ -72,6 +76,20 @@ struct fault {
     bool running;
 };
 
+/* Each so many datagrams of a client's are kept, and the newest so many of them. */
+#define DRAWN_KEEP_EVERY 7
+#define DRAWN_KEPT_MAX   8
+
+/* What is done to the datagrams of one client. */
+struct drawn_attack {
+    enum fault_kind kind;
+    uint64_t left; /* datagrams still to be attacked */
+    uint64_t choice, seen, kept_at;
+    struct sim_packet *kept[DRAWN_KEPT_MAX];
+    struct sim_packet *echo; /* waits for the true one to pass */
+    roam_address echo_src;
+};
+
 struct drawn {
     struct lab lab;
     struct sim_rng rng;
@@ -80,9 +98,8 @@ struct drawn {
     bool over;
     struct fault faults[FAULTS_MAX];
     size_t fault_count;
-    uint64_t spoof_left[LAB_CLIENTS_MAX]; /* datagrams still to be given another source */
-    bool spoof_copy[LAB_CLIENTS_MAX];
-    roam_address victim;
+    struct drawn_attack attacks[LAB_CLIENTS_MAX];
+    roam_address victim; /* its port changes from one forged datagram to the next */
     size_t transfers_per_round[ROUNDS_MAX];
     struct drawn_totals totals;
 };
@@ -90,6 +107,11 @@ struct drawn {
 void draw_world(struct drawn *drawn);
 void draw_workload(struct drawn *drawn);
 void draw_faults(struct drawn *drawn);
+
+/* ---- drawn_attack.c */
+bool drawn_intercept(void *context, struct sim_packet *packet);
+void drawn_attack_begin(struct drawn *drawn, const struct fault *fault);
+void drawn_attacks_end(struct drawn *drawn);
 
 /* ---- faults.c: what happens */
 void faults_start(struct drawn *drawn);

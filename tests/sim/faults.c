@@ -13,43 +13,12 @@
 
 #define STORM_LOSS_PPM 400000
 
+/* No client closes sooner after the last fault: one that has just woken up has no socket yet to say so through. */
+#define LAST_WORD ROAM_MILLISECONDS(500)
+
 static struct world *world_of(struct drawn *drawn)
 {
     return &drawn->lab.world;
-}
-
-/* ---- An attacker at the root of the tree ----------------------------------------------------------------------- */
-
-static bool is_from_client(const struct lab *lab, size_t index, const struct sim_packet *packet)
-{
-    const struct lab_client *client = &lab->clients[index];
-    for (size_t i = 0; i < lab->config.interfaces; i++) {
-        const struct node *outer = client->nats[i] != NULL ? &client->nats[i]->node : &client->interfaces[i]->node;
-        if (node_owns(outer, &packet->src))
-            return true;
-    }
-    return false;
-}
-
-static bool intercept(void *context, struct sim_packet *packet)
-{
-    struct drawn *drawn = context;
-    struct lab *lab = &drawn->lab;
-    for (size_t i = 0; i < lab->config.clients; i++) {
-        if (drawn->spoof_left[i] == 0 || packet->forged || !is_from_client(lab, i, packet))
-            continue;
-        drawn->spoof_left[i]--;
-        drawn->victim.port++;
-        struct sim_packet *forged = packet;
-        if (drawn->spoof_copy[i])
-            forged = world_packet_copy(packet);
-        forged->src = drawn->victim;
-        forged->forged = true;
-        node_send_down(&lab->world.internet, forged);
-        if (!drawn->spoof_copy[i])
-            return false;
-    }
-    return true;
 }
 
 /* ---- The faults ------------------------------------------------------------------------------------------------ */
@@ -186,8 +155,11 @@ static void happen(struct drawn *drawn, struct fault *fault)
         break;
     case FAULT_SPOOF_MOVE:
     case FAULT_SPOOF_COPY:
-        drawn->spoof_left[fault->client] = 1 + fault->choice % 10;
-        drawn->spoof_copy[fault->client] = fault->kind == FAULT_SPOOF_COPY;
+    case FAULT_SPOOF_ECHO:
+    case FAULT_SPOOF_FLIP:
+    case FAULT_NO_RESPONSES:
+    case FAULT_REPLAY:
+        drawn_attack_begin(drawn, fault);
         break;
     case FAULT_KEY_UPDATE:
     case FAULT_PING:
@@ -255,7 +227,7 @@ static void on_end(struct sim_event *event)
         }
         sim_clock_set(&world_of(drawn)->clock, &fault->event, ROAM_TIME_NEVER);
     }
-    memset(drawn->spoof_left, 0, sizeof(drawn->spoof_left));
+    drawn_attacks_end(drawn);
     for (struct link *link = world_of(drawn)->links; link != NULL; link = link->next)
         heal(link);
 }
@@ -264,7 +236,7 @@ void faults_start(struct drawn *drawn)
 {
     struct world *world = world_of(drawn);
     roam_time start = world_now(world);
-    world->intercept = intercept;
+    world->intercept = drawn_intercept;
     world->intercept_context = drawn;
     drawn->victim = sim_address(drawn->lab.config.ipv6[0] ? "[2001:db8:bad::1]:30000" : "203.0.113.200:30000");
     for (size_t i = 0; i < drawn->fault_count; i++) {
@@ -277,5 +249,5 @@ void faults_start(struct drawn *drawn)
     sim_event_init(&drawn->end, on_end);
     sim_clock_set(&world->clock, &drawn->end, start + drawn->fault_span);
     for (size_t i = 0; i < drawn->lab.config.clients; i++)
-        drawn->lab.clients[i].app.close_not_before = start + drawn->fault_span + ROAM_MILLISECONDS(1);
+        drawn->lab.clients[i].app.close_not_before = start + drawn->fault_span + LAST_WORD;
 }
