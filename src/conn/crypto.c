@@ -243,6 +243,8 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
     }
     memcpy(token, header->token, header->token_len);
     mem_free(conn->allocator, handshake->token, handshake->token_bytes);
+    //= rfc9000#8.1.3-3 It goes with the handshake, and nobody else ever sees it.
+    //= rfc9000#8.1.3-11 Retry tokens are used at once and only in that attempt.
     handshake->token = token;
     handshake->token_bytes = header->token_len;
     handshake->has_retry = true;

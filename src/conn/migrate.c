@@ -231,6 +231,8 @@ static void note_newest(roam_conn *conn, const struct packet_context *context)
         conn->paths.paths[i]->migrate_when_valid = false;
 }
 
+//= rfc9000#9.3-4 Where it moves: the 3x limit until the proof, a challenge at either end, the fallback, and what is shown
+// are the defence against addresses that somebody forged.
 static void act_on_payload(roam_conn *conn, struct path *path, const struct packet_context *context,
                            const struct migration_verdict *verdict)
 {

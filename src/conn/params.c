@@ -32,6 +32,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     params.initial_max_streams_uni = config->initial_max_streams_uni;
     params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
+    //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours->len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
     if (conn->log != NULL)

@@ -280,6 +280,7 @@ static bool must_expand(const roam_conn *conn, const struct assembly *assembly)
     const struct pending_packet *first = &assembly->packets[0];
     if (assembly->count == 0 || first->space != SPACE_INITIAL)
         return false;
+    //= rfc9000#8.1-4 Client pads datagrams that hold Initial packets to at least 1200 bytes of UDP payload.
     //= rfc9000#14.1 Client expands every Initial-bearing datagram to 1200, a server those with ack-eliciting Initials.
     return !conn->is_server || first->eliciting;
 }

@@ -106,6 +106,8 @@ static bool client_must_probe(const roam_conn *conn)
            !conn->handshake->peer_completed_address_validation && conn->state == ROAM_CONN_HANDSHAKE;
 }
 
+//= rfc9000#8.1-5 A client sends on PTO even with nothing to retransmit, for the server may not be allowed to speak.
+//= rfc9000#8.1-6 An Initial where it has no Handshake keys yet, else a Handshake packet.
 static roam_time pto_deadline_without_flight(roam_conn *conn, enum packet_space *ret_space)
 {
     roam_time pto = rtt_pto(&path_set_active(&conn->paths)->recovery.rtt, 0);

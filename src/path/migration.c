@@ -16,6 +16,7 @@ typedef bool migration_rule(const struct migration_facts *facts);
 /* ---- Before the payload ------------------------------------------------------------------------------------------ */
 
 //= rfc9000#9-7 A client drops packets from unknown server addresses.
+//= rfc9000#21.5-2 Servers do not migrate here but to their preferred address, so that there is nothing to forge.
 //= rfc9000#9.6-1 Nor does it listen to the preferred address before it went there.
 static bool server_moved(const struct migration_facts *facts)
 {

@@ -39,6 +39,7 @@ uint64_t path_allowance(const struct path *path)
 {
     if (path->address_validated)
         return UINT64_MAX;
+    //= rfc9000#9.3.1-1 So a forged move turns nobody into an amplifier.
     //= rfc9000#8-1 At most three times what came from an address that is not validated.
     return saturating_sub(saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received), path->bytes_sent);
 }

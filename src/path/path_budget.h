@@ -11,6 +11,7 @@
 
 #include <roam/types.h>
 
+//= rfc9000#21.9-1 Each new place costs more here than it costs whoever makes it up.
 /* New places within one PTO: a NAT that reboots gives one, a client that flaps between its networks a few; a NAT that
  * gives every packet another port, or somebody who plays one, gives as many as there are packets. */
 #define NEW_PATHS_PER_PTO 8

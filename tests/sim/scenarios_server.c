@@ -134,7 +134,7 @@ static void s022_nobody_moves_before_the_handshake_is_confirmed(struct lab *lab)
 
 static void s027_moves_that_fail_in_a_row_are_slowed_down_and_end_nothing(struct lab *lab)
 {
-    //= rfc9000#9.3.2-1 Detect spurious migration by on-path attackers.
+    //= rfc9000#21.9-1 Weigh processing cost against progress and treat floods of unproductive frames as attack.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     attacker->fresh_port = true;
@@ -240,6 +240,8 @@ static void s088_a_rebinding_between_retry_and_the_second_initial_makes_the_toke
 
 static void s097_an_address_is_shown_as_the_peer_s_only_after_it_was_validated(struct lab *lab)
 {
+    //= rfc9000#9.3-4 While doing so, defend against on-path and off-path address spoofing (9.3.1, 9.3.2).
+    //= rfc9000#9.3.1-1 A forged move must not turn the server into an amplifier.
     EXPECT(lab, lab_open(lab) && run_into_handshake(lab));
     roam_conn_info row = server_row(lab);
     EXPECT(lab, !roam_address_is_set(&row.remote) && roam_address_is_set(&row.claimed) && !row.address_validated);
