@@ -201,6 +201,7 @@ static void expire_recovery(roam_conn *conn)
         conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
     conn->counters.ptos++;
+    path_on_pto(path_set_active(&conn->paths));
     if (path_set_active(&conn->paths)->recovery.congestion.in_flight > 0)
         conn_mobility_on_pto(conn);
     if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count >= PTOS_BEFORE_NEW_CIDS)

@@ -94,6 +94,11 @@ void path_on_acked(struct path *path)
     path->responses_beyond = 0;
 }
 
+void path_on_pto(struct path *path)
+{
+    path->responses_beyond = 0;
+}
+
 bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES])
 {
     if (path->response_count == 0)

@@ -181,6 +181,15 @@ static void beyond_a_full_window_a_few_responses_leave_until_something_is_acknow
         assert_int_equal(sent, PATH_RESPONSES_MAX);
         path_on_acked(&path);
     }
+    /* Nor does it take an acknowledgement: a PTO will do. */
+    for (unsigned i = 0; i < 100; i++) {
+        owe(&path, 3);
+        path_take_response(&path, data);
+    }
+    assert_false(path_may_respond(&path));
+    path_on_pto(&path);
+    owe(&path, 4);
+    assert_true(path_may_respond(&path));
     path.recovery.congestion.in_flight = 0;
     assert_false(path_window_is_full(&path));
     assert_true(path_may_respond(&path));
