@@ -108,7 +108,8 @@ roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
 
 bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index)
 {
-    /* Since Linux 5.7 anybody may bind a socket to a device that was bound to none. */
+    /* Since Linux 5.7 anybody may bind a socket to a device that was bound to none. Where not, IPv4 does as it is asked;
+     * IPv6 takes it for a wish, and among default routes prefers the better one to the one by that interface. */
     if (setsockopt(socket->fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) == 0)
         return true;
     if (socket->local.family == ROAM_FAMILY_IPV4)

@@ -444,6 +444,48 @@ def nobody_in_particular_may_do_that_too(world):
     transfer.run(half_way)
 
 
+# For LD_PRELOAD: a kernel before Linux 5.7, which lets only the privileged bind to an interface.
+OLD_KERNEL = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/socket.h>
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    int (*real)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
+    if (level != SOL_SOCKET || name != SO_BINDTODEVICE)
+        return real(fd, level, name, value, size);
+    errno = EPERM;
+    return -1;
+}
+"""
+
+
+@both_families
+def without_the_right_to_bind_to_an_interface(world, family):
+    """IPv4 does so all the same; IPv6 prefers the better default route (see udp_socket.c), and carries on."""
+    if SANITIZED:
+        print("  a sanitizer wants to be preloaded first: not tried")
+        return
+    (world.directory / "old.c").write_text(OLD_KERNEL)
+    library = world.directory / "old.so"
+    run(*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-o", library, world.directory / "old.c", "-ldl")
+    sent = lambda name: int(world.client.run("cat", f"/sys/class/net/{name}/statistics/tx_bytes"))
+    before = sent("wifi")
+    plain = world.client.inside
+    world.client.inside = lambda *words: plain("env", f"LD_PRELOAD={library}", *words)
+    transfer = Transfer(world, "--prefer", "lte", family=family)
+    world.client.inside = plain
+
+    def half_way():
+        wrong = sent("wifi") - before
+        check(family == 6 or wrong < 1 << 16, f"{wrong} octets left by wifi")
+        world.client.ip(f"addr del {LTE[family][0]} dev lte")
+        transfer.moves_to(WIFI[family][1])
+
+    transfer.run(half_way)
+
+
 @test
 def forbidden_interfaces_are_not_used(world):
     transfer = Transfer(world, "--forbid", "wifi")
