@@ -94,7 +94,7 @@ struct exam {
 
 roam_time check_now(void);
 
-/* True where there is no time left, or the user does not want any more. */
+/* True where there is no time left, more was sent than is polite, or the user does not want any more. */
 bool exam_is_over(const struct exam *exam);
 
 /* check_exam.c. Everything, in its order. */

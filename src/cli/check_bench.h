@@ -13,7 +13,7 @@
 #define BENCH_PLACES_MAX 16
 #define BENCH_HELD_MAX   16
 /* What one bench may send and take: far more than any probe needs, and nothing that a server would notice. */
-#define BENCH_DATAGRAMS_MAX 2000
+#define BENCH_DATAGRAMS_MAX 1000
 
 struct exam;
 

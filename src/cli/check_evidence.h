@@ -78,6 +78,7 @@ struct move_evidence {
     enum probe_state state;
     char why_not[WHY_NOT_MAX];
     roam_address from, to;
+    unsigned attempts;   /* connections that were moved so; the last one counts */
     bool survived;       /* what was sent from there was acknowledged there, also after the challenge was answered */
     bool probed;         /* active migration: the new path was validated before the move */
     bool stayed_old;     /* active migration: the server did not move on the probe alone */
@@ -98,6 +99,7 @@ struct move_evidence {
 struct row_evidence {
     enum probe_state state;
     char why_not[WHY_NOT_MAX];
+    unsigned attempts;
     unsigned tried, survived;
     roam_address stranded; /* where nothing came back */
     roam_time took[CHECK_ROW_MOVES];

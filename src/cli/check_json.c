@@ -98,6 +98,7 @@ static void put_move(FILE *stream, const char *id, const struct move_evidence *m
     put_text(stream, "id", id);
     put_address(stream, "from", &move->from);
     put_address(stream, "to", &move->to);
+    put_number(stream, "attempts", move->attempts);
     put_bool(stream, "survived", move->survived);
     put_ms(stream, "first_answer_ms", facts->first_after);
     put_ms(stream, "acknowledged_ms", facts->acked_after);
@@ -109,6 +110,7 @@ static void put_move(FILE *stream, const char *id, const struct move_evidence *m
     put_number(stream, "challenges_new", facts->challenges_new);
     put_number(stream, "challenges_old", facts->challenges_old);
     put_bool(stream, "challenge_first", facts->challenge_first);
+    put_bool(stream, "challenge_first_certain", facts->challenge_first || facts->first_is_certain);
     put_number(stream, "challenge_datagram_bytes", facts->challenge_bytes);
     put_number(stream, "bytes_sent_before_response", facts->bytes_out);
     put_number(stream, "bytes_received_before_response", facts->bytes_in);

@@ -155,6 +155,14 @@ static void compare_cids(struct walk *walk)
     }
 }
 
+static bool was_received(const struct check_log *log, uint64_t number)
+{
+    for (size_t i = 0; i < log->count; i++)
+        if (!log->entries[i].sent && log->entries[i].opened && log->entries[i].number == number)
+            return true;
+    return false;
+}
+
 /* A packet number comes once from a server; a second time it comes from the network, whose doing is not judged. */
 static bool is_copy(const struct check_log *log, size_t at)
 {
@@ -205,6 +213,7 @@ void log_move_facts(const struct check_log *log, size_t begin, unsigned old_plac
         else if (!entry->sent && entry->place == old_place && ret->sent_new > 0)
             on_received_old(&walk, entry);
     }
+    ret->first_is_certain = was_received(log, walk.lowest_number - 1);
     compare_cids(&walk);
     ret->challenge_repeated = data_repeats(log, begin);
 }

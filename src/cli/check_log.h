@@ -56,6 +56,7 @@ struct move_facts {
 
     unsigned challenges_new, challenges_old;
     bool challenge_first;         /* the packet with the lowest number to the new place bears one */
+    bool first_is_certain;        /* its predecessor was seen: no packet before it is missing */
     uint64_t first_frames;        /* what that packet bears */
     size_t challenge_bytes;       /* largest datagram with a challenge to the new place */
     bool challenge_room;          /* when a challenge was sent there, 1,200 octets were allowed (sent by us x 3) */

@@ -8,8 +8,6 @@
 #include "base/minmax.h"
 #include "cli/check.h"
 
-/* How long a server may take, beside round trips, to ask at the old address whether anybody is left there. */
-#define OLD_PATH_TIME ROAM_MILLISECONDS(600)
 /* How long an answer to a challenge is held back, to see how much more the server sends meanwhile. */
 #define HOLD_TIME ROAM_MILLISECONDS(300)
 
@@ -18,15 +16,20 @@ static bool is_acked(struct bench *bench)
     return log_is_acked(&bench->log, bench->mark, bench->place);
 }
 
-/* The place that was left last has got a challenge. */
-static bool old_is_challenged(struct bench *bench)
+static bool is_challenged(const struct bench *bench, unsigned place)
 {
     for (size_t i = 0; i < bench->log.count; i++) {
         const struct seen_datagram *entry = &bench->log.entries[i];
-        if (!entry->sent && entry->place + 1 == bench->place && entry->challenge_count > 0)
+        if (!entry->sent && entry->place == place && entry->challenge_count > 0)
             return true;
     }
     return false;
+}
+
+/* The place where we are, and the one that was left last. */
+static bool both_are_challenged(struct bench *bench)
+{
+    return is_challenged(bench, bench->place) && is_challenged(bench, bench->place - 1);
 }
 
 /* ---- A rebinding ------------------------------------------------------------------------------------------------ */
@@ -93,8 +96,9 @@ static void rebind_and_watch(struct bench *bench, struct move_evidence *move, co
     /* Its answers to our answers may take a round trip. */
     bench_run(bench, NULL, 2 * bench_rtt(bench));
     move->survived = move->survived && still_there(bench);
+    /* Nothing is held against it for a challenge that was lost once. */
     if (move->survived)
-        bench_run(bench, old_is_challenged, OLD_PATH_TIME + 3 * bench_rtt(bench));
+        bench_run(bench, both_are_challenged, bench_patience(bench));
     conclude_move(bench, move, begin, old_place);
 }
 
@@ -188,6 +192,12 @@ static bool is_probed(struct bench *bench)
     return bench->events[ROAM_EVENT_PATH_VALIDATED] > 0 || bench->events[ROAM_EVENT_PATH_FAILED] > 0;
 }
 
+/* An ID of the server's for the new path, and one of ours that it is known to have for its answer. */
+static bool may_probe(struct bench *bench)
+{
+    return remote_cid_spare(&bench->conn->remote_cids) > 0 && local_cid_has_spare(&bench->conn->local_cids);
+}
+
 static bool has_newer_cid(struct bench *bench)
 {
     return bench->newest_sequence > bench->sequence_mark;
@@ -215,8 +225,8 @@ static void watch_refill(struct bench *bench, struct refill_evidence *refill, ui
 /* Validates the path from the new place, and looks whether the server stays at the old one meanwhile. */
 static bool probe_first(struct bench *bench, struct move_evidence *move, unsigned place)
 {
-    const roam_time now = check_now();
-    roam_result result = roam_conn_probe(bench->conn, now, &bench->places[place].udp.local);
+    bench_run(bench, may_probe, bench_patience(bench));
+    roam_result result = roam_conn_probe(bench->conn, check_now(), &bench->places[place].udp.local);
     if (result == ROAM_ERR_NO_CID) {
         move->state = PROBE_RAN;
         move->no_cid = true;
@@ -262,6 +272,7 @@ void probe_migration(struct exam *exam)
     struct move_evidence *move = &exam->evidence.migration;
     struct bench bench;
     int place;
+    exam->evidence.refill = (struct refill_evidence){0};
     /* Where there is a second address, a laptop would go there. */
     const roam_address *to =
         roam_address_is_set(&exam->second) && !exam->evidence.address.control_failed ? &exam->second : &exam->local;

@@ -14,7 +14,7 @@
 
 /* RFC 9000 section 15: of the form 0x?a?a?a?a, never a real version. */
 #define RESERVED_VERSION UINT32_C(0x1a2a3a4a)
-#define ATTEMPTS         2
+#define ATTEMPTS         3
 #define ANSWER_WAIT      ROAM_MILLISECONDS(600)
 #define ANSWER_BYTES_MAX 2048
 #define CID_BYTES        8

@@ -1,6 +1,7 @@
 /* Verdicts about moves. Pure. Kept: a NO says what came where and how long it was waited for; what was not seen at all
  * is unknown and never a yes. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/check_judge.h"
 #include "cli/cli.h"
@@ -27,6 +28,17 @@ static enum answer judge_silence(const struct move_evidence *move, char *text)
                    facts->received_new, to, (double)move->waited / 1e9);
     return say(text, ANSWER_NO, "%u datagrams from %s: nothing came back there in %.1f s; %u went to the old address",
                facts->sent_new, to, (double)move->waited / 1e9, facts->received_old);
+}
+
+/* A no that was said twice, and a yes that was not the first answer. */
+static enum answer judge_again(enum answer answer, unsigned attempts, char *text)
+{
+    const size_t len = strlen(text);
+    if (attempts > 1 && answer == ANSWER_NO)
+        snprintf(text + len, VERDICT_TEXT_MAX - len, "; a first connection fared no better");
+    if (attempts > 1 && answer == ANSWER_YES)
+        snprintf(text + len, VERDICT_TEXT_MAX - len, "; a first connection did not get so far");
+    return answer;
 }
 
 /* True where there is nothing to judge; *ret_answer says what to answer then. */
@@ -58,20 +70,20 @@ static enum answer judge_move(const struct move_evidence *move, char *text)
 
 enum answer judge_port(const struct evidence *evidence, char *text)
 {
-    return judge_move(&evidence->port, text);
+    return judge_again(judge_move(&evidence->port, text), evidence->port.attempts, text);
 }
 
 enum answer judge_small(const struct evidence *evidence, char *text)
 {
-    return judge_move(&evidence->small, text);
+    return judge_again(judge_move(&evidence->small, text), evidence->small.attempts, text);
 }
 
 enum answer judge_address(const struct evidence *evidence, char *text)
 {
-    return judge_move(&evidence->address, text);
+    return judge_again(judge_move(&evidence->address, text), evidence->address.attempts, text);
 }
 
-enum answer judge_row(const struct evidence *evidence, char *text)
+static enum answer judge_row_once(const struct evidence *evidence, char *text)
 {
     const struct row_evidence *row = &evidence->row;
     char cause[CAUSE_TEXT_MAX], last[ROAM_ADDRESS_TEXT_MAX];
@@ -90,7 +102,12 @@ enum answer judge_row(const struct evidence *evidence, char *text)
                row->died ? describe_error(&row->error, cause) : roam_address_format(&row->stranded, last));
 }
 
-enum answer judge_response(const struct evidence *evidence, char *text)
+enum answer judge_row(const struct evidence *evidence, char *text)
+{
+    return judge_again(judge_row_once(evidence, text), evidence->row.attempts, text);
+}
+
+static enum answer judge_response_once(const struct evidence *evidence, char *text)
 {
     const struct move_evidence *move = &evidence->response;
     enum answer answer;
@@ -113,7 +130,12 @@ enum answer judge_response(const struct evidence *evidence, char *text)
                move->facts.received_old);
 }
 
-enum answer judge_migration(const struct evidence *evidence, char *text)
+enum answer judge_response(const struct evidence *evidence, char *text)
+{
+    return judge_again(judge_response_once(evidence, text), evidence->response.attempts, text);
+}
+
+static enum answer judge_migration_once(const struct evidence *evidence, char *text)
 {
     const struct move_evidence *move = &evidence->migration;
     if (move->state == PROBE_RAN && move->no_cid)
@@ -122,6 +144,11 @@ enum answer judge_migration(const struct evidence *evidence, char *text)
         return say(text, ANSWER_NO,
                    "no PATH_RESPONSE to our PATH_CHALLENGE from the new address: the path stays unproven");
     return judge_move(move, text);
+}
+
+enum answer judge_migration(const struct evidence *evidence, char *text)
+{
+    return judge_again(judge_migration_once(evidence, text), evidence->migration.attempts, text);
 }
 
 /* ---- How the new path is treated -------------------------------------------------------------------------------- */
@@ -188,12 +215,13 @@ enum answer judge_challenge_first(const struct evidence *evidence, char *text)
     size_t n = answered_moves(evidence, moves), judged = 0;
     for (size_t i = 0; i < n; i++) {
         /* The answer to a probe of ours is a PATH_RESPONSE; what follows it may be in another packet. */
-        if (!moves[i].rebinding || moves[i].move->facts.challenges_new == 0)
+        const struct move_facts *facts = &moves[i].move->facts;
+        if (!moves[i].rebinding || facts->challenges_new == 0 || (!facts->challenge_first && !facts->first_is_certain))
             continue;
         judged++;
-        if (!moves[i].move->facts.challenge_first)
+        if (!facts->challenge_first)
             return say(text, ANSWER_NO, "the first packet to the new address of %s bore %s and no PATH_CHALLENGE",
-                       moves[i].name, describe_first(moves[i].move->facts.first_frames));
+                       moves[i].name, describe_first(facts->first_frames));
     }
     if (judged == 0)
         return say(text, ANSWER_UNKNOWN, "no PATH_CHALLENGE came");

@@ -93,6 +93,11 @@ static void the_first_packet_is_the_one_with_the_lowest_number(void **state)
     add_challenge(NEW, 1200, 8, 1);
     look(0);
     assert_true(facts.challenge_first);
+    assert_false(facts.first_is_certain); /* where is number 7? */
+    add(false, OLD, 40, 7, frame_bit(FRAME_ACK));
+    look(0);
+    assert_true(facts.first_is_certain);
+    seen.count--;
     add(false, NEW, 40, 7, frame_bit(FRAME_ACK));
     look(0);
     assert_false(facts.challenge_first);

@@ -40,6 +40,7 @@ static struct move_evidence good_move(void)
                   .challenges_new = 1,
                   .challenges_old = 1,
                   .challenge_first = true,
+                  .first_is_certain = true,
                   .challenge_bytes = 1200,
                   .challenge_room = true,
                   .responses_new = 1,
@@ -209,6 +210,18 @@ static void a_response_that_stalls_without_a_move_proves_nothing(void **state)
     assert_answer("rebinding-response", ANSWER_NO);
 }
 
+static void a_second_connection_is_told_of(void **state)
+{
+    (void)state;
+    evidence.port.attempts = evidence.row.attempts = 2;
+    assert_says("port-rebinding", "a first connection did not");
+    assert_says("rebinding-row", "a first connection did not");
+    evidence.port.survived = false;
+    assert_says("port-rebinding", "a first connection fared no better");
+    evidence.port = (struct move_evidence){.why_not = "cut short", .attempts = 2};
+    assert_answer("port-rebinding", ANSWER_UNKNOWN);
+}
+
 static void what_was_not_tried_is_unknown_and_what_cannot_be_is_not_applicable(void **state)
 {
     (void)state;
@@ -265,6 +278,9 @@ static void an_ack_before_the_challenge_is_advice_not_taken(void **state)
     assert_answer("challenge-first", ANSWER_NO);
     assert_says("challenge-first", "ACK");
     assert_int_equal(judge_it("challenge-first")->severity, SEVERITY_SHOULD);
+    /* Where a packet is missing, it may have borne the challenge. */
+    evidence.response.facts.first_is_certain = false;
+    assert_answer("challenge-first", ANSWER_YES);
     /* The answer to a probe is a PATH_RESPONSE. */
     evidence.response.facts.challenge_first = true;
     evidence.migration.facts.challenge_first = false;
@@ -452,6 +468,7 @@ int main(void)
         cmocka_unit_test_setup(a_move_that_ends_the_connection_is_no_and_says_how, set_up),
         cmocka_unit_test_setup(a_network_that_carries_nothing_from_the_second_address_proves_nothing, set_up),
         cmocka_unit_test_setup(a_response_that_stalls_without_a_move_proves_nothing, set_up),
+        cmocka_unit_test_setup(a_second_connection_is_told_of, set_up),
         cmocka_unit_test_setup(what_was_not_tried_is_unknown_and_what_cannot_be_is_not_applicable, set_up),
         cmocka_unit_test_setup(a_row_is_survived_whole_or_not_at_all, set_up),
         cmocka_unit_test_setup(one_move_without_a_challenge_is_no, set_up),
