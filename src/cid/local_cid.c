@@ -82,10 +82,17 @@ struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid
 
 const struct local_cid *local_cid_next_pending(const struct local_cid_set *set)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (set->entries[i].state == LOCAL_CID_PENDING)
-            return &set->entries[i];
-    return NULL;
+    const struct local_cid *to_be_retired = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct local_cid *entry = &set->entries[i];
+        if (entry->state != LOCAL_CID_PENDING)
+            continue;
+        if (entry->sequence >= set->retire_prior_to)
+            return entry;
+        if (to_be_retired == NULL)
+            to_be_retired = entry;
+    }
+    return to_be_retired;
 }
 
 void local_cid_on_sent(struct local_cid_set *set, uint64_t sequence)

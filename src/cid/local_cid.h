@@ -57,7 +57,8 @@ size_t local_cid_wanted(const struct local_cid_set *set);
  * token. */
 struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid);
 
-/* The next whose NEW_CONNECTION_ID is to go out, or NULL. */
+/* The next whose NEW_CONNECTION_ID is to go out, or NULL. Those that are good for something first: what the peer is to
+ * retire again at once can wait. */
 const struct local_cid *local_cid_next_pending(const struct local_cid_set *set);
 
 /* The Retire Prior To field of its frame, which must not be greater than its sequence (RFC 9000 section 19.15). */

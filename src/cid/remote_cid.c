@@ -94,6 +94,7 @@ static void queue_retirement(struct remote_cid_set *set, uint64_t sequence)
     set->retirement_count++;
 }
 
+//= rfc9000#5.1.2-7 No CID leaves but for the queue of those that are retired on the wire.
 /* The entry leaves, its reserved place in the queue is taken. */
 static void retire_entry(struct remote_cid_set *set, struct remote_cid *entry)
 {

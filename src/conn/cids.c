@@ -1,5 +1,5 @@
 /* Connection IDs of a connection: the two sets, and the endpoint's table kept in step with them. */
-#include "conn/conn.h"
+#include "conn/paths.h"
 
 void conn_issue_cids(roam_conn *conn)
 {
@@ -7,6 +7,7 @@ void conn_issue_cids(roam_conn *conn)
         local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence))
         conn->renewal_pending = false;
     //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
+    //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.
     while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
         roam_cid cid;
         if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
@@ -127,6 +128,8 @@ uint64_t conn_on_new_connection_id(roam_conn *conn, const struct frame *frame)
     if (added)
         conn_cid_event(conn, ROAM_EVENT_CID_RECEIVED, &frame->new_connection_id.cid, frame->new_connection_id.sequence);
     reassign_paths(conn);
+    if (!conn->is_server)
+        conn_move_waiting(conn);
     conn_sync_reset_tokens(conn);
     return ROAM_NO_ERROR;
 }

@@ -34,6 +34,7 @@ static void tell_closed(roam_conn *conn)
     conn_event(conn, ROAM_EVENT_CLOSED);
 }
 
+//= rfc9000#10.3-2 CONNECTION_CLOSE, not a reset, tells the peer of a fatal error while there is state to say so.
 void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
                      const char *reason)
 {

@@ -48,7 +48,7 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 #define PTOS_BEFORE_NEW_CIDS 2
 
 /* ... and gives it new ones again, although it has not retired those from before yet. */
-#define PTOS_BEFORE_INSISTING 4
+#define PTOS_BEFORE_INSISTING 3
 _Static_assert(PTOS_BEFORE_INSISTING > PTOS_BEFORE_NEW_CIDS, "first as the RFC would have it");
 
 /* CIDs of the peer's that are left untouched when we change ours without need: one for a move. */

@@ -325,6 +325,31 @@ static void give_up_dead_mapping(roam_conn *conn, const struct path *proven)
     }
 }
 
+/* Retire Prior To may have taken the path's CID since it was probed: without one it would be mute there. */
+static bool can_move_to(roam_conn *conn, const struct path *path)
+{
+    if (!path->migrate_when_valid || path->id == conn->paths.active_id ||
+        !path_validation_has_succeeded(&path->validation))
+        return false;
+    conn_assign_cid(conn, path->id);
+    return remote_cid_of_path(&conn->remote_cids, path->id) != NULL;
+}
+
+void conn_move_waiting(roam_conn *conn)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        if (!can_move_to(conn, path))
+            continue;
+        const roam_address *remote = &path_set_active(&conn->paths)->remote;
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED,
+                     roam_address_equal(&path->remote, remote) ? ROAM_MOVE_APPLICATION : ROAM_MOVE_PREFERRED);
+        /* The server hears of it by a non-probing packet. */
+        conn->ping_pending = true;
+        return;
+    }
+}
+
 static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, bool complete)
 {
     if (!path->address_validated) {
@@ -347,13 +372,8 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
     move_stats_on_proven(conn, path);
     conn_preferred_on_validated(conn, path);
     /* A server looks when it has read the packet, which may say that the peer is elsewhere by now. */
-    if (path->migrate_when_valid && !conn->is_server) {
-        const roam_address *remote = &path_set_active(&conn->paths)->remote;
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED,
-                     roam_address_equal(&path->remote, remote) ? ROAM_MOVE_APPLICATION : ROAM_MOVE_PREFERRED);
-        /* The server hears of it by a non-probing packet. */
-        conn->ping_pending = true;
-    }
+    if (!conn->is_server)
+        conn_move_waiting(conn);
 }
 
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data)

@@ -120,13 +120,11 @@ roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const r
         if (result != ROAM_OK)
             return result;
     }
-    if (migrate && path_validation_has_succeeded(&path->validation)) {
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED, ROAM_MOVE_APPLICATION);
-        conn->ping_pending = true;
-    } else {
-        path->migrate_when_valid |= migrate;
+    path->migrate_when_valid |= migrate;
+    if (migrate && path_validation_has_succeeded(&path->validation))
+        conn_move_waiting(conn);
+    else
         conn_validate_path(conn, path);
-    }
     conn->owner.wake(conn->owner.context, conn);
     return ROAM_OK;
 }

@@ -55,6 +55,7 @@ static void let_oldest_go(struct conn_table *table)
     table->quarantine_count--;
 }
 
+//= rfc9000#10.3.2-4 Its token is known: it is not made again while it is remembered, and random ones do not repeat.
 void conn_table_quarantine(struct conn_table *table, const roam_cid *cid, roam_time now)
 {
     if (cid->len == 0 || hash_map_remove(&table->by_cid, cid->bytes, cid->len) == NULL)

@@ -53,6 +53,37 @@ static uint8_t draw_cid_bytes(struct drawn *drawn)
     return bytes == 3 ? 0 : (uint8_t)bytes;
 }
 
+/* CIDs that name a server, of one kind or another. */
+static void draw_plan(struct drawn *drawn, roam_endpoint_config *config)
+{
+    static const struct {
+        enum roam_cid_plan_kind kind;
+        uint8_t server_id_bytes;
+    } plans[] = {{ROAM_CID_QUIC_LB, 3},   {ROAM_CID_QUIC_LB, 8},   {ROAM_CID_QUIC_LB, 1},
+                 {ROAM_CID_KATRAN_V1, 2}, {ROAM_CID_KATRAN_V2, 3}, {ROAM_CID_AWS_NLB, 8}};
+    size_t n = (size_t)sim_rng_below(&drawn->rng, sizeof(plans) / sizeof(plans[0]));
+    roam_cid_plan plan = {.kind = plans[n].kind, .server_id_bytes = plans[n].server_id_bytes, .server_id = {7}};
+    plan.nonce_bytes = (uint8_t)between(drawn, plan.server_id_bytes == 1 ? 6 : 4, 8);
+    if (plan.kind == ROAM_CID_QUIC_LB) {
+        plan.config_id = (uint8_t)between(drawn, 0, 6);
+        plan.encode_length = one_in(drawn, 2);
+        plan.has_key = !one_in(drawn, 3);
+        plan.key[0] = plan.has_key;
+    }
+    config->cid_plan = plan;
+    config->cid_bytes = roam_cid_plan_length(&plan);
+}
+
+static void draw_rotation(struct drawn *drawn, roam_config *config)
+{
+    if (one_in(drawn, 4))
+        config->cid_rotate_bytes = magnitude(drawn, 12, 18);
+    if (one_in(drawn, 4))
+        config->cid_rotate_after = ROAM_MILLISECONDS(between(drawn, 500, 10000));
+    if (one_in(drawn, 4))
+        config->cid_rotate_idle = ROAM_SECONDS(between(drawn, 1, 20));
+}
+
 static void draw_config(struct drawn *drawn)
 {
     struct lab_config *config = &drawn->lab.config;
@@ -60,6 +91,10 @@ static void draw_config(struct drawn *drawn)
     draw_limits(drawn, &config->server);
     config->client_endpoint.cid_bytes = draw_cid_bytes(drawn);
     config->server_endpoint.cid_bytes = draw_cid_bytes(drawn);
+    if (config->server_endpoint.cid_bytes > 0 && one_in(drawn, 3))
+        draw_plan(drawn, &config->server_endpoint);
+    draw_rotation(drawn, &config->client);
+    draw_rotation(drawn, &config->server);
     if (one_in(drawn, 8))
         config->server_endpoint.retry = ROAM_RETRY_ALWAYS;
     /* As long as a client may go on trying. */
@@ -183,7 +218,8 @@ void draw_workload(struct drawn *drawn)
 static bool moves_addresses(enum fault_kind kind)
 {
     return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_KEY_UPDATE && kind != FAULT_PING &&
-           kind != FAULT_PROBE && kind != FAULT_MTU && kind != FAULT_SLEEP && kind != FAULT_SEND_FAILS;
+           kind != FAULT_CID_PLAN && kind != FAULT_PROBE && kind != FAULT_MTU && kind != FAULT_SLEEP &&
+           kind != FAULT_SEND_FAILS;
 }
 
 static bool needs_watch(enum fault_kind kind)

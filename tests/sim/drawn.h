@@ -26,6 +26,7 @@ enum fault_kind {
     FAULT_NO_RESPONSES, /* those that hold a PATH_RESPONSE are dropped, for a while */
     FAULT_REPLAY,       /* some old ones come once more, from where they were or from elsewhere */
     FAULT_KEY_UPDATE,
+    FAULT_CID_PLAN, /* the server makes its CIDs in another way, and has all of them replaced */
     FAULT_PING,
     FAULT_MTU,          /* the client's access carries more or less than before */
     FAULT_ADDRESS_GONE, /* for a while; of a client that moves by itself, as the next */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "endpoint/endpoint.h"
 #include "sim/drawn.h"
 
 /* How soon a fault that came too early is tried again. */
@@ -122,6 +123,19 @@ static void change_mtu(struct drawn *drawn, const struct fault *fault)
     node->up->config.mtu_bytes = node->down->config.mtu_bytes = (size_t)fault->choice;
 }
 
+static void change_plan(struct drawn *drawn, const struct fault *fault)
+{
+    roam_endpoint *endpoint = drawn->lab.server->endpoint;
+    roam_cid_plan plan = endpoint->plans[0].plan.layout;
+    if (plan.has_key)
+        plan.key[1] = (uint8_t)fault->choice;
+    if (plan.kind == ROAM_CID_QUIC_LB)
+        plan.config_id = (uint8_t)(fault->choice >> 8) % ROAM_CID_UNROUTABLE;
+    if (roam_endpoint_set_cid_plan(endpoint, world_now(world_of(drawn)), &plan) != ROAM_OK)
+        world_fail(world_of(drawn), "the server cannot change its plan");
+    host_turn(drawn->lab.server);
+}
+
 static void happen(struct drawn *drawn, struct fault *fault)
 {
     struct nat *nat = drawn->lab.clients[fault->client].nats[fault->interface];
@@ -165,6 +179,9 @@ static void happen(struct drawn *drawn, struct fault *fault)
     case FAULT_PING:
         use_connection(drawn, fault);
         break;
+    case FAULT_CID_PLAN:
+        change_plan(drawn, fault);
+        break;
     case FAULT_MTU:
         change_mtu(drawn, fault);
         break;
@@ -175,7 +192,8 @@ static void happen(struct drawn *drawn, struct fault *fault)
 
 static bool needs_confirmation(enum fault_kind kind)
 {
-    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_MTU && kind != FAULT_SLEEP;
+    return kind != FAULT_LINK_DOWN && kind != FAULT_LOSS && kind != FAULT_MTU && kind != FAULT_SLEEP &&
+           kind != FAULT_CID_PLAN;
 }
 
 static bool nat_is_shared_with_an_unconfirmed(const struct drawn *drawn)

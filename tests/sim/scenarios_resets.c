@@ -130,6 +130,7 @@ static void s096_a_worker_that_restarts_gives_no_token_for_a_cid_of_its_neighbou
 /* ---- Tokens that are no use -------------------------------------------------------------------------------------- */
 
 //= rfc9000#10.3.2-1 Tokens are hard to guess.
+//= rfc9000#10.3.1-4 All of a token counts, wherever the difference is.
 static void s067_forged_tokens_and_right_ones_from_elsewhere_are_ignored(struct lab *lab)
 {
     lab->config.no_nat[0] = true;

@@ -73,6 +73,7 @@ static void s049_a_new_plan_in_mid_download_changes_all_cids_within_a_round_trip
 }
 
 /* A request that comes before the last one is met waits for it. */
+//= rfc9000#10.3.2-2 With a static reset key, use one CID length.
 //= rfc9000#5.1.2-9 Do not raise Retire Prior To again before all CIDs covered by the previous value were retired.
 static void s049_plans_that_change_faster_than_a_round_trip_leave_the_newest(struct lab *lab)
 {

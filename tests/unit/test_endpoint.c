@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,11 +416,128 @@ static void resets_are_rate_limited(void **state)
     assert_int_equal(stats.drops[ROAM_DROP_RESET_RATE_LIMIT], 50 - stats.stateless_resets_sent);
 }
 
+/* ---- Zero-length CIDs */
+
+static roam_conn *connect_from(roam_endpoint *endpoint, const char *local_text, const char *remote_text,
+                               roam_result *ret_result)
+{
+    roam_address local = {0}, remote;
+    assert_true(roam_address_parse(&remote, remote_text));
+    if (local_text != NULL)
+        assert_true(roam_address_parse(&local, local_text));
+    roam_config client = config.client;
+    client.remote = &remote;
+    client.local = local_text != NULL ? &local : NULL;
+    return roam_connect(endpoint, "there", remote.port, &client, pair.now, ret_result);
+}
+
+static void with_zero_length_cids_a_socket_has_one_connection_whatever_its_server(void **state)
+{
+    //= rfc9000#5.1-3 Do not share one local IP:port between concurrent connections when CIDs are zero-length.
+    (void)state;
+    config.client_endpoint.cid_bytes = 0;
+    pair_start(&pair, &config);
+    expect_to_work();
+    roam_endpoint *endpoint = pair.client.endpoint;
+    const uint16_t taken = pair.client_address.port;
+    roam_result result;
+    char same[ROAM_ADDRESS_TEXT_MAX], any[32];
+    roam_address_format(&pair.client_address, same);
+    snprintf(any, sizeof(any), "0.0.0.0:%u", taken);
+    assert_null(connect_from(endpoint, same, "203.0.113.77:443", &result));
+    assert_int_equal(result, ROAM_ERR_ADDRESS);
+    assert_null(connect_from(endpoint, any, "203.0.113.77:443", &result));
+    assert_int_equal(result, ROAM_ERR_ADDRESS);
+    assert_null(connect_from(endpoint, NULL, "203.0.113.77:443", &result));
+    assert_int_equal(result, ROAM_ERR_ADDRESS);
+    roam_conn *other = connect_from(endpoint, "192.0.2.200:50007", "203.0.113.77:443", &result);
+    assert_non_null(other);
+    assert_int_equal(result, ROAM_OK);
+    roam_conn_free(other, pair.now);
+}
+
+static void with_other_cids_connections_may_share_a_socket(void **state)
+{
+    (void)state;
+    pair_start(&pair, &config);
+    char same[ROAM_ADDRESS_TEXT_MAX];
+    roam_result result;
+    roam_address_format(&pair.client_address, same);
+    roam_conn *other = connect_from(pair.client.endpoint, same, "203.0.113.77:443", &result);
+    assert_non_null(other);
+    roam_conn_free(other, pair.now);
+}
+
+/* ---- Plans of CIDs */
+
+static void a_plan_that_makes_no_sense_makes_no_endpoint(void **state)
+{
+    (void)state;
+    pair_start(&pair, &config);
+    roam_endpoint_config bad = config.server_endpoint;
+    roam_result result;
+    bad.cid_plan = (roam_cid_plan){.kind = ROAM_CID_QUIC_LB, .server_id_bytes = 1, .nonce_bytes = 3};
+    assert_null(roam_endpoint_new(&bad, 0, &result));
+    assert_int_equal(result, ROAM_ERR_CONFIG);
+}
+
+static void nonces_that_are_used_up_are_counted_and_the_endpoint_goes_on(void **state)
+{
+    (void)state;
+    config.server_endpoint.cid_plan =
+        (roam_cid_plan){.kind = ROAM_CID_QUIC_LB, .server_id_bytes = 3, .server_id = {1}, .nonce_bytes = 4};
+    pair_start(&pair, &config);
+    pair.server.endpoint->plans[0].plan.issued = UINT64_C(0xfffffffe);
+    expect_to_work();
+    pair_run(&pair, ROAM_SECONDS(1));
+    /* One for the handshake and one more were left; the others cannot be routed. */
+    assert_int_equal(stats_of(true).cids_unroutable, 6);
+    const struct remote_cid_set *held = &pair.client.conn->remote_cids;
+    size_t unroutable = 0;
+    for (size_t i = 0; i < held->count; i++)
+        unroutable += held->entries[i].cid.bytes[0] >> 5 == ROAM_CID_UNROUTABLE;
+    assert_int_equal(unroutable, 6);
+}
+
+static void a_plan_that_comes_back_goes_on_with_its_nonces(void **state)
+{
+    (void)state;
+    const roam_cid_plan first = {.kind = ROAM_CID_QUIC_LB, .server_id_bytes = 3, .server_id = {1}, .nonce_bytes = 4};
+    roam_cid_plan other = first;
+    other.config_id = 1;
+    config.server_endpoint.cid_plan = first;
+    pair_start(&pair, &config);
+    expect_to_work();
+    roam_endpoint *endpoint = pair.server.endpoint;
+    uint64_t issued = endpoint->plans[0].plan.issued;
+    assert_int_equal(roam_endpoint_set_cid_plan(endpoint, pair.now, &other), ROAM_OK);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_int_equal(roam_endpoint_set_cid_plan(endpoint, pair.now, &first), ROAM_OK);
+    assert_true(endpoint->plans[0].plan.issued > issued);
+    assert_int_equal(endpoint->plan_count, 2);
+    for (uint8_t config_id = 2; config_id < 7; config_id++) {
+        other.config_id = config_id;
+        for (uint8_t key = 0; key < 3; key++) {
+            other.has_key = true;
+            other.key[0] = key;
+            assert_int_equal(roam_endpoint_set_cid_plan(endpoint, pair.now, &other), ROAM_OK);
+        }
+    }
+    assert_int_equal(endpoint->plan_count, CID_PLANS_KEPT);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_true(pair_carries(&pair, "works", ROAM_SECONDS(1)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(with_zero_length_cids_a_socket_has_one_connection_whatever_its_server),
+        TEST(with_other_cids_connections_may_share_a_socket),
+        TEST(a_plan_that_makes_no_sense_makes_no_endpoint),
+        TEST(nonces_that_are_used_up_are_counted_and_the_endpoint_goes_on),
+        TEST(a_plan_that_comes_back_goes_on_with_its_nonces),
         TEST(unknown_versions_are_answered_with_the_known_ones),
         TEST(small_datagrams_and_version_negotiation_get_none),
         TEST(version_negotiation_is_rate_limited),
