@@ -421,8 +421,22 @@ static void check_story(struct host *host, const roam_event *event)
                    (unsigned long long)event->path_id, (unsigned long long)event->sequence);
 }
 
+//= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address toward the handshake's.
+static void check_immobile(struct host *host, const roam_event *event)
+{
+    const roam_conn *conn = event->conn;
+    bool elsewhere = event->type == ROAM_EVENT_PATH_MOVED ||
+                     (event->type == ROAM_EVENT_PATH_CHALLENGED && event->path_id != conn->paths.active_id);
+    if (elsewhere && !host->is_server && conn->peer.disable_active_migration &&
+        roam_address_equal(&event->remote, &conn->handshake_remote))
+        world_fail(host->world, "%s: %s to a server that allows no migration", host->name,
+                   roam_event_name(event->type));
+}
+
 void oracle_on_event(struct host *host, const roam_event *event)
 {
+    if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_CHALLENGED)
+        check_immobile(host, event);
     if (event->conn != NULL)
         check_story(host, event);
     if (event->type == ROAM_EVENT_PATH_NEW)
