@@ -142,10 +142,10 @@ class Transfer:
     """roam connect sends MIB mebibytes to roam listen; `half_way` runs in the midst of it, and the last mebibyte goes when
     that has returned."""
 
-    def __init__(self, world, *options, family=4):
+    def __init__(self, world, *options, family=4, server_options=()):
         self.world = world
         address = "10.77.9.1" if family == 4 else "[fd77:9::1]"
-        self.listening = world.start("server", world.server.inside(ROAM, "listen", f"{address}:0"), stdin=subprocess.DEVNULL)
+        self.listening = world.start("server", world.server.inside(ROAM, "listen", *server_options, f"{address}:0"), stdin=subprocess.DEVNULL)
         pin, = world.wait_said("server", r"--pin (\S+) ")
         port, = world.wait_said("server", r"^listening on \S+:(\d+)$")
         self.talking = world.start("client", world.client.inside(ROAM, "connect", "-v", *options, "--pin", pin,
@@ -371,6 +371,22 @@ def interfaces_take_turns(world):
 
     summary = transfer.run(half_way)
     check(int(summary["moves"]) >= 6, f"{summary['moves']} moves")
+
+
+@test
+def ipv4_goes_and_ipv6_comes_and_back(world):
+    """The server has a preferred address of the other family (RFC 9000 section 9.6), or there would be nowhere to go."""
+    world.client.ip("-6 addr flush scope global dev wifi", "-6 addr flush scope global dev lte")
+    transfer = Transfer(world, server_options=["--preferred", "[fd77:9::1]:0"])
+
+    def half_way():
+        world.client.ip("addr flush dev wifi scope global", "addr flush dev lte scope global",
+                        f"addr add {LTE[6][0]} dev lte nodad", World.default_route(2, "lte")[1])
+        transfer.moves_to(LTE[6][1])
+        world.client.ip("-6 addr flush dev lte scope global", f"addr add {WIFI[4][0]} dev wifi", World.default_route(1, "wifi")[0])
+        transfer.moves_to(WIFI[4][1])
+
+    transfer.run(half_way)
 
 
 # --------------------------------------------------------------------------------------------------- what is a network
