@@ -301,31 +301,6 @@ static void check_size_of_probe(struct host *host, const struct observed_packet 
         world_fail(host->world, "%s: a path is probed with %zu octets", host->name, packet->bytes);
 }
 
-static bool is_probing(uint64_t frames)
-{
-    const uint64_t probing = FRAME_BIT(FRAME_PADDING) | FRAME_BIT(FRAME_PATH_CHALLENGE) |
-                             FRAME_BIT(FRAME_PATH_RESPONSE) | FRAME_BIT(FRAME_NEW_CONNECTION_ID);
-    return (frames & ~probing) == 0;
-}
-
-/* Between the client and another address of the server's than that of the handshake. */
-static void check_preferred(struct host *host, const struct conn_view *view, const struct observed_packet *packet)
-{
-    const roam_conn *conn = packet->conn;
-    const struct path *path = path_set_find(&conn->paths, packet->path_id);
-    if (packet->type != PACKET_ONE_RTT || is_probing(packet->frames) || path == NULL ||
-        conn->preferred == PREFERRED_NONE || conn->state != ROAM_CONN_ESTABLISHED)
-        return;
-    bool known = host->is_server ? roam_address_equal(&packet->local, &conn->handshake_local) ||
-                                       path_validation_has_succeeded(&path->validation)
-                                 : roam_address_equal(&packet->remote, &conn->handshake_remote) ||
-                                       roam_address_equal(&packet->remote, &view->validated_server);
-    /* A client that has moved on, under the server's eyes, is followed as on any move (section 9.3). */
-    if (!known && !(host->is_server && conn->preferred == PREFERRED_REACHED))
-        world_fail(host->world, "%s: sends more than probes between %s and a client that is not validated there",
-                   host->name, text_of(host->is_server ? &packet->local : &packet->remote));
-}
-
 static void on_packet_sent(struct oracle *oracle, struct host *host, const struct observed_packet *packet)
 {
     struct conn_view *view = get_view(oracle, host, packet->conn);
@@ -342,7 +317,7 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
                        roam_cid_format(&packet->dcid, cid), text_of(&packet->remote));
     }
     check_size_of_probe(host, packet);
-    check_preferred(host, view, packet);
+    oracle_check_preferred(host, view, packet);
     if (packet->frames & FRAME_BIT(FRAME_PATH_CHALLENGE)) {
         oracle->stats.challenges++;
         if (host->is_server)
@@ -352,7 +327,7 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
 
 static void note_newest(struct conn_view *view, const struct observed_packet *packet)
 {
-    if (is_probing(packet->frames) || packet->number < view->newest)
+    if (oracle_is_probing(packet->frames) || packet->number < view->newest)
         return;
     view->newest = packet->number + 1;
     view->newest_from = packet->remote;
@@ -444,10 +419,11 @@ void oracle_on_event(struct host *host, const roam_event *event)
     if (!host->is_server && event->type == ROAM_EVENT_PATH_VALIDATED &&
         !roam_address_equal(&event->remote, &event->conn->handshake_remote))
         get_view(host->world->oracle, host, event->conn)->validated_server = event->remote;
-    if (!host->is_server || event->type != ROAM_EVENT_PATH_MOVED)
+    if (!host->is_server || (event->type != ROAM_EVENT_PATH_MOVED && event->type != ROAM_EVENT_PATH_REVERTED))
         return;
-    const struct conn_view *view = get_view(host->world->oracle, host, event->conn);
-    if (!roam_address_equal(&view->newest_from, &event->remote))
+    struct conn_view *view = get_view(host->world->oracle, host, event->conn);
+    oracle_check_move_to_preferred(host, view, event);
+    if (event->type == ROAM_EVENT_PATH_MOVED && !roam_address_equal(&view->newest_from, &event->remote))
         world_fail(host->world, "%s: moves to %s, whence the newest non-probing packet did not come", host->name,
                    text_of(&event->remote));
 }

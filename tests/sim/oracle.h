@@ -105,6 +105,7 @@ struct conn_view {
     uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
     struct event_book events;
+    bool at_preferred;             /* server: the active path is at another address of ours than the handshake's */
     roam_address validated_server; /* client: of the server's preferred addresses the one on the path validated last */
 };
 
@@ -119,5 +120,16 @@ const char *conn_view_sent(struct conn_view *view, const struct observed_packet 
 
 /* Looks at both of a living connection's sets of CIDs, when nothing is left to be sent. NULL, or what is wrong. */
 const char *conn_cids_wrong(roam_conn *conn);
+
+/* ---- oracle_preferred.c: the server's preferred address */
+
+/* Nothing in it but probing frames, RFC 9000 section 9.1. */
+bool oracle_is_probing(uint64_t frames);
+
+/* A packet leaves. */
+void oracle_check_preferred(struct host *host, const struct conn_view *view, const struct observed_packet *packet);
+
+/* A server's connection has moved, or gone back. */
+void oracle_check_move_to_preferred(struct host *host, struct conn_view *view, const roam_event *event);
 
 #endif
