@@ -316,6 +316,9 @@ static void on_packet_sent(struct oracle *oracle, struct host *host, const struc
             world_fail(oracle->world, "%s: %s: %s, now towards %s", host->name, wrong,
                        roam_cid_format(&packet->dcid, cid), text_of(&packet->remote));
     }
+    const char *wrong_answer = conn_view_responds(view, packet);
+    if (wrong_answer != NULL)
+        world_fail(oracle->world, "%s: %s, towards %s", host->name, wrong_answer, text_of(&packet->remote));
     check_size_of_probe(host, packet);
     oracle_check_preferred(host, view, packet);
     if (packet->frames & FRAME_BIT(FRAME_PATH_CHALLENGE)) {
@@ -343,6 +346,7 @@ static void on_packet_received(struct oracle *oracle, struct host *host, const s
         world_fail(oracle->world, "%s: processes %s packet %llu twice", host->name, packet_type_name(packet->type),
                    (unsigned long long)packet->number);
     conn_view_received(view, packet);
+    conn_view_challenged(view, packet);
     if (packet->type == PACKET_ONE_RTT) {
         note_newest(view, packet);
         if (view->oldest == 0 || packet->number < view->oldest - 1)

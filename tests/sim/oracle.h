@@ -12,6 +12,7 @@
  *   - No packet is processed twice, nor could the oldest one be (section 12.3).
  *   - Only the newest non-probing packet moves a server's connection (section 9.3).
  *   - A server makes no connection of what is not authentic.
+ *   - A PATH_RESPONSE leaves where its PATH_CHALLENGE came in, and no challenge is answered twice (section 8.2.2).
  *   - PATH_CHALLENGE and PATH_RESPONSE travel in 1200 octets, unless the 3x limit stands in the way (section 8.2).
  *   - A path to a host that no other path leads to begins without what was learnt on others (section 9.4).
  *   - The peer is kept stocked with CIDs (section 5.1.1), and what is owed about CIDs is sent or on its way (13.3).
@@ -101,8 +102,9 @@ struct conn_view {
     struct cid_uses sent, received;
     roam_address *rebinds;
     size_t rebind_count;
-    struct sim_map numbers; /* packets received: number and space */
-    uint64_t newest;        /* highest non-probing 1-RTT packet received, plus one */
+    struct sim_map numbers;         /* packets received: number and space */
+    struct sim_map asked, answered; /* packets with challenges received, with responses sent, by both addresses */
+    uint64_t newest;                /* highest non-probing 1-RTT packet received, plus one */
     roam_address newest_from;
     struct event_book events;
     bool at_preferred;             /* server: the active path is at another address of ours than the handshake's */
@@ -111,6 +113,14 @@ struct conn_view {
 
 void conn_view_done(struct conn_view *view);
 void conn_view_rebind(struct conn_view *view, const roam_address *local);
+bool conn_view_was_rebound(const struct conn_view *view, const roam_address *local);
+
+/* ---- oracle_challenges.c */
+void conn_view_challenged(struct conn_view *view, const struct observed_packet *packet);
+/* NULL, or what is wrong with the responses in it. */
+const char *conn_view_responds(struct conn_view *view, const struct observed_packet *packet);
+
+/* ---- oracle_cids.c again */
 
 /* A packet came: which CID of ours does that address know? */
 void conn_view_received(struct conn_view *view, const struct observed_packet *packet);

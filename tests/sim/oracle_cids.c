@@ -44,6 +44,8 @@ void conn_view_done(struct conn_view *view)
     uses_done(&view->sent);
     uses_done(&view->received);
     sim_map_done(&view->numbers);
+    sim_map_done(&view->asked);
+    sim_map_done(&view->answered);
     event_book_done(&view->events);
     free(view->rebinds);
 }
@@ -69,7 +71,7 @@ void conn_view_received(struct conn_view *view, const struct observed_packet *pa
     sim_map_get(&view->received.seen, key_of(&packet->dcid, &packet->remote), 0, &added);
 }
 
-static bool is_rebind_target(const struct conn_view *view, const roam_address *local)
+bool conn_view_was_rebound(const struct conn_view *view, const roam_address *local)
 {
     for (size_t i = 0; i < view->rebind_count; i++) {
         if (roam_address_equal(&view->rebinds[i], local))
@@ -112,8 +114,8 @@ const char *conn_view_sent(struct conn_view *view, const struct observed_packet 
         return NULL;
     struct cid_use *use = use_of(&view->sent, packet, &new_cid);
     const char *wrong = NULL;
-    if (!roam_address_equal(&use->local, &packet->local) && !is_rebind_target(view, &packet->local) &&
-        !is_rebind_target(view, &use->local))
+    if (!roam_address_equal(&use->local, &packet->local) && !conn_view_was_rebound(view, &packet->local) &&
+        !conn_view_was_rebound(view, &use->local))
         wrong = "a destination CID is used from two local addresses";
     if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, use, &packet->remote))
         wrong = "a destination CID is used towards two remote addresses";
