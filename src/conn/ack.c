@@ -275,6 +275,15 @@ static bool covers_active_path(const roam_conn *conn, const struct ack_news *new
     return false;
 }
 
+static void end_ack(roam_conn *conn, const struct ack_news *news)
+{
+    for (size_t i = 0; i < news->paths; i++) {
+        struct path *path = path_set_find(&conn->paths, news->path_ids[i]);
+        if (path != NULL)
+            congestion_on_ack_end(&path->recovery.congestion);
+    }
+}
+
 uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, const struct frame_ack *ack)
 {
     struct pn_space *space = conn_space(conn, context->space);
@@ -288,6 +297,7 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     if (raised && news.newest == ack->largest)
         space->largest_acked_sent_at = news.newest_sent_at;
     take_rtt_sample(conn, context->space, ack, &news);
+    end_ack(conn, &news);
     if (conn->mobility != NULL && covers_active_path(conn, &news))
         conn_mobility_on_heard(conn, true);
     validate_ecn(conn, space, ack, &news, raised);

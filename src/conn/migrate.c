@@ -69,7 +69,7 @@ static void inherit_recovery(struct path *path, const struct path *from)
     uint64_t in_flight = path->recovery.congestion.in_flight;
     path->recovery.rtt = from->recovery.rtt;
     path->recovery.congestion = from->recovery.congestion;
-    path->recovery.congestion.in_flight = in_flight;
+    path->recovery.congestion.in_flight = path->recovery.congestion.flight_peak = in_flight;
     path->recovery.pacer = from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
     pmtud_inherit(&path->pmtud, &from->pmtud);

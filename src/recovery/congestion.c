@@ -77,6 +77,18 @@ void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datag
 void congestion_on_sent(struct congestion *congestion, uint64_t bytes)
 {
     congestion->in_flight += bytes;
+    congestion->flight_peak = max_u64(congestion->flight_peak, congestion->in_flight);
+}
+
+void congestion_on_ack_end(struct congestion *congestion)
+{
+    congestion->flight_peak = congestion->in_flight;
+}
+
+/* Half of it was in flight: what the pacer holds back for a while is no lack of use. */
+static bool window_is_in_use(const struct congestion *congestion)
+{
+    return congestion->flight_peak >= congestion->window / 2;
 }
 
 void congestion_forget(struct congestion *congestion, uint64_t bytes)
@@ -98,6 +110,8 @@ void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_tim
     congestion_forget(congestion, bytes);
     if (is_of_the_past(congestion, sent_at))
         return;
+    //= rfc9002#7.8 A window that is not in use does not grow, however much waits behind another limit.
+    app_limited |= !window_is_in_use(congestion);
     //= rfc9002#7.3.2 Recovery ends when a packet sent during it is acknowledged.
     congestion->in_recovery = false;
     if (!careful_resume_holds(&congestion->resume))

@@ -31,6 +31,7 @@ struct congestion {
     uint64_t window;               /* bytes */
     uint64_t slow_start_threshold; /* bytes; UINT64_MAX at first */
     uint64_t in_flight;            /* bytes */
+    uint64_t flight_peak;          /* the most that was in flight since the newest ACK frame */
     roam_time recovery_start;      /* packets sent up to then are of the past: their loss is no new event */
     bool in_recovery;
     struct careful_resume resume;
@@ -64,6 +65,9 @@ void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datag
 void congestion_on_sent(struct congestion *congestion, uint64_t bytes);
 void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
                          const struct rtt *rtt, bool app_limited);
+
+/* All packets of an ACK frame were handed in. */
+void congestion_on_ack_end(struct congestion *congestion);
 
 /* The packet is no longer in flight and says nothing about congestion (key discard, section 6.4; MTU probes). */
 void congestion_forget(struct congestion *congestion, uint64_t bytes);

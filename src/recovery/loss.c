@@ -159,7 +159,8 @@ roam_time loss_detect(struct sent_map *map, enum packet_space space, const struc
         packet = sent_map_outstanding_from(map, number + 1);
     }
     find_persistent_congestion(map, context, &batch, max_ack_delay);
-    return next_loss;
+    /* Packets that were paced out are lost one by one: not a wake for each. */
+    return next_loss == ROAM_TIME_NEVER ? next_loss : max_u64(next_loss, saturating_add(now, TIMER_GRANULARITY));
 }
 
 static void forget(const struct loss_context *context, const struct sent_packet *packet)

@@ -26,7 +26,8 @@ struct loss_context {
 
 /* Looks through the outstanding packets up to the largest acknowledged one. Lowers congestion windows (one event a
  * path and period; persistent congestion where `max_ack_delay` and the path's PTO say so, section 7.6), marks lost
- * packets, returns the time at which the next one will be lost if nothing comes, or ROAM_TIME_NEVER. `active_path`
+ * packets, returns the time at which to look again because the next one will be lost if nothing comes, at least
+ * TIMER_GRANULARITY from now, or ROAM_TIME_NEVER. `active_path`
  * is the id of the path in use, `largest_acked` the largest number acknowledged in this space on any path
  * (PACKET_NUMBER_NONE: none, then nothing is found) and `largest_acked_sent_at` when that packet was sent. */
 roam_time loss_detect(struct sent_map *map, enum packet_space space, const struct loss_context *context,

@@ -20,6 +20,9 @@ __extension__ typedef unsigned __int128 wide;
 #define GAIN_SLOW_START  8
 #define GAIN_JUMP        4 /* a window that is not proven is spread over the whole round trip */
 
+/* Event loops keep time in milliseconds: so late a timer may be. */
+#define LATENESS ROAM_MILLISECONDS(2)
+
 void pacer_init(struct pacer *pacer, uint64_t datagram_bytes, uint64_t initial_packets)
 {
     //= rfc9002#7.7 Bursts stay within the initial window.
@@ -31,6 +34,11 @@ void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time n
 {
     pacer->tokens_bytes = min_u64(2 * datagram_bytes, pacer->burst_bytes);
     pacer->updated = now;
+}
+
+static wide min_wide(wide a, wide b)
+{
+    return a < b ? a : b;
 }
 
 /* Octets in `rate_period` of time are the window times the gain: a rate without a division. */
@@ -47,17 +55,19 @@ static uint64_t rate_period(const struct rtt *rtt)
     return saturating_mul(max_u64(rtt->smoothed, 1), GAIN_DENOMINATOR);
 }
 
-/* The datagram may have grown since the burst was chosen. */
-static uint64_t burst_bytes(const struct pacer *pacer, const struct congestion *congestion)
+/* The datagram may have grown since the burst was chosen; and a timer that fires late by its own granularity must not
+ * cost rate. */
+static uint64_t burst_bytes(const struct pacer *pacer, const struct congestion *congestion, const struct rtt *rtt)
 {
-    return max_u64(pacer->burst_bytes, congestion_minimum_window(congestion));
+    uint64_t late = (uint64_t)min_wide((wide)LATENESS * rate_bytes(congestion) / rate_period(rtt), congestion->window);
+    return max_u64(max_u64(pacer->burst_bytes, congestion_minimum_window(congestion)), late);
 }
 
 static uint64_t tokens_at(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
                           const struct rtt *rtt)
 {
     wide earned = (wide)saturating_sub(now, pacer->updated) * rate_bytes(congestion) / rate_period(rtt);
-    uint64_t burst = burst_bytes(pacer, congestion);
+    uint64_t burst = burst_bytes(pacer, congestion, rtt);
     if (earned >= burst)
         return burst;
     return min_u64(pacer->tokens_bytes + (uint64_t)earned, burst);

@@ -31,6 +31,7 @@ static const struct scenario *const tables[] = {
     scenarios_together,   //
     scenarios_attack,     //
     scenarios_paths,      //
+    scenarios_rates,      //
     scenarios_mistakes,   //
     scenarios_moves,      //
     scenarios_bugs,       //

@@ -41,6 +41,7 @@ extern const struct scenario scenarios_networks[];   /* ... and the networks of 
 
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */
+extern const struct scenario scenarios_rates[]; /* what a change of port costs */
 
 /* Prints all names. */
 void scenario_list(void);

@@ -17,12 +17,19 @@ static struct rtt rtt_of(roam_time smoothed)
     return rtt;
 }
 
+/* As if the rest of the window were on its way as well. */
+static void fill(struct congestion *congestion)
+{
+    congestion->flight_peak = congestion->window;
+}
+
 /* Sends and acknowledges `packets` datagrams. */
 static void exchange(struct congestion *congestion, uint64_t packets, roam_time sent_at, roam_time now,
                      const struct rtt *rtt, bool app_limited)
 {
     for (uint64_t i = 0; i < packets; i++)
         congestion_on_sent(congestion, DATAGRAM);
+    fill(congestion);
     for (uint64_t i = 0; i < packets; i++)
         congestion_on_acked(congestion, DATAGRAM, sent_at, now, rtt, app_limited);
 }
@@ -62,6 +69,25 @@ static void an_untouched_initial_window_follows_the_datagram_size(void **state)
     assert_int_equal(congestion.window, 14000 + DATAGRAM);
     congestion_set_datagram_bytes(&congestion, 9000);
     assert_int_equal(congestion.window, 18000);
+}
+
+//= rfc9002#7.8 A window that is not in use does not grow.
+static void a_window_that_is_not_half_in_use_does_not_grow(void **state)
+{
+    (void)state;
+    struct rtt rtt = rtt_of(MS(10));
+    for (size_t i = 0; i < 2; i++) {
+        struct congestion congestion;
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        for (unsigned round = 0; round < 1000; round++) {
+            for (unsigned n = 0; n < 20; n++)
+                congestion_on_sent(&congestion, DATAGRAM);
+            for (unsigned n = 0; n < 20; n++)
+                congestion_on_acked(&congestion, DATAGRAM, MS(round), MS(round + 1), &rtt, false);
+            congestion_on_ack_end(&congestion);
+        }
+        assert_true(congestion.window >= 40 * DATAGRAM && congestion.window <= 61 * DATAGRAM);
+    }
 }
 
 static void algorithms_are_chosen_by_name(void **state)
@@ -371,9 +397,11 @@ static void small_acknowledgements_add_up(void **state)
     for (unsigned i = 0; i < 20000; i++) {
         roam_time now = MS(1100) + (roam_time)i * 10000;
         congestion_on_sent(&coarse, 1200);
+        fill(&coarse);
         congestion_on_acked(&coarse, 1200, MS(1001), now, &rtt, false);
         for (unsigned n = 0; n < 30; n++) {
             congestion_on_sent(&fine, 40);
+            fill(&fine);
             congestion_on_acked(&fine, 40, MS(1001), now, &rtt, false);
         }
     }
@@ -458,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_initial_window_is_ten_datagrams_and_at_most_14720_octets),
         cmocka_unit_test(an_untouched_initial_window_follows_the_datagram_size),
+        cmocka_unit_test(a_window_that_is_not_half_in_use_does_not_grow),
         cmocka_unit_test(algorithms_are_chosen_by_name),
         cmocka_unit_test(slow_start_grows_by_what_is_acknowledged),
         cmocka_unit_test(packets_sent_while_limited_by_the_application_do_not_grow_the_window),

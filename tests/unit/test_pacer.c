@@ -149,6 +149,7 @@ static void it_never_stalls_whatever_window_and_rtt_do(void **state)
         struct world world;
         world_init(&world, 10 * DATAGRAM, start % 2, MS(30));
         roam_time now = seeded_below(&seed, ROAM_SECONDS(10));
+        uint64_t largest_window = 0;
         for (unsigned i = 0; i < 2000; i++) {
             switch (seeded_below(&seed, 8)) {
             case 0:
@@ -176,8 +177,26 @@ static void it_never_stalls_whatever_window_and_rtt_do(void **state)
             assert_true(at <= now + world.rtt.smoothed / 2 + 1);
             at = max_u64(at, now);
             assert_true(next(&world, at) <= at);
-            assert_true(world.pacer.tokens_bytes <= max_u64(world.pacer.burst_bytes, 2 * 65535));
+            largest_window = max_u64(largest_window, world.congestion.window);
+            uint64_t most = max_u64(world.pacer.burst_bytes, 2 * 65535);
+            assert_true(world.pacer.tokens_bytes <= max_u64(most, largest_window));
         }
+    }
+}
+
+/* A loop that wakes up every two milliseconds sends what the window lets it. */
+static void a_coarse_timer_costs_no_rate(void **state)
+{
+    (void)state;
+    for (uint64_t window = 20 * DATAGRAM; window <= 20000 * DATAGRAM; window *= 10) {
+        struct world world;
+        world_init(&world, window, false, MS(20));
+        uint64_t sent = 0;
+        for (roam_time now = 0; now < ROAM_SECONDS(1); now += MS(2))
+            for (; next(&world, now) <= now; sent += DATAGRAM)
+                send(&world, DATAGRAM, now);
+        /* Five quarters of a window in each of the fifty round trips. */
+        assert_true(sent >= window * 50 * 5 / 4 * 95 / 100 && sent <= window * 50 * 5 / 4 * 105 / 100 + 2 * window);
     }
 }
 
@@ -191,6 +210,7 @@ int main(void)
         cmocka_unit_test(probes_that_ignore_the_pacer_leave_no_debt),
         cmocka_unit_test(datagrams_larger_than_the_burst_still_go),
         cmocka_unit_test(a_fast_path_needs_no_pacing_gap_longer_than_its_round_trip),
+        cmocka_unit_test(a_coarse_timer_costs_no_rate),
         cmocka_unit_test(it_never_stalls_whatever_window_and_rtt_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
