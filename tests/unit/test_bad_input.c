@@ -204,6 +204,33 @@ static void packets_come_once(void **state)
     expect_to_live();
 }
 
+static void the_mark_on_a_repeated_packet_does_not_count(void **state)
+{
+    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed.
+    (void)state;
+    begin();
+    pair.hook = keep_copies;
+    roam_conn_ping(pair.client.conn, pair.now);
+    pair_run(&pair, ROAM_MILLISECONDS(100));
+    pair.hook = NULL;
+    for (size_t i = 0; i < kept_count; i++) {
+        if (!kept[i].to_server)
+            continue;
+        roam_datagram copy = {.local = pair.server_address,
+                              .remote = pair.client_address,
+                              .data = kept[i].data,
+                              .len = kept[i].len,
+                              .capacity = kept[i].len,
+                              .ecn = 3};
+        roam_endpoint_receive(pair.server.endpoint, pair.now, &copy, 1);
+    }
+    roam_conn_stats stats;
+    roam_conn_get_stats(pair.server.conn, &stats);
+    assert_true(stats_of(true).drops[ROAM_DROP_DUPLICATE] > 0);
+    assert_int_equal(stats.ce_received, 0);
+    expect_to_live();
+}
+
 static void packets_of_the_handshake_are_late_after_it(void **state)
 {
     (void)state;
@@ -272,6 +299,7 @@ int main(void)
         TEST(packets_for_nobody_are_dropped),
         TEST(a_retired_connection_id_reaches_nobody),
         TEST(packets_come_once),
+        TEST(the_mark_on_a_repeated_packet_does_not_count),
         TEST(packets_of_the_handshake_are_late_after_it),
         TEST(a_late_repeat_of_the_first_initial_makes_no_second_connection),
         TEST(packets_before_their_keys_wait_but_not_without_end),

@@ -176,6 +176,62 @@ static void a_ping_is_as_large_as_asked_for_within_what_the_path_carries(void **
     assert_true(largest_to_server < 100);
 }
 
+/* ---- Packet by packet */
+
+static struct {
+    uint64_t frames; /* of all packets sent, a bit each */
+    size_t smallest_bytes;
+    bool answered_with_more; /* a packet had PATH_RESPONSE and a frame that is not probing */
+} watched;
+
+static void watch_packet(void *context, const struct observed_packet *packet)
+{
+    (void)context;
+    const uint64_t probing = frame_bit(FRAME_PATH_CHALLENGE) | frame_bit(FRAME_PATH_RESPONSE) |
+                             frame_bit(FRAME_NEW_CONNECTION_ID) | frame_bit(FRAME_PADDING);
+    if (!packet->sent)
+        return;
+    watched.frames |= packet->frames;
+    if ((packet->frames & ~(frame_bit(FRAME_ACK) | frame_bit(FRAME_PADDING))) != 0)
+        watched.smallest_bytes = min_size(watched.smallest_bytes, packet->bytes);
+    if ((packet->frames & frame_bit(FRAME_PATH_RESPONSE)) != 0 && (packet->frames & ~probing) != 0)
+        watched.answered_with_more = true;
+}
+
+static void watch_client(void)
+{
+    memset(&watched, 0, sizeof(watched));
+    watched.smallest_bytes = SIZE_MAX;
+    pair.client.conn->owner.observe = watch_packet;
+}
+
+static void a_challenge_on_the_active_path_is_answered_with_more_than_a_probe(void **state)
+{
+    //= rfc9000#9.3.3-2 Answer a PATH_CHALLENGE received on the active path with a non-probing packet.
+    (void)state;
+    open_stream_and_greet();
+    watch_client();
+    struct path *active = path_set_active(&pair.server.conn->paths);
+    path_validation_start(&active->validation, pair.now, ROAM_SECONDS(1), ROAM_SECONDS(1));
+    roam_conn_ping(pair.server.conn, pair.now);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_true((watched.frames & frame_bit(FRAME_PATH_RESPONSE)) != 0);
+    assert_true(watched.answered_with_more);
+}
+
+static void no_packet_is_too_small_for_a_reset_to_hide_among(void **state)
+{
+    //= rfc9000#10.3-4 All sent packets are at least 22 bytes longer than the minimum CID length asked of the peer.
+    (void)state;
+    open_stream_and_greet();
+    watch_client();
+    roam_conn_ping(pair.client.conn, pair.now);
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_true((watched.frames & frame_bit(FRAME_PING)) != 0);
+    assert_true(watched.smallest_bytes >= 22 + (size_t)config.client_endpoint.cid_bytes);
+    assert_true(watched.smallest_bytes < 100);
+}
+
 static void a_megabyte_arrives_whole(void **state)
 {
     (void)state;
@@ -236,6 +292,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_path_that_is_given_up_gives_its_connection_id_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ping_is_as_large_as_asked_for_within_what_the_path_carries, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_challenge_on_the_active_path_is_answered_with_more_than_a_probe, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(no_packet_is_too_small_for_a_reset_to_hide_among, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_megabyte_arrives_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_is_told_to_the_other_side, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_connections_end_in_silence, set_up, tear_down),

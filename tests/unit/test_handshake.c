@@ -94,6 +94,29 @@ static void other_lengths_are_refused(void **state)
     }
 }
 
+static void zero_length_ids_are_not_shared_by_connections_of_one_socket(void **state)
+{
+    //= rfc9000#5.1-3 Do not share one local IP:port between concurrent connections when CIDs are zero-length.
+    (void)state;
+    roam_result result = ROAM_OK;
+    roam_address other;
+    pair_prepare(&config);
+    config.client_endpoint.cid_bytes = 0;
+    shake_hands();
+    roam_config second = config.client;
+    second.remote = &pair.server_address;
+    second.local = &pair.client_address;
+    assert_null(roam_connect(pair.client.endpoint, "localhost", 443, &second, pair.now, &result));
+    assert_int_equal(result, ROAM_ERR_ADDRESS);
+    assert_true(roam_address_parse(&other, "10.0.0.20:51000"));
+    second.local = &other;
+    roam_conn *conn = roam_connect(pair.client.endpoint, "localhost", 443, &second, pair.now, &result);
+    assert_non_null(conn);
+    roam_conn_free(conn, pair.now);
+    expect_echo();
+    pair_stop(&pair);
+}
+
 /* ---- Ciphers and certificates */
 
 static void every_cipher_works(void **state)
@@ -317,8 +340,72 @@ static bool lose_all(struct pair *of, bool to_server, roam_datagram *datagram)
     return false;
 }
 
+/* ---- A client frees a server that the limit has stopped */
+
+#define LONG_HEADER_TYPE(octet) (((octet)&0x30) >> 4)
+#define LONG_HEADER_INITIAL     0
+#define LONG_HEADER_HANDSHAKE   2
+
+static struct {
+    unsigned let_through;      /* datagrams of the client that still arrive */
+    unsigned seen, handshakes; /* datagrams; of them, those that begin with a Handshake packet */
+    bool all_full_initials;
+} probes;
+
+static bool watch_probes(struct pair *of, bool to_server, roam_datagram *datagram)
+{
+    (void)of;
+    if (!to_server)
+        return true;
+    const uint8_t first = datagram->data[0];
+    const bool is_long = (first & 0x80) != 0;
+    probes.seen++;
+    probes.handshakes += is_long && LONG_HEADER_TYPE(first) == LONG_HEADER_HANDSHAKE;
+    probes.all_full_initials &= is_long && LONG_HEADER_TYPE(first) == LONG_HEADER_INITIAL && datagram->len >= 1200;
+    if (probes.let_through == 0)
+        return false;
+    probes.let_through--;
+    return true;
+}
+
+static void watch_a_client_probe(unsigned let_through)
+{
+    memset(&probes, 0, sizeof(probes));
+    probes.let_through = let_through;
+    probes.all_full_initials = true;
+    pair_prepare(&config);
+    pair_start(&pair, &config);
+    pair.hook = watch_probes;
+    pair_run(&pair, ROAM_SECONDS(8));
+}
+
+static void a_client_without_handshake_keys_probes_with_full_initials(void **state)
+{
+    //= rfc9000#8.1-4 Client pads datagrams that hold Initial packets to at least 1200 bytes of UDP payload.
+    //= rfc9000#8.1-5 Client sends on PTO even with nothing to retransmit, so that a server blocked is freed.
+    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist.
+    (void)state;
+    watch_a_client_probe(0);
+    assert_true(probes.seen >= 3);
+    assert_true(probes.all_full_initials);
+    pair_stop(&pair);
+}
+
+static void a_client_with_handshake_keys_probes_with_handshake_packets(void **state)
+{
+    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist, otherwise a Handshake packet.
+    (void)state;
+    watch_a_client_probe(1);
+    assert_true(probes.handshakes >= 3);
+    assert_false(roam_conn_is_confirmed(pair.client.conn));
+    pair_stop(&pair);
+}
+
+/* ---- Time */
+
 static void a_handshake_has_its_time(void **state)
 {
+    //= rfc9000#21.6-1 Mitigate slowloris: who does not complete the handshake does not stay.
     (void)state;
     pair_prepare(&config);
     config.client.handshake_timeout = ROAM_SECONDS(4);
@@ -338,6 +425,7 @@ int main(void)
         cmocka_unit_test(connection_ids_of_every_length_survive_a_rebinding),
         cmocka_unit_test(a_server_without_connection_ids_serves),
         cmocka_unit_test(other_lengths_are_refused),
+        cmocka_unit_test(zero_length_ids_are_not_shared_by_connections_of_one_socket),
         cmocka_unit_test(every_cipher_works),
         cmocka_unit_test(no_common_cipher_ends_the_handshake),
         cmocka_unit_test(no_common_protocol_ends_the_handshake),
@@ -347,6 +435,8 @@ int main(void)
         cmocka_unit_test(any_datagram_of_the_handshake_may_be_late),
         cmocka_unit_test(half_of_all_datagrams_may_be_lost),
         cmocka_unit_test(a_server_never_sends_three_times_what_it_got),
+        cmocka_unit_test(a_client_without_handshake_keys_probes_with_full_initials),
+        cmocka_unit_test(a_client_with_handshake_keys_probes_with_handshake_packets),
         cmocka_unit_test(a_handshake_has_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
