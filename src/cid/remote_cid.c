@@ -96,6 +96,8 @@ static void queue_retirement(struct remote_cid_set *set, uint64_t sequence)
 
 //= rfc9000#5.1.2-7 No CID leaves but for the queue of those that are retired on the wire.
 /* The entry leaves, its reserved place in the queue is taken. */
+//= rfc9000#5.1.2-7 A CID goes by this way alone: whatever leaves the set is retired on the wire.
+//= rfc9000#5.1.2-7 A CID goes by this way alone: whatever leaves the set is retired on the wire.
 static void retire_entry(struct remote_cid_set *set, struct remote_cid *entry)
 {
     size_t index = (size_t)(entry - set->entries);

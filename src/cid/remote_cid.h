@@ -24,6 +24,7 @@
 //= rfc9000#5.1.2-6 At least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID frames can be tracked.
 /* RETIRE_CONNECTION_ID frames unacknowledged at once, and places reserved for those to come. RFC 9000 section 5.1.2
  * wants room for at least twice the limit while all the live ones are still there. */
+//= rfc9000#5.1.2-6 Be able to track at least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID frames.
 #define REMOTE_RETIREMENTS_MAX (3 * REMOTE_CIDS_MAX)
 /* Runs of consecutive sequences seen. A peer that numbers consecutively and keeps to the limit leaves fewer gaps than
  * it has CIDs alive. */

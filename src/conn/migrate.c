@@ -177,6 +177,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
     if (proven && !old->address_validated)
+        //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
         path_validation_abandon(&old->validation);
     /* Where streams are under way and the RTT is known, a burst would be followed by a round trip without an octet. */
     if (proven && !path->was_active && old->recovery.congestion.in_flight > 0)
@@ -398,6 +399,8 @@ uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *con
 /* ---- Time */
 
 /* Nobody answered on the active path. */
+//= rfc9000#21.1.3.1-1 Who holds up one path cannot keep the connection from another one.
+//= rfc9000#21.1.3.2-2 An attacker who sees none of the challenges cannot make this happen.
 static void fall_back(roam_conn *conn)
 {
     struct path *failed = path_set_active(&conn->paths);
@@ -432,6 +435,7 @@ static void leave_small_path(roam_conn *conn)
         conn_close_with(conn, ROAM_CLOSE_NO_VIABLE_PATH, ROAM_NO_VIABLE_PATH, 0, "the path does not carry 1200 octets");
 }
 
+//= rfc9000#8.2.4-4 Failure of one path's validation does not by itself end the connection.
 void conn_on_validation_failed(roam_conn *conn, struct path *path)
 {
     conn->totals->paths_failed++;

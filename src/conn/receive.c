@@ -134,6 +134,9 @@ static bool open_packet(roam_conn *conn, const struct packet_header *header, str
             conn_count_drop(conn, ROAM_DROP_AUTHENTICATION_FAILED);
         }
     }
+    //= rfc9000#21.1.3.1-2 On-path attacker cannot get an altered authenticated packet accepted.
+    //= rfc9000#21.1.3.2-1 Nobody else than the peer makes a packet that gets further than this.
+    //= rfc9000#21.1.3.3-1 Nor by copies: each packet is processed once.
     if (payload < 0)
         return false;
     ret->payload = data + header_len;
@@ -205,6 +208,7 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
         return false;
     }
     //= rfc9000#14.1 A server drops Initials in datagrams below 1200 octets, also of connections that it knows.
+    //= rfc9000#8.2.1-7 No other packet is too small, whatever it holds.
     if (conn->is_server && header->type == PACKET_INITIAL && context->datagram_bytes < DATAGRAM_BYTES_MIN) {
         conn_count_drop(conn, ROAM_DROP_INITIAL_TOO_SMALL);
         return false;
@@ -227,6 +231,8 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     learn_from_handshake_packet(conn, header, path_set_find(&conn->paths, context->path_id));
     uint64_t error = conn_process_payload(conn, context, opened->payload, opened->len, &frame_type);
     observe(conn, header, context);
+    //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.
+    //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     if (error != ROAM_NO_ERROR) {
         conn_fail(conn, error, frame_type, "");
         return;
@@ -237,6 +243,8 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
      * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
     //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
+    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
+    // (duplicates do not count).
     if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
                                                conn->now, delay)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");

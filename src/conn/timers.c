@@ -27,6 +27,8 @@ static roam_time idle_deadline(const roam_conn *conn)
 {
     roam_time deadline =
         conn->handshake_complete ? saturating_add(conn->idle_from, idle_timeout(conn)) : ROAM_TIME_NEVER;
+    //= rfc9000#21.6-1 Who does not complete the handshake does not stay, and beyond so many of them each new one proves
+    // its address first.
     if (!conn->handshake_complete && conn->config->handshake_timeout > 0)
         deadline = saturating_add(conn->created, conn->config->handshake_timeout);
     return deadline;
@@ -69,6 +71,7 @@ static roam_time quiet_deadline(const roam_conn *conn)
 /* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and
  * hears of the new one only from us. A full-sized PING, so that it also feeds the peer's 3x allowance; the PTO
  * repeats it. */
+//= rfc9000#21.1.3.3-2 A client that resumes speaks first, and whoever moved its traffic meanwhile has lost the race.
 static void break_silence(roam_conn *conn)
 {
     if (quiet_deadline(conn) > conn->now)

@@ -105,6 +105,7 @@ bool endpoint_cid_new(roam_endpoint *endpoint, roam_conn *conn, roam_cid *ret)
         bool planned = cid_plan_generate(plan, ret, &endpoint->rng);
         //= rfc9000#5.1-2 Not while any connection has it, nor for a while after one has retired it.
         //= rfc9000#10.3.2-3 Never a CID of another connection, whose token would be its token.
+        //= rfc9000#10.3.2-4 Nor one whose token a reset has told: that would take the same 64 random bits twice.
         if (conn_table_has(&endpoint->table, ret))
             continue;
         endpoint->stats.cids_unroutable += !planned;

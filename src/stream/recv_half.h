@@ -15,6 +15,7 @@
 enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_DATA_RECVD, RECV_DATA_READ, RECV_RESET_RECVD, RECV_RESET_READ };
 
 /* Gaps in what came, beyond which a stream's data is refused (RFC 9000 section 21.7). */
+//= rfc9000#21.7-1 Mitigate stream fragmentation and reassembly-gap attacks.
 #define RECV_GAPS_MAX 1000
 
 #define FINAL_SIZE_UNKNOWN UINT64_MAX

@@ -221,6 +221,9 @@ def check_validations(log):
         # What still comes to a socket that the client has left is on no path, and is not answered.
         seen = sorted((data, path) for data, path, _ in challenges(log, kind, frame) if path is not None)
         check(told == seen, f"roam:path_{name} and the frames differ: {told} {seen}")
+    for event in log.all("packet_sent"):
+        #= rfc9000#8.2.1-2 At most one PATH_CHALLENGE per packet.
+        check(len(list(event.frames("path_challenge"))) <= 1, "more than one PATH_CHALLENGE in a packet")
     asked = {event.data["data"] for event in log.all("roam:path_challenged")}
     answered = [event.data["data"] for event in log.all("roam:path_answered")]
     check(set(answered) <= asked and len(answered) == len(set(answered)), "an answer to no challenge, or twice")

@@ -150,6 +150,7 @@ static void s099_packets_that_arrive_on_two_paths_do_not_make_the_connection_fla
 //= rfc9000#9.3.3-1 On an apparent migration, also send PATH_CHALLENGE on the previously active path.
 static void b28_a_spoofed_move_is_not_believed_is_reverted_and_the_old_path_is_asked_again(struct lab *lab)
 {
+    //= rfc9000#21.1.3.3-2 Limited on-path attacker cannot make an idle connection close when the client resumes first.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     EXPECT(lab, lab_transfer(lab, TRANSFER_DOWNLOAD, 50000) && lab_run(lab, ROAM_SECONDS(1)));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");

@@ -82,6 +82,7 @@ static void expect_room_for_resets(struct lab *lab)
 //= rfc9000#5.1.2-1 Retire CIDs bound to an address pair that is no longer in use.
 static void s048_what_is_issued_used_and_retired_leaves_the_pool_full(struct lab *lab)
 {
+    //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     oracle_record(lab->world.oracle, true);
     EXPECT(lab, held_by_client(lab)->count == 8);

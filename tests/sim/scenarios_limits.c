@@ -53,6 +53,7 @@ static void small_packet_from_elsewhere(struct lab *lab, unsigned n)
 
 static void b13_small_first_packets_from_a_new_address_do_not_block_its_validation(struct lab *lab)
 {
+    //= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     for (unsigned n = 0; n < 72 && !lab->world.failed; n++)
         small_packet_from_elsewhere(lab, n);

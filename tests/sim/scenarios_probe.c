@@ -221,6 +221,7 @@ static void s036_a_response_that_comes_on_another_path_proves_the_challenged_one
 //= rfc9000#8.2.3-1 Validation succeeds only by a PATH_RESPONSE with matching data.
 static void s037_a_response_with_other_data_is_ignored(struct lab *lab)
 {
+    //= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe.
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
     struct attacker *attacker = attacker_new(lab, "203.0.113.99");
     struct hand hand;

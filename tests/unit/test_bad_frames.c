@@ -91,6 +91,7 @@ static void truncated_frames_are_encoding_errors(void **state)
 
 static void frames_that_break_the_protocol_are_violations(void **state)
 {
+    //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     (void)state;
     static const struct bad_frame frames[] = {
         {"12.4 no frame at all", TO_SERVER, ROAM_PROTOCOL_VIOLATION, .count = 0},

@@ -67,6 +67,8 @@ static void every_prefix_of_a_genuine_datagram_is_a_named_drop(void **state)
 
 static void every_corrupted_octet_is_a_named_drop(void **state)
 {
+    //= rfc9000#21.1.3.1-2 On-path attacker cannot get an altered authenticated packet accepted.
+    //= rfc9000#21.1.3.2-1 Off-path attacker cannot close a connection after the handshake.
     (void)state;
     begin();
     pair.hook = keep_and_lose;

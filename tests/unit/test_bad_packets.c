@@ -82,6 +82,8 @@ static void expect_frame_rules(enum packet_type type, bool to_server)
 
 static void initial_packets_carry_only_what_they_may(void **state)
 {
+    //= rfc9000#5.2-2 If part of such a packet was processed before the fault was seen, either close with an error or
+    // roll every effect back.
     (void)state;
     prepare();
     expect_frame_rules(PACKET_INITIAL, TO_SERVER);

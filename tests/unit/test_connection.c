@@ -181,6 +181,7 @@ static void a_ping_is_as_large_as_asked_for_within_what_the_path_carries(void **
 static struct {
     uint64_t frames; /* of all packets sent, a bit each */
     size_t smallest_bytes;
+    size_t response_bytes;   /* of the newest one with PATH_RESPONSE */
     bool answered_with_more; /* a packet had PATH_RESPONSE and a frame that is not probing */
 } watched;
 
@@ -194,6 +195,8 @@ static void watch_packet(void *context, const struct observed_packet *packet)
     watched.frames |= packet->frames;
     if ((packet->frames & ~(frame_bit(FRAME_ACK) | frame_bit(FRAME_PADDING))) != 0)
         watched.smallest_bytes = min_size(watched.smallest_bytes, packet->bytes);
+    if ((packet->frames & frame_bit(FRAME_PATH_RESPONSE)) != 0)
+        watched.response_bytes = packet->bytes;
     if ((packet->frames & frame_bit(FRAME_PATH_RESPONSE)) != 0 && (packet->frames & ~probing) != 0)
         watched.answered_with_more = true;
 }
@@ -207,6 +210,7 @@ static void watch_client(void)
 
 static void a_challenge_on_the_active_path_is_answered_with_more_than_a_probe(void **state)
 {
+    //= rfc9000#8.2.2-5 Pad datagrams with PATH_RESPONSE to 1200 bytes.
     //= rfc9000#9.3.3-2 Answer a PATH_CHALLENGE received on the active path with a non-probing packet.
     (void)state;
     open_stream_and_greet();
@@ -217,6 +221,7 @@ static void a_challenge_on_the_active_path_is_answered_with_more_than_a_probe(vo
     pair_run(&pair, ROAM_SECONDS(1));
     assert_true((watched.frames & frame_bit(FRAME_PATH_RESPONSE)) != 0);
     assert_true(watched.answered_with_more);
+    assert_true(watched.response_bytes >= 1200);
 }
 
 static void no_packet_is_too_small_for_a_reset_to_hide_among(void **state)

@@ -388,6 +388,19 @@ static void resets_look_like_packets_and_are_smaller_than_their_cause(void **sta
     }
 }
 
+static void all_ids_of_an_endpoint_are_of_one_length(void **state)
+{
+    //= rfc9000#10.3.2-2 With a static reset key, use one CID length or make the length recoverable.
+    (void)state;
+    roam_cid_plan plan = {.kind = ROAM_CID_QUIC_LB, .server_id_bytes = 1, .nonce_bytes = 6};
+    pair_start(&pair, &config);
+    assert_int_equal(roam_cid_plan_length(&plan), 8);
+    assert_int_equal(roam_endpoint_set_cid_plan(pair.server.endpoint, pair.now, &plan), ROAM_OK);
+    plan.nonce_bytes = 7;
+    assert_int_equal(roam_cid_plan_check(&plan, NULL), ROAM_OK);
+    assert_int_equal(roam_endpoint_set_cid_plan(pair.server.endpoint, pair.now, &plan), ROAM_ERR_CONFIG);
+}
+
 static void two_servers_do_not_reset_each_other_for_ever(void **state)
 {
     (void)state;
@@ -554,6 +567,7 @@ int main(void)
         TEST(a_server_that_lost_its_state_resets),
         TEST(a_reset_of_another_server_is_ignored),
         TEST(resets_look_like_packets_and_are_smaller_than_their_cause),
+        TEST(all_ids_of_an_endpoint_are_of_one_length),
         TEST(two_servers_do_not_reset_each_other_for_ever),
         TEST(resets_are_rate_limited),
     };

@@ -326,6 +326,7 @@ static void starting_a_running_validation_changes_nothing(void **state)
 /* RFC 9000 section 9.3.3 challenges a path that was proven before. */
 static void an_abandoned_check_of_a_proven_path_leaves_it_proven(void **state)
 {
+    //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
     (void)state;
     struct path_validation validation;
     start_at(&validation, 0);

@@ -241,6 +241,7 @@ static void what_is_discarded_is_counted_and_not_kept(void **state)
 
 static void gaps_beyond_the_cap_are_refused(void **state)
 {
+    //= rfc9000#21.7-1 Mitigate stream fragmentation and reassembly-gap attacks.
     struct recv_half *half = &((struct fixture *)*state)->half;
     for (uint64_t i = 0; i <= RECV_GAPS_MAX; i++)
         assert_int_equal(push(half, i * 2 + 1, 1, false), ROAM_NO_ERROR);
