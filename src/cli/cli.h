@@ -23,6 +23,7 @@ int connect_main(int argc, char **argv);
 int demo_main(int argc, char **argv);
 int natbox_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int cid_main(int argc, char **argv);
 
 /* ---- output.c */
 

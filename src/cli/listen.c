@@ -44,6 +44,8 @@ static const struct option_spec specs[] = {
     OPTION("no-migration", 0, OPTION_FLAG, no_migration, NULL, "ask clients not to move on purpose"),
     OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
+    OPTION("cid-plan", 0, OPTION_CID_PLAN, cid_plan, "PLAN",
+           "connection IDs that name this server to a load balancer: quic-lb:config=1,server=0a0b,key=@FILE"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
     OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),

@@ -12,6 +12,7 @@ static const struct {
     {"listen", listen_main, "wait for a connection: netcat over QUIC"},
     {"connect", connect_main, "connect standard input and output to a server"},
     {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
+    {"cid", cid_main, "take a connection ID apart"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
 

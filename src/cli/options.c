@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/minmax.h"
+#include "cli/cid_plan_text.h"
 
 #define HOST_MAX 255
 
@@ -227,6 +228,7 @@ static const char *const examples[] = {
     [OPTION_CONGESTION] = "cubic or newreno",
     [OPTION_ADDRESS] = "an address like 192.0.2.1, 192.0.2.1:4433 or [2001:db8::1]:4433",
     [OPTION_PIN] = "sha256: and 64 hexadecimal digits",
+    [OPTION_CID_PLAN] = CID_PLAN_EXAMPLE,
     [OPTION_CHOICE] = "one of the words that its help names",
     [OPTION_ADDRESSES] = "addresses like 127.0.0.2,127.0.0.3 (at most 16)",
     [OPTION_NAMES] = "names of interfaces like wlan0 (at most 8)",
@@ -259,6 +261,8 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_congestion(text, ret);
     case OPTION_ADDRESS:
         return roam_address_parse(ret, text);
+    case OPTION_CID_PLAN:
+        return cid_plan_parse(text, ret);
     case OPTION_PIN:
         return parse_pin(text, ret);
     case OPTION_CHOICE:

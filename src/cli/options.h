@@ -15,6 +15,7 @@ enum option_kind {
     OPTION_CONGESTION, /* enum roam_congestion */
     OPTION_ADDRESS,    /* roam_address, port 0 where none is given */
     OPTION_PIN,        /* struct pin: sha256:HEX */
+    OPTION_CID_PLAN,   /* roam_cid_plan, see cid_plan_text.h */
     OPTION_CHOICE,     /* unsigned: the place of the word in option_spec.argument, "one|two|three" */
     OPTION_ADDRESSES,  /* struct address_list: may be repeated, and each may be a list with commas */
     OPTION_NAMES,      /* struct name_list: likewise */
@@ -69,6 +70,7 @@ struct net_options {
     const char *cert, *key, *ca, *name, *alpn, *hq, *output;
     struct pin pin;
     struct name_list prefer, metered, forbid, force;
+    roam_cid_plan cid_plan;
     unsigned ciphers;
     enum roam_congestion congestion;
     roam_time idle, handshake, keep_alive, rebind_every, migrate_every, key_update_every;

@@ -97,6 +97,16 @@ bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret
         }
         ret->cid_bytes = (uint8_t)options->cid_length;
     }
+    const char *why;
+    if (roam_cid_plan_check(&options->cid_plan, &why) != ROAM_OK) {
+        say_error("--cid-plan: %s", why);
+        return false;
+    }
+    if (options->cid_plan.kind != ROAM_CID_RANDOM && options->cid_length != UINT64_MAX) {
+        say_error("--cid-length and --cid-plan exclude each other: a plan has a length");
+        return false;
+    }
+    ret->cid_plan = options->cid_plan;
     if (options->retry)
         ret->retry = ROAM_RETRY_ALWAYS;
     ret->force_version = options->force_version;

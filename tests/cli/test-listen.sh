@@ -29,6 +29,15 @@ expect 2 'wants a value' "$ROAM" connect localhost:1 --pin
 expect 2 'takes no value' "$ROAM" connect --insecure=yes localhost:1
 expect 2 'exclude each other' "$ROAM" connect --insecure --pin "sha256:$(printf '%064d' 0)" localhost:1
 expect 2 '0 or 4 to 20' "$ROAM" listen --cid-length 3 4433
+expect 2 'wants a plan like' "$ROAM" listen --cid-plan quic-lb:server=xyz 4433
+expect 2 'a nonce has at least 4 octets' "$ROAM" listen --cid-plan quic-lb:server=0a0b,nonce=2 4433
+expect 2 'exclude each other' "$ROAM" listen --cid-plan quic-lb:server=0a0b --cid-length 8 4433
+expect 2 'which connection ID' "$ROAM" cid
+expect 2 'not a connection ID' "$ROAM" cid 123
+expect 1 'not a connection ID of this plan' "$ROAM" cid --plan quic-lb:config=2,server=0a0b 0102030405060708
+"$ROAM" cid --plan quic-lb:server=ed793a,length,key=8f95f09245765f80256934e50c66207f 0720b1d07b359d3c |
+    grep -qx 'server    ed793a' || fail 'a vector of the draft is not read'
+"$ROAM" cid e7010203040506ff | grep -q 'unroutable' || fail 'an unroutable connection ID'
 expect 2 'go together' "$ROAM" listen --cert /nowhere 4433
 expect 2 'cannot use the certificate' "$ROAM" listen --cert /nowhere --key /nowhere 4433
 expect 2 'not a URL' "$ROAM" connect --hq http://localhost/
@@ -41,6 +50,17 @@ echo 'command lines: named'
 expect 1 'handshake timeout' "$ROAM" connect --insecure --handshake 300ms 127.0.0.1:9
 expect 1 'did not resolve\|resol' "$ROAM" connect --insecure no-such-host.invalid:4433
 echo 'nobody there: named'
+
+# ---- Connection IDs that name the server
+printf '%032d\n' 7 >"$scratch/cid.key"
+plan="quic-lb:config=3,server=beef,key=@$scratch/cid.key"
+start_server "$scratch/got.cid" "$scratch/cid.err" --table --cid-plan "$plan" 127.0.0.1:0
+(echo planned; sleep 1.5) | "$ROAM" connect --pin "$pin" "127.0.0.1:$port" 2>"$scratch/connect.err"
+ended "$server" 0 'the server with a plan'
+cid=$(grep -o '^ *[0-9a-f]\{16\} ' "$scratch/cid.err" | head -n 1 | tr -d ' ')
+[ -n "$cid" ] || fail 'the table shows no connection ID'
+"$ROAM" cid --plan "$plan" "$cid" | grep -qx 'server    beef' || fail "$cid does not name the server"
+echo 'connection IDs: made to the plan'
 
 # ---- Whom to trust
 start_server "$scratch/got" "$scratch/server.err" 127.0.0.1:0
