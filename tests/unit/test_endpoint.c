@@ -316,6 +316,32 @@ static void a_full_server_refuses(void **state)
     assert_int_equal(roam_conn_state(first), ROAM_CONN_ESTABLISHED);
 }
 
+/* ---- Events */
+
+static size_t events_of_a_handshake(uint32_t max_events, uint64_t *ret_dropped)
+{
+    if (max_events != 0)
+        config.client_endpoint.max_events = max_events;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    *ret_dropped = stats_of(false).events_dropped;
+    return pair.client.event_count;
+}
+
+static void a_full_queue_drops_what_only_informs_and_counts_it(void **state)
+{
+    (void)state;
+    uint64_t none, dropped;
+    size_t all = events_of_a_handshake(0, &none);
+    pair_stop(&pair);
+    size_t told = events_of_a_handshake(1, &dropped);
+    assert_int_equal(none, 0);
+    assert_true(dropped > 0 && told + dropped == all);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_CONNECTED), 1);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_CONFIRMED), 1);
+}
+
 /* ---- Stateless Reset, RFC 9000 section 10.3 */
 
 static void lose_the_server(uint8_t other_key)
@@ -570,6 +596,7 @@ int main(void)
         TEST(all_ids_of_an_endpoint_are_of_one_length),
         TEST(two_servers_do_not_reset_each_other_for_ever),
         TEST(resets_are_rate_limited),
+        TEST(a_full_queue_drops_what_only_informs_and_counts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
