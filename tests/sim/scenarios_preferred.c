@@ -1,4 +1,5 @@
 /* S060 to S065: the server would rather be spoken to at another address. */
+#include "sim/attacker.h"
 #include "sim/meddler.h"
 #include "sim/oracle.h"
 #include "sim/scenario.h"
@@ -194,6 +195,24 @@ static void s061_a_client_that_nobody_answers_at_the_preferred_address_stays(str
     EXPECT(lab, lab_goodbye(lab));
 }
 
+static void s061_a_client_is_not_led_into_a_private_network_or_to_another_service(struct lab *lab)
+{
+    //= rfc9000#21.5.6-3 A change from a global to a link-local or private address may be refused as possible request
+    // forgery.
+    lab->config.server.preferred_ipv4 = sim_address("10.0.0.1:443");
+    lab->config.no_nat[0] = true;
+    EXPECT(lab, lab_open(lab));
+    oracle_record(lab->world.oracle, true);
+    EXPECT(lab, lab_connect(lab) && lab_transfer(lab, TRANSFER_ECHO, 10000) && lab_run(lab, ROAM_SECONDS(5)));
+    EXPECT(lab, client_is_at(lab, &lab->server_address[0]));
+    const struct oracle_record *records;
+    size_t n = oracle_records(lab->world.oracle, &records);
+    for (size_t i = 0; i < n; i++)
+        EXPECT(lab, !records[i].packet.sent || records[i].host == lab->server ||
+                        roam_address_equal(&records[i].packet.remote, &lab->server_address[0]));
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 static void s062_disable_active_migration_does_not_forbid_the_preferred_address(struct lab *lab)
 {
     //= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address toward the
@@ -304,6 +323,54 @@ static void s063_a_nat_that_rebinds_half_way_does_not_keep_the_client_from_the_p
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* Somebody on the way of the client's packets who carries them to the preferred address as if they were his own, and the
+ * answers back. */
+static bool carry(void *context, struct sim_packet *packet)
+{
+    struct attacker *attacker = context;
+    struct lab *lab = attacker->lab;
+    if (attacker->left == 0 || packet->forged || !roam_address_equal(&packet->dst, &lab->server_address[0]))
+        return true;
+    attacker->left--;
+    attacker->client = packet->src;
+    packet->src = attacker->victim;
+    packet->dst = lab->preferred_address[0];
+    packet->forged = true;
+    return true;
+}
+
+static void carry_back(struct node *node, struct sim_packet *packet)
+{
+    struct attacker *attacker = (struct attacker *)node;
+    packet->src = attacker->lab->server_address[0];
+    packet->dst = attacker->client;
+    packet->forged = true;
+    node_send_down(&attacker->lab->world.internet, packet);
+}
+
+static void s063_who_carries_packets_to_the_preferred_address_does_not_keep_the_connection(struct lab *lab)
+{
+    //= rfc9000#9.6.3-4 Server applies 9.3.1/9.3.2 protections when packets at the preferred address come from another
+    // client address than the handshake's.
+    lab->config.prefers[0] = true;
+    lab->config.client.preferred_policy = ROAM_PREFERRED_IGNORE;
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    roam_address client = lab_active(lab->server_app.newest).remote;
+    struct attacker *attacker = attacker_new(lab, "203.0.113.99");
+    attacker->node.from_above = carry_back;
+    attacker->left = 60;
+    lab->world.intercept = carry;
+    EXPECT(lab, lab_transfer(lab, TRANSFER_UPLOAD, 100000));
+    /* He has even answered for the address: by the client, who knows nothing of him. */
+    EXPECT(lab, attacker->left == 0 && lab->server_app.history.counts[ROAM_EVENT_PATH_MOVED] >= 2);
+    const struct app_event *moved = app_history_find(&lab->server_app.history, ROAM_EVENT_PATH_MOVED, 0);
+    EXPECT(lab, roam_address_equal(&moved->local, &lab->preferred_address[0]) && moved->proven);
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000) && lab_run(lab, ROAM_SECONDS(1)));
+    EXPECT(lab, server_is_at(lab, &lab->server_address[0]));
+    EXPECT(lab, roam_address_equal(roam_conn_remote_address(lab->server_app.newest), &client));
+    EXPECT(lab, server_drops(lab, ROAM_DROP_OLD_SERVER_ADDRESS) == 0 && lab_goodbye(lab));
+}
+
 static void s064_what_comes_from_the_preferred_address_before_the_client_went_there_is_discarded(struct lab *lab)
 {
     //= rfc9000#9.6-1 Client discards packets from a server address it did not migrate to.
@@ -382,11 +449,13 @@ const struct scenario scenarios_preferred[] = {
     SCENARIO(s060_a_client_that_was_told_to_ignores_the_preferred_address),
     SCENARIO(s060_another_connection_to_the_same_server_begins_at_its_original_address),
     SCENARIO(s061_a_client_that_nobody_answers_at_the_preferred_address_stays),
+    SCENARIO(s061_a_client_is_not_led_into_a_private_network_or_to_another_service),
     SCENARIO(s062_disable_active_migration_does_not_forbid_the_preferred_address),
     SCENARIO(s062_a_preferred_address_and_zero_length_cids_exclude_each_other),
     SCENARIO(s063_a_client_that_roams_half_way_validates_both_and_goes_to_the_preferred_one),
     SCENARIO(s063_where_only_the_original_address_answers_the_client_moves_and_stays_with_it),
     SCENARIO(s063_a_nat_that_rebinds_half_way_does_not_keep_the_client_from_the_preferred_address),
+    SCENARIO(s063_who_carries_packets_to_the_preferred_address_does_not_keep_the_connection),
     SCENARIO(s064_what_comes_from_the_preferred_address_before_the_client_went_there_is_discarded),
     SCENARIO(s064_a_client_that_never_goes_to_the_preferred_address_hears_nothing_from_there),
     SCENARIO(s065_delayed_packets_to_the_old_server_address_are_processed_and_newer_ones_dropped),
