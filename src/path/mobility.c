@@ -227,7 +227,7 @@ static void keep_standbys(const struct mobility_facts *facts, enum standing stan
             ask_again_at(verdict, way->retry_at);
         if ((verdict->keep >> i & 1) == 0 || way->active)
             continue;
-        roam_time at = urgent && way->proven ? 0 : upkeep_at(way);
+        roam_time at = urgent && way->proven ? saturating_add(way->proven_at, MOBILITY_FRESH) : upkeep_at(way);
         if (at > facts->now) {
             ask_again_at(verdict, at);
             continue;

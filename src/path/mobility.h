@@ -85,7 +85,7 @@ struct mobility_verdict {
  * connection is left to its idle timeout. */
 #define MOBILITY_IN_USE ROAM_SECONDS(10)
 
-/* For a move that nobody has asked for, an answer so old is proof enough; else it is asked once more. */
+/* An answer so old is proof enough for a move that nobody has asked for, and no reason to ask again in doubt. */
 #define MOBILITY_FRESH ROAM_SECONDS(1)
 
 /* Hysteresis. A better way must have been so, and good, for this long, as must the one in use have been used; doubled

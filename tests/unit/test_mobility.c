@@ -242,11 +242,11 @@ static void a_forbidden_unreachable_or_refused_network_is_no_standby(void **stat
 
 /* ---- Doubt and silence ------------------------------------------------------------------------------------------- */
 
-static void doubt_asks_all_standbys_again_however_fresh_and_whatever_they_cost(void **state)
+static void doubt_asks_all_standbys_again_whatever_they_cost_but_not_twice_in_a_second(void **state)
 {
     (void)state;
     struct situation here = at_home(3);
-    prove(&here.ways[OTHER], ROAM_MILLISECONDS(500));
+    prove(&here.ways[OTHER], ROAM_SECONDS(2));
     prove(&here.ways[THIRD], ROAM_SECONDS(100));
     here.ways[THIRD].metered = true;
     here.facts.ptos = 1;
@@ -262,6 +262,12 @@ static void doubt_asks_all_standbys_again_however_fresh_and_whatever_they_cost(v
         NOW;
     verdict = decide(&here);
     assert_int_equal(verdict.ask, 0);
+    /* A path that is in doubt time and again is no reason to flood the others. */
+    here.ways[OTHER].proven_at = here.ways[OTHER].asked_at = NOW - ROAM_MILLISECONDS(900);
+    here.facts.doubted_at = NOW;
+    verdict = decide(&here);
+    assert_int_equal(verdict.ask & BIT(OTHER), 0);
+    assert_true(verdict.next_at <= NOW + ROAM_MILLISECONDS(100));
 }
 
 static void a_quiet_path_is_left_for_the_best_that_is_proven(void **state)
@@ -625,7 +631,7 @@ int main(void)
         cmocka_unit_test(a_standby_needs_a_cid_and_leaves_one_for_need),
         cmocka_unit_test(nobody_is_asked_who_has_no_cid_to_answer_with),
         cmocka_unit_test(a_forbidden_unreachable_or_refused_network_is_no_standby),
-        cmocka_unit_test(doubt_asks_all_standbys_again_however_fresh_and_whatever_they_cost),
+        cmocka_unit_test(doubt_asks_all_standbys_again_whatever_they_cost_but_not_twice_in_a_second),
         cmocka_unit_test(a_quiet_path_is_left_for_the_best_that_is_proven),
         cmocka_unit_test(a_quiet_path_is_not_left_for_one_that_is_not_proven_or_overdue),
         cmocka_unit_test(an_address_that_is_gone_is_left_at_once_for_a_standby),
