@@ -102,9 +102,9 @@ class Forwarder(threading.Thread):
 class Server:
     """roam listen with a certificate of its own, which the doctor pins."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, host="127.0.0.1"):
         self.said = tempfile.NamedTemporaryFile("r")
-        self.process = subprocess.Popen([ROAM, "listen", *arguments, "127.0.0.1:0"], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([ROAM, "listen", *arguments, f"{host}:0"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=open(self.said.name, "w"))
         self.port = int(self.wait_for(r"^listening on .*:(\d+)$"))
         self.pin = self.wait_for(r"--pin (sha256:[0-9a-f]+)")
@@ -128,8 +128,8 @@ def ask(*arguments, **environment):
                           timeout=120, env=dict(os.environ, **environment))
 
 
-def examine(name, port, *arguments, path="/payload"):
-    run = ask("--json", *arguments, f"https://127.0.0.1:{port}{path}")
+def examine(name, port, *arguments, host="127.0.0.1", path="/payload"):
+    run = ask("--json", *arguments, f"https://{host}:{port}{path}")
     report = json.loads(run.stdout)
     report["answers"] = {verdict["id"]: verdict["answer"] for verdict in report["verdicts"]}
     lines = [f"{verdict['answer']:8} {verdict['id']:26} {verdict['evidence']}\n" for verdict in report["verdicts"]]
@@ -214,6 +214,21 @@ def retry(directory):
     server.stop()
 
 
+def what_it_announced(directory):
+    """A server that asks to be left alone, and one that asks to be spoken to elsewhere."""
+    server = Server("--hq", directory, "--no-migration")
+    report = examine("no migration", server.port, "--pin", server.pin)
+    expect("no migration", report, {"migration": "n/a", "disable-active-migration": "yes", "port-rebinding": "yes",
+                                    "address-rebinding": "yes", "cid-rotation": "n/a"}, 0)
+    check("no migration: odd", report["transport_parameters"]["disable_active_migration"])
+    server.stop()
+    server = Server("--hq", directory, "--preferred", "127.0.0.3")
+    report = examine("preferred", server.port, "--pin", server.pin)
+    expect("preferred", report, {"preferred-address": "yes", **dict.fromkeys(SURVIVAL, "yes")}, 0)
+    check("preferred: where", report["transport_parameters"]["preferred_address_ipv4"].startswith("127.0.0.3:"))
+    server.stop()
+
+
 def no_cids(directory):
     """Zero-length CIDs: nothing can move, and the doctor does not pretend otherwise."""
     server = Server("--hq", directory, "--cid-length", "0")
@@ -293,12 +308,49 @@ def nobody(directory):
     check("help", "usage: roam check" in ask("--help").stdout)
 
 
+def two_networks(directory):
+    """In a network namespace of our own: the second address is found by itself; where the network carries nothing from
+    there, the server is not blamed."""
+    for command in ("ip link set lo up", "ip link add one type veth peer name two", "ip addr add 10.1.0.1/24 dev one",
+                    "ip addr add 10.2.0.1/24 dev two", "ip addr add fd01::1/64 dev one nodad",
+                    "ip addr add fd02::1/64 dev two nodad", "ip link set one up", "ip link set two up"):
+        subprocess.run(command.split(), check=True)
+    for host, second in ("10.1.0.1", "10.2.0.1:"), ("[fd01::1]", "[fd02::1]:"):
+        server = Server("--hq", directory, host=host)
+        report = examine(f"two networks, {host}", server.port, "--pin", server.pin, host=host)
+        expect(host, report, dict.fromkeys(SURVIVAL, "yes"), 0)
+        to = {move["id"]: move["to"] for move in report["moves"]}
+        check(f"{host}: to {to}", to["address-rebinding"].startswith(second) and to["migration"].startswith(second))
+        server.stop()
+    for rule in ("add table inet lost", "add chain inet lost input { type filter hook input priority 0; }",
+                 "add rule inet lost input ip saddr 10.2.0.1 udp sport 0-65535 drop"):
+        subprocess.run(["nft", rule], check=True)
+    server = Server("--hq", directory, host="10.1.0.1")
+    report = examine("second network lost", server.port, "--pin", server.pin, host="10.1.0.1")
+    expect("second network lost", report, {"port-rebinding": "yes", "address-rebinding": "unknown", "migration": "yes"}, 0)
+    server.stop()
+
+
+def in_a_namespace(directory):
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        print("--- no network namespace here: not tried")
+        return
+    run = subprocess.run(["unshare", "-n", sys.executable, __file__, "--two-networks", directory], capture_output=True,
+                         text=True, timeout=200)
+    print(run.stdout, run.stderr)
+    check("two networks", run.returncode == 0)
+
+
+if sys.argv[1:2] == ["--two-networks"]:
+    two_networks(sys.argv[2])
+    sys.exit(1 if failures else 0)
+
 with tempfile.TemporaryDirectory() as scratch:
     with open(os.path.join(scratch, "payload"), "wb") as payload:
         payload.write(os.urandom(200000))
     # They wait more than they work.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for done in [pool.submit(one, scratch)
-                     for one in (well, retry, no_cids, ill_of_nothing, dropping, staying, flooding, nobody)]:
+                     for one in (well, retry, what_it_announced, no_cids, ill_of_nothing, dropping, staying, flooding, nobody, in_a_namespace)]:
             done.result()
 sys.exit(1 if failures else 0)
