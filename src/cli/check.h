@@ -104,6 +104,7 @@ void exam_run(struct exam *exam);
 void probe_handshakes(struct exam *exam);
 void probe_retry(struct exam *exam);
 void probe_preferred(struct exam *exam);
+void probe_end(struct exam *exam);
 
 /* check_moves.c */
 void probe_port_rebinding(struct exam *exam);

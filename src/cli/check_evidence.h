@@ -140,6 +140,13 @@ struct preferred_evidence {
     bool answers;    /* a PING was acknowledged there */
 };
 
+/* One more handshake, when all is done. */
+struct end_evidence {
+    enum probe_state state;
+    bool answers;
+    roam_error error;
+};
+
 struct evidence {
     struct version_evidence versions;
     struct alpn_evidence alpns[CHECK_ALPNS_MAX];
@@ -153,6 +160,7 @@ struct evidence {
     struct refill_evidence refill;
     struct reset_evidence reset;
     struct preferred_evidence preferred;
+    struct end_evidence end;
 };
 
 #endif

@@ -47,16 +47,20 @@ static bool is_stranded(const struct move_evidence *move)
 }
 
 /* Nobody is condemned for a datagram or two that the network lost: what was not survived is tried once more, on another
- * connection, and that counts. */
+ * connection, and that counts; unless there is none to be had any more. */
 static void run_move(struct exam *exam, probe *run, struct move_evidence *move)
 {
     run(exam);
     move->attempts = 1;
     if (!is_stranded(move) || exam_is_over(exam))
         return;
+    const struct move_evidence first = *move;
     *move = (struct move_evidence){0};
     run(exam);
-    move->attempts = 2;
+    if (move->state == PROBE_NOT_RUN && !exam_is_over(exam))
+        *move = first;
+    else
+        move->attempts = 2;
 }
 
 static void run_row(struct exam *exam)
@@ -66,9 +70,13 @@ static void run_row(struct exam *exam)
     row->attempts = 1;
     if (row->state != PROBE_RAN || (row->survived == CHECK_ROW_MOVES && !row->died) || exam_is_over(exam))
         return;
+    const struct row_evidence first = *row;
     *row = (struct row_evidence){0};
     probe_row(exam);
-    row->attempts = 2;
+    if (row->state == PROBE_NOT_RUN && !exam_is_over(exam))
+        *row = first;
+    else
+        row->attempts = 2;
 }
 
 static void run_probes(struct exam *exam)
@@ -87,6 +95,7 @@ static void run_probes(struct exam *exam)
         {probe_preferred, NULL},
         {probe_migration, &evidence->migration},
         {probe_reset, NULL},
+        {probe_end, NULL},
     };
     for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]) && !exam_is_over(exam); i++) {
         if (probes[i].move != NULL)

@@ -251,3 +251,18 @@ void probe_preferred(struct exam *exam)
     }
     bench_done(&bench);
 }
+
+/* ---- The end ------------------------------------------------------------------------------------------------------ */
+
+/* Is the server still what it was before all that? */
+void probe_end(struct exam *exam)
+{
+    struct end_evidence *end = &exam->evidence.end;
+    struct bench bench;
+    if (bench_init(&bench, exam, &exam->local, 0)) {
+        end->answers = bench_run(&bench, bench_is_confirmed, HANDSHAKE_PATIENCE);
+        end->state = end->answers || !bench_was_cut(&bench) ? PROBE_RAN : PROBE_NOT_RUN;
+        end->error = bench.error;
+    }
+    bench_done(&bench);
+}

@@ -267,6 +267,18 @@ enum answer judge_reset_token(const struct evidence *evidence, char *text)
                reset->token_matches ? "ends in" : "does not end in");
 }
 
+enum answer judge_end(const struct evidence *evidence, char *text)
+{
+    const struct end_evidence *end = &evidence->end;
+    char cause[CAUSE_TEXT_MAX];
+    if (end->state != PROBE_RAN)
+        return say(text, ANSWER_UNKNOWN, "not tried");
+    if (end->answers)
+        return say(text, ANSWER_YES, "one more handshake, when all was done");
+    return say(text, ANSWER_NO, "no handshake any more: %s: it has ended, or wants no more of us",
+               end->error.cause != ROAM_CLOSE_NONE ? describe_error(&end->error, cause) : "nobody answers");
+}
+
 /* ---- The table -------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -309,6 +321,7 @@ static const struct {
     {"stateless-reset", "resets what it does not know", "RFC 9000 10.3", SEVERITY_INFO, judge_reset},
     {"reset-size", "sends resets smaller than their cause", "RFC 9000 10.3.3", SEVERITY_MUST, judge_reset_smaller},
     {"reset-token", "sends resets that are believed", "RFC 9000 10.3.2", SEVERITY_SHOULD, judge_reset_token},
+    {"still-there", "still answers at the end", "RFC 9000 10", SEVERITY_SURVIVAL, judge_end},
 };
 
 #define RULES (sizeof(rules) / sizeof(rules[0]))

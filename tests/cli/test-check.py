@@ -34,6 +34,7 @@ class Forwarder(threading.Thread):
       drops     drops it: the server, or the firewall before it, knows only where the handshake came from
       stays     carries it, and what the server answers goes to the old address
       floods    carries it, and sends much more there than came from there
+      crashes   ends: nothing is carried any more, for nobody
       silent    carries nothing at all, for nobody"""
 
     def __init__(self, port, illness):
@@ -67,7 +68,10 @@ class Forwarder(threading.Thread):
 
     def to_server(self):
         data, client = self.listening.recvfrom(65536)
-        if self.illness == "silent":
+        if self.illness in ("silent", "crashed"):
+            return
+        if self.illness == "crashes" and not data[0] & 0x80 and client not in self.ways:
+            self.illness = "crashed"
             return
         way = self.way_of(client, data)
         if way is not None:
@@ -78,7 +82,8 @@ class Forwarder(threading.Thread):
             data = way.recv(65536)
         except ConnectionError:
             return
-        self.listening.sendto(data, client)
+        if self.illness != "crashed":
+            self.listening.sendto(data, client)
         for _ in range(4 if self.illness == "floods" and client in self.moved else 0):
             self.listening.sendto(bytes([0x40]) + os.urandom(1199), client)
 
@@ -158,7 +163,7 @@ def well(directory):
         "challenge-new-path": "yes", "challenge-first": "yes", "challenge-padded": "yes", "challenge-data": "yes",
         "amplification": "yes", "challenge-old-path": "yes", "probe-answered": "yes", "probe-stays": "yes",
         "cid-rotation": "yes", "cid-supply": "yes", "cid-refill": "yes", "stateless-reset": "yes", "reset-size": "yes",
-        "reset-token": "yes", "version-negotiation": "yes", "ack-delay": "yes", "datagram-size": "yes", "retry": "no",
+        "reset-token": "yes", "version-negotiation": "yes", "ack-delay": "yes", "still-there": "yes", "datagram-size": "yes", "retry": "no",
         "retry-token": "n/a", "disable-active-migration": "n/a", "session-tickets": "yes", "new-token": "yes"}, 0)
     check("well: nothing that matters is no", nos(report) == set())
     check("well: outcome", report["outcome"] == "survives" and report["schema"] == "roam-check/1")
@@ -272,6 +277,13 @@ def staying(directory):
     check("stayed: nothing came to the new one", all(m["received_new"] == 0 for m in report["moves"]))
 
 
+def crashing(directory):
+    report = behind("crashes", directory, "crashes",
+                    {"handshake": "yes", "port-rebinding": "no", "still-there": "no", "small-rebinding": "unknown"}, 1,
+                    {"port-rebinding", "still-there"})
+    check("crashes: tried once only", report["moves"][0]["attempts"] == 1)
+
+
 def flooding(directory):
     report = behind("floods", directory, "floods", {"port-rebinding": "yes", "amplification": "no"}, 1, {"amplification"})
     check("floods: counted", any(m["bytes_beyond_limit"] > 0 for m in report["moves"]))
@@ -351,6 +363,6 @@ with tempfile.TemporaryDirectory() as scratch:
     # They wait more than they work.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for done in [pool.submit(one, scratch)
-                     for one in (well, retry, what_it_announced, no_cids, ill_of_nothing, dropping, staying, flooding, nobody, in_a_namespace)]:
+                     for one in (well, retry, what_it_announced, no_cids, ill_of_nothing, dropping, staying, crashing, flooding, nobody, in_a_namespace)]:
             done.result()
 sys.exit(1 if failures else 0)

@@ -89,6 +89,7 @@ static int set_up(void **state)
         .refill = {.state = PROBE_RAN, .refilled = true},
         .reset = {.state = PROBE_RAN, .sent = 2, .trigger_bytes = 100, .answered = true, .reply_bytes = 40},
         .preferred = {.state = PROBE_NOT_APPLICABLE},
+        .end = {.state = PROBE_RAN, .answers = true},
     };
     return 0;
 }
@@ -419,6 +420,16 @@ static void a_preferred_address_where_nobody_answers_is_no(void **state)
     assert_answer("preferred-address", ANSWER_UNKNOWN);
 }
 
+static void a_server_that_does_not_outlive_the_exam_is_no(void **state)
+{
+    (void)state;
+    evidence.end.answers = false;
+    assert_answer("still-there", ANSWER_NO);
+    assert_says("still-there", "nobody answers");
+    evidence.end.state = PROBE_NOT_RUN;
+    assert_answer("still-there", ANSWER_UNKNOWN);
+}
+
 static void a_version_negotiation_that_clients_must_ignore_is_none(void **state)
 {
     (void)state;
@@ -486,6 +497,7 @@ int main(void)
         cmocka_unit_test_setup(a_reset_as_large_as_its_cause_is_no, set_up),
         cmocka_unit_test_setup(a_reset_with_another_token_is_believed_by_nobody, set_up),
         cmocka_unit_test_setup(a_preferred_address_where_nobody_answers_is_no, set_up),
+        cmocka_unit_test_setup(a_server_that_does_not_outlive_the_exam_is_no, set_up),
         cmocka_unit_test_setup(a_version_negotiation_that_clients_must_ignore_is_none, set_up),
         cmocka_unit_test_setup(what_is_odd_about_parameters_is_named, set_up),
         cmocka_unit_test_setup(the_longest_texts_are_cut_and_end, set_up),
