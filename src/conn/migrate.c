@@ -176,6 +176,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     path->probed_at = 0;
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
+    //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
     if (proven && !old->address_validated)
         //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
         path_validation_abandon(&old->validation);
@@ -401,6 +402,9 @@ uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *con
 /* Nobody answered on the active path. */
 //= rfc9000#21.1.3.1-1 Who holds up one path cannot keep the connection from another one.
 //= rfc9000#21.1.3.2-2 An attacker who sees none of the challenges cannot make this happen.
+//= rfc9000#21.1.3.3-1 Limited on-path attacker cannot close an established connection: what he makes us move to is left
+// again.
+//= rfc9000#21.1.3.3-2 Nor an idle one, when the client resumes first: its next packet moves it back.
 static void fall_back(roam_conn *conn)
 {
     struct path *failed = path_set_active(&conn->paths);

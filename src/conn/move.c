@@ -110,6 +110,10 @@ static roam_result open_path(roam_conn *conn, const roam_address *local, const r
     return ROAM_OK;
 }
 
+//= rfc9000#21.1.3.1-1 On-path attacker cannot prevent migration to a path it is not on: all that the move needs goes over
+// the new path.
+//= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe: nobody guesses the data of
+// its challenges.
 roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate)
 {
     struct path *path = path_set_find_address(&conn->paths, local, remote);

@@ -124,6 +124,9 @@ static bool open_packet(roam_conn *conn, const struct packet_header *header, str
     size_t header_len = header->number_offset + number_len;
     size_t len = header->packet_len;
     ptrdiff_t payload;
+    //= rfc9000#21.1.3.1-2 On-path attacker cannot get an altered authenticated packet accepted.
+    //= rfc9000#21.1.3.2-1 Off-path attacker cannot close a connection after the handshake: nothing counts that does not
+    // authenticate, but for a reset token, which nobody can guess.
     if (header->type == PACKET_ONE_RTT) {
         payload = open_one_rtt(conn, context, ret->first_octet, data, header_len, len);
     } else {

@@ -134,6 +134,7 @@ static uint64_t credit(struct lab *lab, const roam_address *remote)
     return path != NULL ? path->bytes_received : 0;
 }
 
+//= rfc9000#21.1.3.2-1 Off-path attacker cannot close a connection after the handshake.
 //= rfc9000#8.1-3 Count every payload byte of datagrams uniquely attributable to the connection (including undecryptable
 // ones) toward the budget.
 static void s079_what_cannot_be_read_counts_where_it_can_be_attributed_and_nowhere_else(struct lab *lab)

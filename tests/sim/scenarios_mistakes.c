@@ -233,6 +233,7 @@ static void expect_challenges_first(struct lab *lab)
 
 //= rfc9000#9.3-2 Start validating the new address unless validation is already running.
 //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
+//= rfc9000#8.2.1-2 At most one PATH_CHALLENGE per packet.
 static void b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_challenge_is_answered(struct lab *lab)
 {
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
@@ -258,6 +259,8 @@ static void b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_chall
     }
     EXPECT(lab, lab_server_count(lab, ROAM_EVENT_PATH_NEW) == 40);
     expect_challenges_first(lab);
+    const struct lab_packets challenges = {lab->server, true, 0, CHALLENGE, 0, NULL, NULL};
+    EXPECT(lab, lab_count_packets(lab, &challenges) == lab->server_app.newest->counters.challenges_sent);
     uint64_t asked = lab_client_count(lab, ROAM_EVENT_PATH_CHALLENGE_RECEIVED);
     EXPECT(lab, asked >= 40 && lab_client_count(lab, ROAM_EVENT_PATH_RESPONDED) == asked);
     EXPECT(lab, lab_goodbye(lab));

@@ -18,6 +18,7 @@ static size_t client_sent_from(const struct lab *lab, const roam_address *local,
 }
 
 //= rfc9000#8.2.2-3 Send PATH_RESPONSE on the path the challenge came in on.
+//= rfc9000#8.2.2-5 Pad datagrams with PATH_RESPONSE to 1200 bytes.
 //= rfc9000#9.1-2 Only PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID and PADDING are probing frames.
 static void s031_a_probe_is_answered_where_it_came_from_and_data_goes_on_where_it_was(struct lab *lab)
 {
@@ -33,6 +34,9 @@ static void s031_a_probe_is_answered_where_it_came_from_and_data_goes_on_where_i
     roam_address new = lab_outside(lab, 1, &local);
     EXPECT(lab, sent_to(lab, &new, RESPONSE, probed) >= 1 && sent_to(lab, &new, CHALLENGE, probed) >= 1);
     EXPECT(lab, sent_to(lab, &old, RESPONSE, probed) == 0);
+    const struct lab_packets answers = {lab->clients[0].host, true, probed, RESPONSE, 0, &local, NULL};
+    const struct oracle_record *answer = lab_packet(lab, &answers, 0);
+    EXPECT(lab, answer != NULL && answer->packet.bytes >= DATAGRAM_BYTES_MIN);
     EXPECT(lab, sent_to(lab, &new, ~LAB_PROBING, probed) == 0);
     EXPECT(lab, client_sent_from(lab, &local, ~LAB_PROBING, probed) == 0);
     EXPECT(lab, sent_to(lab, &old, frame_bit(FRAME_STREAM), probed) > 100);
@@ -219,6 +223,7 @@ static void s036_a_response_that_comes_on_another_path_proves_the_challenged_one
 }
 
 //= rfc9000#8.2.3-1 Validation succeeds only by a PATH_RESPONSE with matching data.
+//= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe.
 static void s037_a_response_with_other_data_is_ignored(struct lab *lab)
 {
     //= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe.

@@ -236,6 +236,7 @@ static void s045_the_third_challenge_gets_through_where_two_were_lost(struct lab
     EXPECT(lab, lab_goodbye(lab));
 }
 
+//= rfc9000#8.2.2-6 Do not pad that datagram beyond the 3x budget.
 //= rfc9000#8.2.2-7 Never send more than one PATH_RESPONSE per PATH_CHALLENGE received.
 //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
 static void s047_many_challenges_get_few_answers_and_no_challenge_gets_two(struct lab *lab)
@@ -254,6 +255,15 @@ static void s047_many_challenges_get_few_answers_and_no_challenge_gets_two(struc
         answers = client->counters.responses_received - answers;
         EXPECT(lab, answers >= 1 && answers <= n && answers <= PATH_RESPONSES_MAX);
     }
+    /* A small one from a new address: the answer is as large as the limit allows, and no larger. */
+    roam_address local = lab_socket(lab, 1);
+    frame_write_path(hand_begin(&hand), FRAME_PATH_CHALLENGE, (const uint8_t[PATH_DATA_BYTES]){1});
+    hand_send(&hand, &local, &lab->clients[0].remote, 0);
+    EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(100)));
+    roam_address there = lab_outside(lab, 1, &local);
+    uint64_t out, in;
+    EXPECT(lab, !oracle_wire(lab->server, &there, &out, &in) && in < 60 && out > 0 && out <= 3 * in);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(12)));
     /* A flood of them, in small datagrams: no more answers than challenges, and nothing piles up. */
     uint64_t bytes = lab->server->alloc.bytes, answers = client->counters.responses_received;
     uint64_t asked = server->counters.challenges_received;
