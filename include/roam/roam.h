@@ -161,7 +161,9 @@ ROAM_API roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint
 ROAM_API const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port);
 
 /* Answers ROAM_EVENT_RESOLVE: n addresses in order of preference (the port is filled in from roam_connect); n 0 says
- * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. */
+ * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. While nobody answers, the first eight are asked
+ * in turn, each for twice as long as the one before; the first that answers is the server for as long as the connection
+ * lasts. */
 ROAM_API void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n);
 
 /* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000

@@ -1,5 +1,6 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
+#include "conn/alternates.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
@@ -199,6 +200,7 @@ void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addr
     }
     roam_address remote = roam_address_unmap(&addresses[0]);
     remote.port = conn->port;
+    conn_remember_alternates(conn, addresses + 1, n - 1);
     conn_start(conn, &remote);
 }
 

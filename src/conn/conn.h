@@ -86,8 +86,10 @@ struct handshake {
     roam_cid original_dcid; /* first destination CID of the client */
     roam_cid initial_scid;  /* the peer's source CID, once a packet of its was processed */
     roam_cid retry_scid;
-    bool has_retry, any_packet; /* client: Retry taken; a packet of the peer's was processed */
-    uint8_t *token;             /* client: to be sent in Initials, own memory */
+    bool has_retry, any_packet;              /* client: Retry taken; a packet of the peer's was processed */
+    roam_address alternates[ALTERNATES_MAX]; /* client: where else the server's name leads */
+    size_t alternate_count;
+    uint8_t *token; /* client: to be sent in Initials, own memory */
     size_t token_bytes;
     bool params_received;
     uint64_t params_error;
@@ -320,6 +322,8 @@ size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity);
 /* ---- crypto.c */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
+/* Client: under the keys and the CID that are new, what was sent counts as lost. */
+void conn_send_first_flight_again(roam_conn *conn);
 uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offset, const uint8_t *data, size_t len);
 void conn_on_confirmed(roam_conn *conn);
 /* Whatever the last packet has made possible: completion, confirmation, memory back. Not while a packet is being

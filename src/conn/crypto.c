@@ -209,7 +209,7 @@ void conn_settle_handshake(roam_conn *conn)
 
 /* Everything of the first flight is sent again, under the new CID or version; packet numbers go on (RFC 9000 section
  * 17.2.5.3). */
-static void send_first_flight_again(roam_conn *conn)
+void conn_send_first_flight_again(roam_conn *conn)
 {
     struct loss_context context = conn_loss_context(conn);
     loss_declare_path(&conn->handshake->spaces[SPACE_INITIAL].sent, SPACE_INITIAL, &context, conn->paths.active_id);
@@ -252,7 +252,7 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
     handshake->retry_scid = header->scid;
     remote_cid_replace_initial(&conn->remote_cids, &header->scid);
     conn_set_initial_keys(conn, &header->scid);
-    send_first_flight_again(conn);
+    conn_send_first_flight_again(conn);
 }
 
 static bool version_listed(const struct packet_header *header, uint32_t version)
@@ -285,7 +285,7 @@ void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *he
     if (version_is_reserved(conn->version) && version_listed(header, QUIC_VERSION_1)) {
         /* We asked for it, so that nothing was downgraded: begin with the version that we speak. */
         conn->version = QUIC_VERSION_1;
-        send_first_flight_again(conn);
+        conn_send_first_flight_again(conn);
         return;
     }
     //= rfc9000#6.2 A single-version client abandons the attempt.

@@ -39,6 +39,9 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * of these may be lost. */
 #define STANDBY_LINGER ROAM_SECONDS(60)
 
+/* Addresses of a server's name that are tried in turn beside the first. */
+#define ALTERNATES_MAX 7
+
 /* PINGs of a client whose server has fallen silent while streams are open: after 1, 2, 4, ... PTOs. One that is
  * answered has shown the server where the client is; more only help where the address changes again before the
  * server speaks. */

@@ -2,6 +2,7 @@
  * The clocks of a connection: idle timeout, PTO and loss (RFC 9002 section 6), owed ACKs, pacing, paths, key phases,
  * keep-alive, and the end. One deadline comes out; conn_expire does whatever has come due.
  */
+#include "conn/alternates.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 
@@ -204,6 +205,8 @@ static void expire_recovery(roam_conn *conn)
         conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
     conn->counters.ptos++;
+    if (space == SPACE_INITIAL)
+        conn_try_alternate(conn);
     path_on_pto(path_set_active(&conn->paths));
     if (path_set_active(&conn->paths)->recovery.congestion.in_flight > 0)
         conn_mobility_on_pto(conn);
