@@ -4,6 +4,7 @@
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
+#include "conn/mtu.h"
 
 /* What an ACK acknowledged anew, path by path: for ECN validation and the one RTT sample. */
 struct ack_news {

@@ -295,30 +295,6 @@ void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 
-/* ---- recall.c: networks that the connection has been in */
-/* The path leads through another one now, or is not known to lead anywhere: it begins afresh, under another id. */
-void conn_renew_path(roam_conn *conn, struct path *path);
-/* The path is left. */
-void conn_remember_path(roam_conn *conn, const struct path *path);
-/* The path is validated and in use: where it leads through a network that is remembered, it resumes carefully. */
-void conn_recall_path(roam_conn *conn, struct path *path);
-void conn_forget_networks(roam_conn *conn);
-
-/* ---- mtu.c: what the search for each path's datagram size hears of, and what follows from it */
-void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet);
-void conn_mtu_on_lost(roam_conn *conn, struct path *path, const struct sent_packet *packet);
-/* What a black hole has swallowed is sent again. Not while losses are being found. */
-void conn_mtu_repair(roam_conn *conn);
-/* The host refused a datagram of `bytes` between these addresses. */
-void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t bytes);
-/* No challenge of 1200 octets was answered on the active path, whose address is proven. True where it is to be left;
- * else they are sent again. */
-bool conn_mtu_is_too_small(roam_conn *conn, struct path *path);
-/* One was answered. */
-void conn_mtu_on_proven(roam_conn *conn, struct path *path);
-/* The size of the probe that may go out on the path now; 0: none. */
-size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity);
-
 /* ---- crypto.c */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);

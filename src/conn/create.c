@@ -8,6 +8,7 @@
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
+#include "conn/paths.h"
 
 /* Records of sent frames that the pool takes from the allocator at once. */
 #define FRAMES_PER_SLAB 64

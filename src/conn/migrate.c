@@ -9,6 +9,7 @@
  */
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
+#include "conn/mtu.h"
 #include "conn/paths.h"
 
 /* ---- Facts */
@@ -63,18 +64,6 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
     return facts;
 }
 
-/* Carries over what is known of the network where only the port is new: RFC 9000 section 9.4. */
-static void inherit_recovery(struct path *path, const struct path *from)
-{
-    uint64_t in_flight = path->recovery.congestion.in_flight;
-    path->recovery.rtt = from->recovery.rtt;
-    path->recovery.congestion = from->recovery.congestion;
-    path->recovery.congestion.in_flight = path->recovery.congestion.flight_peak = in_flight;
-    path->recovery.pacer = from->recovery.pacer;
-    path->recovery.first_sample_at = from->recovery.first_sample_at;
-    pmtud_inherit(&path->pmtud, &from->pmtud);
-}
-
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
@@ -93,7 +82,7 @@ static roam_drop create_path(roam_conn *conn, struct packet_context *context, co
     path->nat_rebinding = verdict->share_cid;
     path->local_cid_sequence = context->local_cid_sequence;
     if (verdict->keep_congestion)
-        inherit_recovery(path, path_set_find(&conn->paths, active_id));
+        conn_inherit_path(path, path_set_find(&conn->paths, active_id));
     path_on_received(path, context->datagram_bytes, conn->now);
     path_budget_on_opened(&conn->path_budget, conn->now, conn_pto(conn));
     context->path_id = path->id;
@@ -243,7 +232,7 @@ static void act_on_payload(roam_conn *conn, struct path *path, const struct pack
     if (verdict->move) {
         share_cid_if_lost(conn, path, context);
         if (verdict->keep_congestion && !path->was_active)
-            inherit_recovery(path, path_set_active(&conn->paths));
+            conn_inherit_path(path, path_set_active(&conn->paths));
         /* What was known of it counts again when it is proven again: conn_recall_path. */
         if (path->was_active && path->validation.state == VALIDATION_FAILED)
             conn_renew_path(conn, path);

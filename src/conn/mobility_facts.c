@@ -3,6 +3,7 @@
  * the connection; nothing is decided, for the calls come in the midst of a batch of datagrams, or of a packet.
  */
 #include "conn/mobility.h"
+#include "conn/mtu.h"
 #include "conn/paths.h"
 
 void mobility_note(roam_conn *conn)

@@ -3,6 +3,8 @@
  * the host refused; the congestion controller learns the new size, the application hears of it, and what a black hole
  * has swallowed is sent again.
  */
+#include "conn/mtu.h"
+
 #include "conn/paths.h"
 
 static void on_size_changed(roam_conn *conn, struct path *path)

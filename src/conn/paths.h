@@ -62,4 +62,16 @@ void conn_move_waiting(roam_conn *conn);
 /* Nobody is there who knows us: tells the application, and forgets the path. Not the active one. */
 void conn_fail_path(roam_conn *conn, struct path *path);
 
+/* ---- recall.c: networks that the connection has been in */
+/* The path leads through another one now, or is not known to lead anywhere: it begins afresh, under another id. */
+void conn_renew_path(roam_conn *conn, struct path *path);
+/* The path is left. */
+void conn_remember_path(roam_conn *conn, const struct path *path);
+/* The path is validated and in use: where it leads through a network that is remembered, it resumes carefully. */
+void conn_recall_path(roam_conn *conn, struct path *path);
+void conn_forget_networks(roam_conn *conn);
+
+/* Takes over what is known of the network where only the port is new: RFC 9000 section 9.4. */
+void conn_inherit_path(struct path *path, const struct path *from);
+
 #endif

@@ -2,7 +2,7 @@
  * The memory of earlier networks (path/path_memory.h), fed when a path is left and asked when one is proven. An
  * unvalidated path neither fills it nor profits from it: its address may be somebody's claim.
  */
-#include "conn/conn.h"
+#include "conn/paths.h"
 #include "recovery/window.h"
 
 void conn_renew_path(roam_conn *conn, struct path *path)
@@ -12,6 +12,17 @@ void conn_renew_path(roam_conn *conn, struct path *path)
         return;
     remote_cid_share(&conn->remote_cids, path->id, old_id);
     remote_cid_release(&conn->remote_cids, old_id);
+}
+
+void conn_inherit_path(struct path *path, const struct path *from)
+{
+    uint64_t in_flight = path->recovery.congestion.in_flight;
+    path->recovery.rtt = from->recovery.rtt;
+    path->recovery.congestion = from->recovery.congestion;
+    path->recovery.congestion.in_flight = path->recovery.congestion.flight_peak = in_flight;
+    path->recovery.pacer = from->recovery.pacer;
+    path->recovery.first_sample_at = from->recovery.first_sample_at;
+    pmtud_inherit(&path->pmtud, &from->pmtud);
 }
 
 void conn_remember_path(roam_conn *conn, const struct path *path)

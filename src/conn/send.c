@@ -5,6 +5,7 @@
  */
 #include "conn/log.h"
 #include "conn/mobility.h"
+#include "conn/mtu.h"
 
 /* ---- Sealing */
 

@@ -51,6 +51,24 @@ static void s083_ecn_is_validated_path_by_path(struct lab *lab)
     EXPECT(lab, lab_goodbye(lab));
 }
 
+//= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed.
+static void s083_marks_of_what_is_not_processed_do_not_count(struct lab *lab)
+{
+    lab->config.up[0].duplicate_ppm = 1000000;
+    lab->config.up[0].corrupt_ppm = 100000;
+    EXPECT(lab, lab_open(lab) && lab_connect(lab) && lab_transfer(lab, TRANSFER_UPLOAD, 300000));
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)));
+    EXPECT(lab, lab->world.stats.duplicated > 200 && lab->world.stats.corrupted > 20);
+    roam_conn_stats client, server;
+    roam_conn_get_stats(lab_client(lab)->conn, &client);
+    roam_conn_get_stats(lab->server_app.newest, &server);
+    EXPECT(lab, server.ect0_received > 200 && server.ce_received == 0);
+    EXPECT(lab, server.ect0_received <= client.packets_sent);
+    EXPECT(lab, lab_active(lab_client(lab)->conn).ecn == ROAM_ECN_STATE_CAPABLE);
+    lab->clients[0].interfaces[0]->node.up->config.corrupt_ppm = 0;
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 /* Acknowledgements that cover packets of both paths say nothing about either. */
 static void s083_ecn_is_validated_in_the_middle_of_a_transfer(struct lab *lab)
 {
@@ -343,6 +361,7 @@ const struct scenario scenarios_paths[] = {
     SCENARIO(s082_a_network_that_has_become_slower_is_retreated_from_safely),
     SCENARIO(s083_ecn_is_validated_path_by_path),
     SCENARIO(s083_ecn_is_validated_in_the_middle_of_a_transfer),
+    SCENARIO(s083_marks_of_what_is_not_processed_do_not_count),
     SCENARIO(s085_the_first_burst_on_a_slow_path_is_no_larger_than_the_initial_window),
     {NULL, NULL},
 };
