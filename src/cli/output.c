@@ -91,6 +91,8 @@ void print_event(FILE *stream, const roam_event *event, roam_time since)
                 roam_address_format(&event->remote, remote), roam_cid_format(&event->cid, cid));
         if (event->type == ROAM_EVENT_PATH_MOVED || event->type == ROAM_EVENT_PATH_REVERTED)
             fprintf(stream, " was %s", roam_address_format(&event->previous, previous));
+        if (!event->proven && (event->type == ROAM_EVENT_PATH_NEW || event->type == ROAM_EVENT_PATH_MOVED))
+            fputs(" claimed", stream);
         if (event_has_path_data(event->type))
             print_path_data(stream, event->path_data);
     } else if (class == ROAM_EVENT_CLASS_CID) {
