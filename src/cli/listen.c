@@ -42,6 +42,7 @@ static const struct option_spec specs[] = {
     OPTION("preferred", 0, OPTION_ADDRESSES, preferred, "ADDR[:PORT]",
            "listen there too, and ask clients to move there; one of each family"),
     OPTION("no-migration", 0, OPTION_FLAG, no_migration, NULL, "ask clients not to move on purpose"),
+    OPTION("static-key", 0, OPTION_TEXT, static_key, "FILE", "for tokens and resets that outlive a restart; made once"),
     OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("cid-plan", 0, OPTION_CID_PLAN, cid_plan, "PLAN",

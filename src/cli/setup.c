@@ -1,8 +1,10 @@
 /* From what was said on the command line to configurations; the signals. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -87,6 +89,34 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     return false;
 }
 
+/* A key of the system's random numbers, in a file of its own where there is none yet. */
+static bool make_static_key(const char *file)
+{
+    uint8_t key[ROAM_STATIC_KEY_BYTES];
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST;
+    bool made =
+        getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key) && write(fd, key, sizeof(key)) == (ssize_t)sizeof(key);
+    return close(fd) == 0 && made;
+}
+
+static bool setup_static_key(const char *file, roam_endpoint_config *ret)
+{
+    if (file == NULL)
+        return true;
+    int fd = make_static_key(file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t len = fd >= 0 ? read(fd, ret->static_key, sizeof(ret->static_key)) : -1;
+    if (len < 0)
+        say_error("cannot use the key in %s: %s", file, strerror(errno));
+    else if (len < (ssize_t)sizeof(ret->static_key))
+        say_error("%s has fewer than the 32 octets of a key", file);
+    if (fd >= 0)
+        close(fd);
+    ret->static_key_set = len == (ssize_t)sizeof(ret->static_key);
+    return ret->static_key_set;
+}
+
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret)
 {
     roam_endpoint_config_init(ret);
@@ -110,7 +140,7 @@ bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret
     if (options->retry)
         ret->retry = ROAM_RETRY_ALWAYS;
     ret->force_version = options->force_version;
-    return true;
+    return setup_static_key(options->static_key, ret);
 }
 
 /* ---- Logs */

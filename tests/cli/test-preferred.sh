@@ -110,6 +110,26 @@ grep -qxF "$(cat "$scratch/tokens.1")" "$scratch/tokens.3" && fail 'a used token
 cp "$scratch/tokens.1" "$scratch/tokens"
 visit 4 "$first_port" "$first_pin"
 [ "$(retries 4)" = 1 ] || fail 'a token was believed twice'
+# The next process with the same key believes them, and another one does not.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=server -keyout "$scratch/server.key" \
+    -out "$scratch/server.pem" 2>"$scratch/openssl.err"
+restart()
+{
+    start_server "$scratch/got3" "$scratch/server3.err" --recv-only --keep --retry --cert "$scratch/server.pem" --key \
+        "$scratch/server.key" --static-key "$scratch/$1" "127.0.0.1:$2"
+}
+third_pin=sha256:$(openssl x509 -in "$scratch/server.pem" -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1)
+restart key 0
+third_port=$port
+visit 6 "$third_port" "$third_pin"
+[ "$(stat -c '%a %s' "$scratch/key")" = '600 32' ] || fail 'the static key is not 32 octets for its owner'
+for name in key other; do
+    kill "$server" && wait "$server" || true
+    restart "$name" "$third_port"
+    visit "7$name" "$third_port" "$third_pin"
+done
+[ "$(retries 6)" = 1 ] && [ "$(retries 7key)" = 0 ] || fail 'a token did not outlive the restart'
+[ "$(retries 7other)" = 1 ] || fail 'a token of another key was believed'
 printf 'nonsense\n%s\n' "127.0.0.1:$first_port zz" >"$scratch/tokens"
 visit 5 "$first_port" "$first_pin"
 [ "$(retries 5)" = 1 ] && grep -qx nonsense "$scratch/tokens" || fail 'a line that is no token'
