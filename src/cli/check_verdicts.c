@@ -239,9 +239,9 @@ enum answer judge_reset(const struct evidence *evidence, char *text)
                    reset->why_not);
     if (!any_reset(reset))
         return say(text, ANSWER_NO,
-                   "%u packets of %zu octets with IDs that nobody has drew nothing: after a restart "
+                   "packets of %zu octets with IDs that nobody has drew nothing (%u tried): after a restart "
                    "clients wait for their idle timeout",
-                   reset->sent, reset->trigger_bytes);
+                   reset->trigger_bytes, reset->sent);
     return say(text, ANSWER_YES, "to an unknown ID: %s; to the ID of a connection that has ended: %s",
                reset->answered ? "yes" : "no",
                !reset->late_tried     ? "not tried"

@@ -300,10 +300,11 @@ enum answer judge_challenge_old(const struct evidence *evidence, char *text)
         judged++;
         challenges += facts->challenges_old;
         if (facts->challenges_old == 0)
-            return say(text, ANSWER_NO,
-                       "%u datagrams came to the old address after %s, none with PATH_CHALLENGE: a forged move would "
-                       "not be noticed",
-                       facts->received_old, moves[i].name);
+            return say(
+                text, ANSWER_NO,
+                "no PATH_CHALLENGE among the %u datagrams to the old address after %s: a forged move would not be "
+                "noticed",
+                facts->received_old, moves[i].name);
     }
     if (judged == 0)
         return say(text, ANSWER_UNKNOWN, "no rebinding was survived");
