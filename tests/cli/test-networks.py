@@ -389,6 +389,32 @@ def ipv4_goes_and_ipv6_comes_and_back(world):
     transfer.run(half_way)
 
 
+@test
+def the_other_interface_takes_smaller_datagrams(world):
+    for host, name in ((world.client, "lte"), (world.server, "to-lte")):
+        host.ip(f"link set {name} mtu 1280")
+    transfer = Transfer(world)
+
+    def half_way():
+        world.client.ip(f"addr del {WIFI[4][0]} dev wifi")
+        transfer.moves_to(LTE[4][1])
+
+    transfer.run(half_way)
+
+
+@test
+def the_active_interface_takes_smaller_datagrams_from_now_on(world):
+    transfer = Transfer(world)
+
+    def half_way():
+        world.server.ip("link set to-wifi mtu 1280")
+        world.client.ip("link set wifi mtu 1280")
+        time.sleep(0.2)
+
+    summary = transfer.run(half_way)
+    check(summary["moves"] == "0", "it left wifi, which was as good as before")
+
+
 # --------------------------------------------------------------------------------------------------- what is a network
 
 def networks(world):
