@@ -52,7 +52,8 @@ enum roam_send_failure {
 ROAM_API const char *roam_send_failure_name(enum roam_send_failure why);
 
 /* A datagram of `bytes` octets that roam_endpoint_transmit gave out did not leave. To the connection it is lost; what
- * more follows is decided by the next roam_endpoint_transmit, so that this may be called in the midst of a batch.
+ * more follows is decided by the next roam_endpoint_transmit, so that this may be called in the midst of a batch. It
+ * is known of the 128 newest datagrams whose they were; of an older one nothing follows.
  * EAGAIN and ENOBUFS are no failures: send the same datagram later. */
 ROAM_API void roam_endpoint_send_failed(roam_endpoint *endpoint, roam_time now, const roam_address *local,
                                         const roam_address *remote, enum roam_send_failure why, size_t bytes);

@@ -120,6 +120,7 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
     if (conn->initial_dcid_routed)
         conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
     event_queue_forget(&endpoint->events, conn);
+    endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
     list_unlink(&conn->endpoint_node);
     list_unlink(&conn->ready_node);
@@ -280,6 +281,7 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
         roam_conn *conn = CONTAINER_OF(endpoint->ready.next, roam_conn, ready_node);
         list_unlink(&conn->ready_node);
         if (conn_transmit(conn, endpoint->now, ret)) {
+            endpoint_note_sender(endpoint, conn);
             /* The others' turn. */
             owner_wake(endpoint, conn);
             return true;

@@ -18,6 +18,9 @@
 /* Answers without a connection that wait to be sent. */
 #define REPLIES_MAX 256
 
+/* Of so many datagrams that were given out last it is known whose they were: two batches of roam/io.h. */
+#define SENDERS_KEPT 128
+
 /* The plan that CIDs are made to now, and those of before: one for each config id of QUIC-LB, and one more. */
 #define CID_PLANS_KEPT 8
 
@@ -51,6 +54,10 @@ struct roam_endpoint {
     size_t conn_count, half_open;
     struct event_queue events;
     struct network_list networks; /* of the host */
+    /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not send is
+     * asked for here, so that a flood of answers to forged addresses costs no walk over all connections. */
+    roam_conn *senders[SENDERS_KEPT];
+    size_t sender_next;
 
     struct reply *replies, **replies_end;
     size_t reply_count;
@@ -93,6 +100,12 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
 /* Forgets a connection with everything that leads to it. */
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
+
+/* ---- networks.c */
+
+/* A connection gave out a datagram; it is gone. */
+void endpoint_note_sender(roam_endpoint *endpoint, roam_conn *conn);
+void endpoint_forget_sender(roam_endpoint *endpoint, const roam_conn *conn);
 
 /* ---- cids.c */
 

@@ -113,6 +113,20 @@ static void a_connection_that_the_application_moves_hears_of_networks_and_stays(
     pair_stop(&pair);
 }
 
+static void what_was_not_sent_may_be_told_of_when_its_connection_is_gone(void **state)
+{
+    (void)state;
+    pair_prepare(&config);
+    start();
+    assert_true(pair_carries(&pair, "on the way", ROAM_SECONDS(1)));
+    roam_conn_free(pair.client.conn, pair.now);
+    pair.client.conn = NULL;
+    pair_run(&pair, ROAM_SECONDS(30));
+    roam_endpoint_send_failed(pair.client.endpoint, pair.now, &pair.client_address, &pair.server_address,
+                              ROAM_SEND_ADDRESS_GONE, 1200);
+    pair_stop(&pair);
+}
+
 /* A connection to this very host, or over a socket of the application's: the list says nothing about it. */
 static void a_connection_on_none_of_the_networks_is_not_judged_by_them(void **state)
 {
@@ -143,6 +157,7 @@ int main(void)
         cmocka_unit_test(a_list_keeps_each_address_once_and_no_more_than_it_can),
         cmocka_unit_test(rules_are_checked_counted_replaced_and_taken_back),
         cmocka_unit_test(a_connection_that_the_application_moves_hears_of_networks_and_stays),
+        cmocka_unit_test(what_was_not_sent_may_be_told_of_when_its_connection_is_gone),
         cmocka_unit_test(a_connection_on_none_of_the_networks_is_not_judged_by_them),
         cmocka_unit_test(what_a_connection_remembers_of_networks_is_small),
     };
