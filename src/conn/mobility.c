@@ -140,6 +140,7 @@ void conn_mobility_on_rebound(roam_conn *conn)
     conn->mobility->due = true;
 }
 
+//= rfc9000#9-5 Without a validated path the state could be discarded: that is left to the idle timeout.
 //= rfc9000#9-6 Wait for a new path before the connection is discarded.
 static void start_waiting(roam_conn *conn)
 {
