@@ -86,7 +86,8 @@ static void s016_moving_to_a_standby_loses_nothing_and_stalls_less_than_a_round_
     EXPECT(lab, client_moved(lab, 0)->why == ROAM_MOVE_RULE && client_is_on(lab, 1));
     EXPECT(lab, lab_run(lab, RTT) && server_sees(lab, 1));
     EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(30)));
-    EXPECT(lab, newest_transfer(lab)->longest_stall < RTT);
+    /* Nor does the new window leave in one burst, with a round trip of silence after it. */
+    EXPECT(lab, newest_transfer(lab)->longest_stall < 3 * RTT / 4);
     /* The standby was proven on both sides, so that nobody need be asked, and nothing was lost on the way. */
     roam_conn_get_stats(lab->server_app.newest, &after);
     EXPECT(lab, after.packets_lost == before.packets_lost && after.stream_bytes_resent == before.stream_bytes_resent);
