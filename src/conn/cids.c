@@ -1,4 +1,5 @@
 /* Connection IDs of a connection: the two sets, and the endpoint's table kept in step with them. */
+#include "conn/cids.h"
 #include "conn/paths.h"
 
 void conn_issue_cids(roam_conn *conn)

@@ -5,6 +5,7 @@
  *   confirmed                  conn_on_confirmed: at a server at the same moment, at a client by HANDSHAKE_DONE
  *   settled                    conn_settle_handshake: the memory of the handshake is given back
  */
+#include "conn/cids.h"
 #include "conn/mobility.h"
 #include "crypto/key_schedule.h"
 

@@ -1,6 +1,7 @@
 /*
  * Frames in: one table from type to handler. A handler decodes, checks, applies and schedules; it never sends.
  */
+#include "conn/cids.h"
 #include "conn/conn.h"
 
 typedef uint64_t frame_handler(roam_conn *conn, struct packet_context *context, const struct frame *frame);

@@ -7,6 +7,7 @@
  *   proof            conn_on_path_response: path_on_proven
  *   no proof         conn_expire_paths: fall back to the last validated address, or the end (RFC 9000 section 9.3.2)
  */
+#include "conn/cids.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/mtu.h"
@@ -313,31 +314,6 @@ static void give_up_dead_mapping(roam_conn *conn, const struct path *proven)
         const struct path *other = conn->paths.paths[i];
         if (other->id != proven->id && roam_address_same_ip(&other->remote, &proven->remote))
             conn_give_up_path(conn, other->id);
-    }
-}
-
-/* Retire Prior To may have taken the path's CID since it was probed: without one it would be mute there. */
-static bool can_move_to(roam_conn *conn, const struct path *path)
-{
-    if (!path->migrate_when_valid || path->id == conn->paths.active_id ||
-        !path_validation_has_succeeded(&path->validation))
-        return false;
-    conn_assign_cid(conn, path->id);
-    return remote_cid_of_path(&conn->remote_cids, path->id) != NULL;
-}
-
-void conn_move_waiting(roam_conn *conn)
-{
-    for (size_t i = 0; i < conn->paths.count; i++) {
-        struct path *path = conn->paths.paths[i];
-        if (!can_move_to(conn, path))
-            continue;
-        const roam_address *remote = &path_set_active(&conn->paths)->remote;
-        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED,
-                     roam_address_equal(&path->remote, remote) ? ROAM_MOVE_APPLICATION : ROAM_MOVE_PREFERRED);
-        /* The server hears of it by a non-probing packet. */
-        conn->ping_pending = true;
-        return;
     }
 }
 

@@ -2,6 +2,7 @@
  * The moves that an application asks for at a client: roam_conn_rebind, of which the peer is not told,
  * roam_conn_probe, and roam_conn_migrate, which moves when the new path is proven (migrate.c does so then).
  */
+#include "conn/cids.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
@@ -108,6 +109,31 @@ static roam_result open_path(roam_conn *conn, const roam_address *local, const r
     path->address_validated = true; /* the 3x limit is a server's: we chose to go there */
     *ret = path;
     return ROAM_OK;
+}
+
+/* Retire Prior To may have taken the path's CID since it was probed: without one it would be mute there. */
+static bool can_move_to(roam_conn *conn, const struct path *path)
+{
+    if (!path->migrate_when_valid || path->id == conn->paths.active_id ||
+        !path_validation_has_succeeded(&path->validation))
+        return false;
+    conn_assign_cid(conn, path->id);
+    return remote_cid_of_path(&conn->remote_cids, path->id) != NULL;
+}
+
+void conn_move_waiting(roam_conn *conn)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *path = conn->paths.paths[i];
+        if (!can_move_to(conn, path))
+            continue;
+        const roam_address *remote = &path_set_active(&conn->paths)->remote;
+        conn_move_to(conn, path, ROAM_EVENT_PATH_MOVED,
+                     roam_address_equal(&path->remote, remote) ? ROAM_MOVE_APPLICATION : ROAM_MOVE_PREFERRED);
+        /* The server hears of it by a non-probing packet. */
+        conn->ping_pending = true;
+        return;
+    }
 }
 
 //= rfc9000#21.1.3.1-1 On-path attacker cannot prevent migration to a path it is not on: all that the move needs goes over

@@ -1,5 +1,6 @@
 /* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really
  * happened in the handshake (RFC 9000 section 7.3) and put to work. */
+#include "conn/cids.h"
 #include "conn/log.h"
 
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)

@@ -1,5 +1,6 @@
 /* The paths of a connection as they come and go, with the CIDs that they hold: see paths.h. Nothing here decides. */
 #include "conn/paths.h"
+#include "conn/cids.h"
 
 static roam_event path_event(const roam_conn *conn, roam_event_type type, const struct path *path)
 {

@@ -48,6 +48,9 @@ void conn_path_data_event(roam_conn *conn, roam_event_type type, const struct pa
  * proven, or at once where it was already. Results as of roam_conn_migrate. */
 roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate);
 
+/* Client: moves to a path that the application, or the server, wanted it to move to, if it is proven and has a CID. */
+void conn_move_waiting(roam_conn *conn);
+
 /* ---- migrate.c */
 
 /* Makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
@@ -55,9 +58,6 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
 
 /* Nobody answered there, or the system does not send there: what becomes of the path, and of the connection. */
 void conn_on_validation_failed(roam_conn *conn, struct path *path);
-
-/* Client: moves to a path that the application, or the server, wanted it to move to, if it is proven and has a CID. */
-void conn_move_waiting(roam_conn *conn);
 
 /* Nobody is there who knows us: tells the application, and forgets the path. Not the active one. */
 void conn_fail_path(roam_conn *conn, struct path *path);

@@ -3,6 +3,7 @@
  * move - in this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named
  * drop; what is wrong with an authentic one is a connection error.
  */
+#include "conn/cids.h"
 #include "conn/log.h"
 
 #define RESERVED_BITS_LONG  0x0c

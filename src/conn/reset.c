@@ -7,6 +7,7 @@
  * while the peer on the active path may be well. Then only those paths fail; a peer that has lost the connection answers
  * the next packet on the active path in the same way.
  */
+#include "conn/cids.h"
 #include "conn/paths.h"
 
 /* The paths under the CID fail. None of them is the active one. */

@@ -7,6 +7,7 @@
  *   what we write        conn_rotate_if_due, before each packet on the active path
  *   what the peer writes conn_on_cid_used asks it to change, by Retire Prior To, where it does not by itself
  */
+#include "conn/cids.h"
 #include "conn/conn.h"
 
 /* ---- What we write ----------------------------------------------------------------------------------------------- */

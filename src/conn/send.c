@@ -3,6 +3,7 @@
  * limit of a path that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002
  * section 7.5).
  */
+#include "conn/cids.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/mtu.h"

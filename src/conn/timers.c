@@ -3,6 +3,7 @@
  * keep-alive, and the end. One deadline comes out; conn_expire does whatever has come due.
  */
 #include "conn/alternates.h"
+#include "conn/cids.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 

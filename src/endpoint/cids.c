@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "conn/cids.h"
 #include "crypto/key_schedule.h"
 #include "endpoint/endpoint.h"
 

@@ -2,6 +2,7 @@
  * Which connection does a datagram belong to? The CID says; nothing here looks at the address first. Routing finds,
  * it never creates, promotes or challenges.
  */
+#include "conn/cids.h"
 #include "endpoint/endpoint.h"
 
 /* Octets below which nothing can be a QUIC packet or a Stateless Reset, RFC 9000 section 10.3. */
