@@ -26,8 +26,8 @@
 #define CLOSE_CODE       0
 #define SECONDS_PER_MOVE 1 /* more, and it hangs */
 
-/* What a window may have more than the second one: rings that grow to the next power of two, and sockets that wait for
- * late packets after a deliberate move. */
+/* What a window may have more than the second one, and of memory the later half of them more than the earlier: rings
+ * that grow to the next power of two, and sockets that wait for late packets after a deliberate move. */
 #define MEMORY_SLACK      (192 * 1024)
 #define RESIDENT_SLACK    (4 * 1024 * 1024)
 #define DESCRIPTORS_SLACK 64
@@ -133,6 +133,15 @@ static void take_sample(struct soak *soak)
     soak->window_start = now;
 }
 
+/* Memory of the windows in [from, to): what is in flight comes and goes, so that one window alone says little. */
+static uint64_t mean_memory(const struct soak *soak, size_t from, size_t to)
+{
+    uint64_t sum = 0;
+    for (size_t i = from; i < to; i++)
+        sum += soak->windows[i].memory;
+    return sum / (to - from);
+}
+
 static void judge(struct soak *soak)
 {
     uint64_t sum = 0, margin = soak->wanted < SHORT_MOVES ? GOODPUT_MARGIN_SHORT : GOODPUT_MARGIN;
@@ -140,10 +149,10 @@ static void judge(struct soak *soak)
     for (size_t i = 1; i < WINDOWS; i++)
         sum += soak->windows[i].octets_per_s;
     uint64_t least = sum / (WINDOWS - 1) * (100 - margin) / 100;
+    if (mean_memory(soak, WINDOWS / 2, WINDOWS) > mean_memory(soak, 1, WINDOWS / 2) + MEMORY_SLACK)
+        fail(soak, "memory grows");
     for (size_t i = 1; i < WINDOWS; i++) {
         const struct sample *now = &soak->windows[i];
-        if (now->memory > first->memory + MEMORY_SLACK)
-            fail(soak, "memory grows");
         if (!SANITIZED && now->resident > first->resident + RESIDENT_SLACK)
             fail(soak, "resident memory grows");
         if (now->descriptors > first->descriptors + DESCRIPTORS_SLACK)

@@ -26,7 +26,7 @@ def start(world, move):
         certificates["key"], "--qlog", world.path("server-logs")], SSLKEYLOGFILE=world.path("server.keys"))
     server.expect("err", r"^listening on ")
     catch = cap.Capture(world, port)
-    how = ["--rebind-at", PAYLOAD_BYTES // 2] if move == "rebind" else ["--migrate-every", "40ms"]
+    how = ["--rebind-at", PAYLOAD_BYTES // 2] if move == "rebind" else ["--migrate-every", "15ms"]
     client = world.start("roam-client", [
         peers.ROAM, "connect", "--hq", f"https://localhost:{port}/payload", "-4", "-o", world.path("got"), "--ca",
         certificates["ca"], "--qlog", world.path("client-logs"), *how], SSLKEYLOGFILE=world.path("client.keys"))
