@@ -191,6 +191,7 @@ struct roam_conn {
 
     /* Timers. */
     uint32_t pto_count;
+    roam_time pto_again_from; /* while pto_count > 0: what the PTO counts from, which mere PINGs do not put off */
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */

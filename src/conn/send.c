@@ -64,6 +64,11 @@ static bool is_app_limited(roam_conn *conn, const struct path *path)
            !conn_space_wants(conn, SPACE_APPLICATION);
 }
 
+static bool is_mere_ping(const struct pending_packet *packet)
+{
+    return (packet->frames & ~(frame_bit(FRAME_PING) | frame_bit(FRAME_PADDING) | frame_bit(FRAME_ACK))) == 0;
+}
+
 static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet,
                               bool app_limited, bool ect)
 {
@@ -80,6 +85,8 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
     sent->probe = assembly->probe;
     sent->mtu_probe = assembly->mtu_probe;
     sent->datagram_bytes = (uint16_t)assembly->len;
+    if (packet->eliciting && (space->sent.ack_eliciting == 0 || !is_mere_ping(packet)))
+        conn->pto_again_from = conn->now;
     sent_map_commit(&space->sent, sent);
     if (sent->in_flight) {
         congestion_on_sent(&path->recovery.congestion, sent->bytes);
@@ -170,12 +177,13 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
 
 /* ---- Starting */
 
-/* Of two PTO probes the second is small: where full datagrams vanish, it is what shows that they do. */
+/* Of two PTO probes the second is small: where full datagrams vanish, it is what shows that they do. After more
+ * PTOs both are: the first holds the fresh CIDs that a client gives then, without which there may be no answer. */
 static bool owes_small_probe(roam_conn *conn)
 {
     for (enum packet_space number = SPACE_INITIAL; number < PACKET_SPACES; number++) {
         const struct pn_space *space = conn_space(conn, number);
-        if (space != NULL && space->probes == 1)
+        if (space != NULL && space->probes > 0 && (space->probes == 1 || conn->pto_count >= PTOS_BEFORE_NEW_CIDS))
             return true;
     }
     return false;

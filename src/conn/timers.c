@@ -122,6 +122,15 @@ static roam_time pto_deadline_without_flight(roam_conn *conn, enum packet_space 
     return saturating_add(max_u64(from, conn->last_received_at), backed_off(conn, pto));
 }
 
+/* RFC 9002 section 6.2.1 has each ack-eliciting packet restart the timer. A PING does not, once it has expired and
+ * nothing was acknowledged since: a keep-alive shorter than the backed-off PTO would put off the next one for ever, and
+ * with it the fresh CIDs without which a server that ran out of them cannot answer. */
+static roam_time pto_from(roam_conn *conn, enum packet_space number)
+{
+    const bool again = number == SPACE_APPLICATION && conn->pto_count > 0;
+    return again ? conn->pto_again_from : conn_space(conn, number)->last_eliciting_sent_at;
+}
+
 static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
 {
     roam_time deadline = ROAM_TIME_NEVER;
@@ -139,7 +148,7 @@ static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
             continue;
         any = true;
         roam_time pto = rtt_pto(rtt, number == SPACE_APPLICATION ? conn_peer_max_ack_delay(conn) : 0);
-        roam_time at = saturating_add(space->last_eliciting_sent_at, backed_off(conn, pto));
+        roam_time at = saturating_add(pto_from(conn, number), backed_off(conn, pto));
         if (at < deadline) {
             deadline = at;
             *ret_space = number;
@@ -205,6 +214,7 @@ static void expire_recovery(roam_conn *conn)
     if (conn->log != NULL)
         conn_log_timer_expired(conn, LOSS_TIMER_PTO, space);
     conn->pto_count++;
+    conn->pto_again_from = conn->now;
     conn->counters.ptos++;
     if (space == SPACE_INITIAL)
         conn_try_alternate(conn);
