@@ -15,6 +15,8 @@ static void on_size_changed(roam_conn *conn, struct path *path)
 
 void conn_mtu_on_acked(roam_conn *conn, struct path *path, const struct sent_packet *packet)
 {
+    if (packet->datagram_bytes >= DATAGRAM_BYTES_MIN)
+        path->full_size_passed = max_u64(path->full_size_passed, packet->sent_at);
     uint32_t holes = path->pmtud.black_holes;
     if (!pmtud_on_acked(&path->pmtud, packet->datagram_bytes, packet->mtu_probe, packet->sent_at, conn->now))
         return;
@@ -63,8 +65,12 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
 
 bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
 {
+    roam_time since = saturating_sub(conn->now, path->validation.timeout);
+    /* An acknowledgement proves no address, but it proves a size: only the answers were lost, or are withheld. */
+    if (path->full_size_passed >= since)
+        path->size_failures = 0;
     /* Where the peer is not heard either, it is an outage, and says nothing about sizes. */
-    if (saturating_add(path->heard_at, path->validation.timeout) >= conn->now)
+    else if (path->heard_at >= since)
         path->size_failures++;
     if (path->size_failures < SIZE_FAILURES_MAX) {
         conn_validate_path(conn, path);
