@@ -76,12 +76,10 @@ bool oracle_wire(const struct host *host, const roam_address *remote, uint64_t *
 
 /* ---- oracle_cids.c: destination CIDs and addresses */
 
-/* Where a destination CID was used last, and towards whom ever. */
+/* Where a destination CID was used last (sent), or first (received). */
 struct cid_use {
     roam_cid cid;
     roam_address local, remote;
-    roam_address *remotes;
-    size_t remote_count;
 };
 
 struct cid_uses {
@@ -100,6 +98,9 @@ struct conn_view {
     bool heard;                        /* an authentic packet came */
     uint64_t oldest;                   /* lowest 1-RTT packet received, plus one; 0: none */
     struct cid_uses sent, received;
+    size_t *places; /* the peer's addresses, each with another of its family or itself */
+    size_t place_count;
+    struct sim_map place_index;
     roam_address *rebinds;
     size_t rebind_count;
     struct sim_map numbers;         /* packets received: number and space */

@@ -22,18 +22,8 @@ static struct cid_use *use_of(struct cid_uses *uses, const struct observed_packe
     return use;
 }
 
-static void add_remote(struct cid_use *use, const roam_address *remote)
-{
-    use->remotes = realloc(use->remotes, (use->remote_count + 1) * sizeof(*use->remotes));
-    if (use->remotes == NULL)
-        abort();
-    use->remotes[use->remote_count++] = *remote;
-}
-
 static void uses_done(struct cid_uses *uses)
 {
-    for (size_t i = 0; i < uses->count; i++)
-        free(uses->uses[i].remotes);
     free(uses->uses);
     sim_map_done(&uses->index);
     sim_map_done(&uses->seen);
@@ -47,6 +37,8 @@ void conn_view_done(struct conn_view *view)
     sim_map_done(&view->asked);
     sim_map_done(&view->answered);
     event_book_done(&view->events);
+    sim_map_done(&view->place_index);
+    free(view->places);
     free(view->rebinds);
 }
 
@@ -64,11 +56,31 @@ static uint64_t key_of(const roam_cid *cid, const roam_address *remote)
     return sim_hash_address(sim_hash_cid(1, cid), remote);
 }
 
+/* One number for all addresses of the peer's between which its packets went on under an unchanged CID of ours. */
+static size_t family_of(struct conn_view *view, const roam_address *remote)
+{
+    bool added;
+    size_t place = *sim_map_get(&view->place_index, sim_hash_address(1, remote), view->place_count, &added);
+    if (added) {
+        view->places = realloc(view->places, (view->place_count + 1) * sizeof(*view->places));
+        if (view->places == NULL)
+            abort();
+        view->places[view->place_count++] = place;
+    }
+    while (view->places[place] != place)
+        place = view->places[place] = view->places[view->places[place]];
+    return place;
+}
+
 void conn_view_received(struct conn_view *view, const struct observed_packet *packet)
 {
     bool added;
-    use_of(&view->received, packet, &added);
+    const struct cid_use *first = use_of(&view->received, packet, &added);
     sim_map_get(&view->received.seen, key_of(&packet->dcid, &packet->remote), 0, &added);
+    if (!added)
+        return;
+    size_t from = family_of(view, &first->remote), to = family_of(view, &packet->remote);
+    view->places[to] = from;
 }
 
 bool conn_view_was_rebound(const struct conn_view *view, const roam_address *local)
@@ -80,27 +92,12 @@ bool conn_view_was_rebound(const struct conn_view *view, const roam_address *loc
     return false;
 }
 
-/* The peer's address changed, and its packets went on under a CID of ours that both addresses have used. */
-static bool is_rebinding(const struct conn_view *view, const roam_address *a, const roam_address *b)
+/* The peer's address changed, and its packets went on under a CID of ours that both addresses have used. One such change
+ * may follow on another, also through an address to which this CID of the peer's was never written: a server's active
+ * path may be another one, while the path there holds the CID, and hands it on. */
+static bool peer_was_rebound(struct conn_view *view, const roam_address *a, const roam_address *b)
 {
-    /* The newest first: it is nearly always that one. */
-    for (size_t i = view->received.count; i-- > 0;) {
-        const roam_cid *cid = &view->received.uses[i].cid;
-        if (sim_map_find(&view->received.seen, key_of(cid, a)) != NULL &&
-            sim_map_find(&view->received.seen, key_of(cid, b)) != NULL)
-            return true;
-    }
-    return false;
-}
-
-/* ... and one such change may follow on another. */
-static bool peer_was_rebound(const struct conn_view *view, const struct cid_use *use, const roam_address *remote)
-{
-    for (size_t i = 0; i < use->remote_count; i++) {
-        if (is_rebinding(view, &use->remotes[i], remote))
-            return true;
-    }
-    return false;
+    return family_of(view, a) == family_of(view, b);
 }
 
 const char *conn_view_sent(struct conn_view *view, const struct observed_packet *packet)
@@ -117,11 +114,10 @@ const char *conn_view_sent(struct conn_view *view, const struct observed_packet 
     if (!roam_address_equal(&use->local, &packet->local) && !conn_view_was_rebound(view, &packet->local) &&
         !conn_view_was_rebound(view, &use->local))
         wrong = "a destination CID is used from two local addresses";
-    if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, use, &packet->remote))
+    if (!roam_address_equal(&use->remote, &packet->remote) && !peer_was_rebound(view, &use->remote, &packet->remote))
         wrong = "a destination CID is used towards two remote addresses";
     use->local = packet->local;
     use->remote = packet->remote;
-    add_remote(use, &packet->remote);
     return wrong;
 }
 
