@@ -248,11 +248,20 @@ void client_app_more(struct client_app *app, enum transfer_kind kind, uint64_t b
 
 /* ---- The connection -------------------------------------------------------------------------------------------- */
 
+/* Nothing leaves from where it is, and no CID is left with which to go elsewhere. That the socket refused is forgotten
+ * with each change of the networks, and comes to light with the next datagram only: then the host knows it. */
+static bool is_stranded(const struct client_app *app)
+{
+    const roam_conn *conn = app->conn;
+    if (conn->mobility == NULL || remote_cid_spare(&conn->remote_cids) > 0)
+        return false;
+    return conn->mobility->waiting || conn->mobility->refused ||
+           !host_has_socket(app->host, &path_set_active(&conn->paths)->local);
+}
+
 static void on_closed(struct client_app *app)
 {
-    const struct mobility *mobility = app->conn->mobility;
-    app->stranded =
-        mobility != NULL && (mobility->waiting || mobility->refused) && remote_cid_spare(&app->conn->remote_cids) == 0;
+    app->stranded = is_stranded(app);
     app->closed = true;
     app->error = *roam_conn_error(app->conn);
     for (size_t i = 0; i < app->workload->count; i++) {
