@@ -101,8 +101,8 @@ typedef struct roam_config {
     /* Migration. */
     uint32_t max_paths; /* paths kept at once, 3..16; default 4 */
 
-    /* A client's NEW_TOKEN token (ROAM_EVENT_NEW_TOKEN) of this very server, copied; NULL: none. To be used once: a second
-     * time it spares nothing, and tells who looks on that it is the same client (RFC 9000 section 8.1.3). */
+    /* A client's NEW_TOKEN token (ROAM_EVENT_NEW_TOKEN) of this very server, copied; NULL: none. To be used once: a
+     * second time it spares nothing, and tells who looks on that it is the same client (RFC 9000 section 8.1.3). */
     const uint8_t *token;
     size_t token_bytes;
     const roam_address *remote; /* roam_connect: where to, instead of resolving the host; NULL: resolve */

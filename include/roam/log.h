@@ -1,6 +1,6 @@
 /*
- * roam/log.h - what connections say for those who look on. Nothing unless asked for, and no file by itself: what there is
- * to say goes to a sink. roam_io_qlog and roam_io_keylog (roam/io.h) are sinks that write files.
+ * roam/log.h - what connections say for those who look on. Nothing unless asked for, and no file by itself: what there
+ * is to say goes to a sink. roam_io_qlog and roam_io_keylog (roam/io.h) are sinks that write files.
  *
  * qlog: what a connection does, packet by packet and step by step, in the words of qlog
  * (draft-ietf-quic-qlog-main-schema, draft-ietf-quic-qlog-quic-events): one JSON text sequence (RFC 7464) for each

@@ -76,9 +76,9 @@ enum roam_network_rule {
 #define ROAM_NETWORK_RULES_MAX 8
 
 /* Rules over the networks of a client's connection. `network` is an interface's name ("wlan0") or an address without a
- * port ("192.0.2.7", "2001:db8::7"). They hold from the next roam_endpoint_transmit on, and for ROAM_MOBILITY_AUTO alone:
- * what the application moves by itself is its own affair. ROAM_ERR_STATE on any other connection, ROAM_ERR_LIMIT beyond
- * ROAM_NETWORK_RULES_MAX, ROAM_ERR_ADDRESS where the name is empty or too long. */
+ * port ("192.0.2.7", "2001:db8::7"). They hold from the next roam_endpoint_transmit on, and for ROAM_MOBILITY_AUTO
+ * alone: what the application moves by itself is its own affair. ROAM_ERR_STATE on any other connection,
+ * ROAM_ERR_LIMIT beyond ROAM_NETWORK_RULES_MAX, ROAM_ERR_ADDRESS where the name is empty or too long. */
 ROAM_API roam_result roam_conn_network_rule(roam_conn *conn, roam_time now, const char *network,
                                             enum roam_network_rule rule);
 

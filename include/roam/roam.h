@@ -104,8 +104,8 @@ ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 /* Moves of a connection that are remembered. */
 #define ROAM_MOVES_KEPT 4
 
-/* What one move has cost. A server moves when the client's packets come from somewhere else; a client when it leaves from
- * another address, by roam_conn_rebind (then both path ids are the same) or to a path that was validated first. */
+/* What one move has cost. A server moves when the client's packets come from somewhere else; a client when it leaves
+ * from another address, by roam_conn_rebind (then both path ids are the same) or to a path that was validated first. */
 typedef struct roam_path_stats {
     uint64_t path_id, previous_path_id;
     roam_address local, remote, previous_local, previous_remote;
@@ -129,9 +129,9 @@ typedef struct roam_conn_info {
     roam_conn *conn;
     roam_cid cid;        /* the CID of ours that stood on the newest packet from the peer */
     roam_address remote; /* the peer's, the last that was proven; unset before there was one */
-    /* Where a packet of the peer's has come from, and where its packets go, while nobody has proven that the peer is there
-     * and not somebody who forged a source (RFC 9000 section 9.3.1). Unset: there is no such claim. Not to be trusted with
-     * anything that hangs on an address: access lists, limits, logs that accuse. */
+    /* Where a packet of the peer's has come from, and where its packets go, while nobody has proven that the peer is
+     * there and not somebody who forged a source (RFC 9000 section 9.3.1). Unset: there is no such claim. Not to be
+     * trusted with anything that hangs on an address: access lists, limits, logs that accuse. */
     roam_address claimed;
     roam_address local;
     enum roam_conn_state state;
@@ -161,9 +161,9 @@ ROAM_API roam_conn *roam_connect(roam_endpoint *endpoint, const char *host, uint
 ROAM_API const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port);
 
 /* Answers ROAM_EVENT_RESOLVE: n addresses in order of preference (the port is filled in from roam_connect); n 0 says
- * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. While nobody answers, the first eight are asked
- * in turn, each for twice as long as the one before; the first that answers is the server for as long as the connection
- * lasts. */
+ * that there are none and ends the connection with ROAM_CLOSE_RESOLUTION. While nobody answers, the first eight are
+ * asked in turn, each for twice as long as the one before; the first that answers is the server for as long as the
+ * connection lasts. */
 ROAM_API void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addresses, size_t n);
 
 /* Closes with the application's error code and a reason (NULL: none; cut at ROAM_REASON_MAX octets), RFC 9000
@@ -192,8 +192,9 @@ ROAM_API const roam_error *roam_conn_error(const roam_conn *conn);
 ROAM_API const char *roam_conn_alpn(const roam_conn *conn);
 
 /* Our address on the active path, and where the peer is: a server's client at the last address that was proven (unset
- * before there is one), whatever packets claim meanwhile (see roam_conn_info). Where the client's socket is bound to no address, the local one is the address that
- * the kernel chose, as soon as a packet has come in there; rows and paths show the address of the socket. */
+ * before there is one), whatever packets claim meanwhile (see roam_conn_info). Where the client's socket is bound to
+ * no address, the local one is the address that the kernel chose, as soon as a packet has come in there; rows and
+ * paths show the address of the socket. */
 ROAM_API const roam_address *roam_conn_local_address(const roam_conn *conn);
 ROAM_API const roam_address *roam_conn_remote_address(const roam_conn *conn);
 
@@ -209,16 +210,16 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Moves with care, RFC 9000 section 9: validates the path from new_local first, with a fresh CID, and moves to it when
- * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays. A move
- * that still waits for its answer is called off by the next one (ROAM_EVENT_PATH_CLOSED).
- * ROAM_ERR_STATE as above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
+ * the server has answered: ROAM_EVENT_PATH_VALIDATED, ROAM_EVENT_PATH_MOVED; or ROAM_EVENT_PATH_FAILED and stays. A
+ * move that still waits for its answer is called off by the next one (ROAM_EVENT_PATH_CLOSED). ROAM_ERR_STATE as
+ * above, ROAM_ERR_NO_CID, ROAM_ERR_DISABLED, ROAM_ERR_LIMIT (max_paths). */
 ROAM_API roam_result roam_conn_migrate(roam_conn *conn, roam_time now, const roam_address *new_local);
 
 /* Validates the path from new_local and stays where it is, RFC 9000 section 9.1. Errors as of roam_conn_migrate. */
 ROAM_API roam_result roam_conn_probe(roam_conn *conn, roam_time now, const roam_address *new_local);
 
-/* Gives up a path that is not in use, for instance because its network is gone for good: nothing is sent there any more,
- * and the connection ID that it had is retired (RFC 9000 section 5.1.2), so that the peer may give another.
+/* Gives up a path that is not in use, for instance because its network is gone for good: nothing is sent there any
+ * more, and the connection ID that it had is retired (RFC 9000 section 5.1.2), so that the peer may give another.
  * ROAM_ERR_ADDRESS where no path has this id, ROAM_ERR_STATE for the active one, ROAM_ERR_CLOSED. */
 ROAM_API roam_result roam_conn_forget_path(roam_conn *conn, roam_time now, uint64_t path_id);
 

@@ -44,8 +44,8 @@ void cid_plan_done(struct cid_plan *plan);
 /* Returns false where the plan has no nonce left and the CID is therefore an unroutable one. */
 bool cid_plan_generate(struct cid_plan *plan, roam_cid *ret, const roam_rng *rng);
 
-/* A CID that goes into no table and gets no reset token, for a Retry: of at least `min_len` octets. It uses up no nonce:
- * under a plan with a key it is unroutable, under others it names us. */
+/* A CID that goes into no table and gets no reset token, for a Retry: of at least `min_len` octets. It uses up no
+ * nonce: under a plan with a key it is unroutable, under others it names us. */
 void cid_plan_stray(const struct cid_plan *plan, roam_cid *ret, uint8_t min_len, const roam_rng *rng);
 
 enum cid_owner {

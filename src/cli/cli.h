@@ -45,7 +45,8 @@ const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX]);
 /* A line for an event: "   12.345 ms  path_validated  127.0.0.1:4433" */
 void print_event(FILE *stream, const roam_event *event, roam_time since);
 
-/* For ROAM_EVENT_PATH_SETTLED: "moved to 127.0.0.1:50000 -> 127.0.0.1:4433 (application): gap 12.345 ms, ...": what the newest move has cost. */
+/* For ROAM_EVENT_PATH_SETTLED: "moved to 127.0.0.1:50000 -> 127.0.0.1:4433 (application): gap 12.345 ms, ...": what
+ * the newest move has cost. */
 void print_move(FILE *stream, const roam_event *event);
 
 /* ---- setup.c: from options to configurations */

@@ -1,6 +1,6 @@
 /*
- * roam natbox: a NAT and a bad network in one process, to see what a UDP application makes of them. It knows nothing of what
- * it carries; where that looks like QUIC it names connection IDs. Kept: with the same seed the same network.
+ * roam natbox: a NAT and a bad network in one process, to see what a UDP application makes of them. It knows nothing of
+ * what it carries; where that looks like QUIC it names connection IDs. Kept: with the same seed the same network.
  */
 #include "cli/natbox.h"
 

@@ -178,8 +178,8 @@ void report_event(const struct report *report, roam_time now, const char *event,
                   size_t n);
 void report_totals(const struct natbox *box, roam_time now);
 
-/* What a datagram looks like where it may be QUIC ("initial dcid=..."), else "". Long headers show themselves; short ones
- * are believed where the mapping has seen long ones, which told how long connection IDs are. */
+/* What a datagram looks like where it may be QUIC ("initial dcid=..."), else "". Long headers show themselves; short
+ * ones are believed where the mapping has seen long ones, which told how long connection IDs are. */
 #define LOOK_TEXT_MAX (32 + ROAM_CID_TEXT_MAX)
 const char *look_at(const struct mapping *mapping, const uint8_t *data, size_t len, char ret[LOOK_TEXT_MAX]);
 /* Learns from long headers. */

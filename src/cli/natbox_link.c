@@ -2,8 +2,8 @@
  * One direction of a bad network, in this order: too large, lost, no room in the queue, the bucket's pace, the delay.
  * Invariant: what is not held back arrives in the order in which it came, one nanosecond apart at least.
  *
- * The bucket is kept as a time (the generic cell rate algorithm): each octet moves full_at on by what it takes to send, and
- * a datagram leaves as soon as full_at is no more than a burst ahead of the clock.
+ * The bucket is kept as a time (the generic cell rate algorithm): each octet moves full_at on by what it takes to send,
+ * and a datagram leaves as soon as full_at is no more than a burst ahead of the clock.
  */
 #include "cli/natbox_link.h"
 

@@ -1,5 +1,5 @@
-/* Sockets to listen on: see places.h. An endpoint answers from the address that it was spoken to at, so that any number of
- * them is one server. */
+/* Sockets to listen on: see places.h. An endpoint answers from the address that it was spoken to at, so that any
+ * number of them is one server. */
 #include "cli/places.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
 #include "cli/cli.h"
 
 /* Opens a socket at each [ADDR:]PORT of the line and each --preferred address, says so, and tells the endpoint what it
- * prefers. ret_name (256 octets) and *ret_port are how the other side would call the first. False, with the reason said,
- * where one cannot be opened. */
+ * prefers. ret_name (256 octets) and *ret_port are how the other side would call the first. False, with the reason
+ * said, where one cannot be opened. */
 bool places_open(roam_io *io, const struct net_options *options, const struct command_line *line, char *ret_name,
                  uint16_t *ret_port);
 

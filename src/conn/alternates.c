@@ -1,7 +1,7 @@
 /*
- * Where else a server's name leads: a client whose first address gives no sign of life asks at the next one, in turn, as
- * long as nothing has come from any (RFC 8305 in its simplest form). To each address goes an attempt of its own, with a
- * destination CID that no other has seen; the first that answers is the server, for good (RFC 9000 section 9).
+ * Where else a server's name leads: a client whose first address gives no sign of life asks at the next one, in turn,
+ * as long as nothing has come from any (RFC 8305 in its simplest form). To each address goes an attempt of its own,
+ * with a destination CID that no other has seen; the first that answers is the server, for good (RFC 9000 section 9).
  */
 #include "conn/alternates.h"
 

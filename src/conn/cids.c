@@ -24,7 +24,8 @@ void conn_renew_cids(roam_conn *conn)
     if (conn->local_cids.cid_bytes == 0)
         return;
     //= rfc9000#5.1.1-5 Issuing beyond the limit is fine where the frame forces the excess out through Retire Prior To.
-    //= rfc9000#5.1.2-9 Not again before an earlier request is met, unless it seems that nothing of the peer's can reach us.
+    //= rfc9000#5.1.2-9 Not again before an earlier request is met, unless it seems that nothing of the peer's can
+    // reach us.
     if (local_cid_request_retirement(&conn->local_cids, conn->local_cids.next_sequence) ||
         (conn->pto_count >= PTOS_BEFORE_INSISTING && local_cid_insist_on_retirement(&conn->local_cids)))
         conn_issue_cids(conn);

@@ -35,8 +35,8 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
  * comes back, short enough that its CID is soon retired. */
 #define PATH_LINGER ROAM_SECONDS(10)
 
-/* A path that the peer has asked on and not moved to is its standby: it asks again every 25 s (MOBILITY_REFRESH), and one
- * of these may be lost. */
+/* A path that the peer has asked on and not moved to is its standby: it asks again every 25 s (MOBILITY_REFRESH),
+ * and one of these may be lost. */
 #define STANDBY_LINGER ROAM_SECONDS(60)
 
 /* Addresses of a server's name that are tried in turn beside the first. */
@@ -68,8 +68,9 @@ _Static_assert(PTOS_BEFORE_INSISTING > PTOS_BEFORE_NEW_CIDS, "first as the RFC w
 /* An ACK-only packet is no larger: 20 octets of CID, a few ranges, ECN counts. */
 #define ACK_PACKET_BYTES_MAX 96
 
-/* Validations of an address that is proven which the peer leaves unanswered while it is heard from there, until the path
- * counts as too small for QUIC: the second begins afresh, so that an outage at the wrong moment condemns no path. */
+/* Validations of an address that is proven which the peer leaves unanswered while it is heard from there, until the
+ * path counts as too small for QUIC: the second begins afresh, so that an outage at the wrong moment condemns no
+ * path. */
 #define SIZE_FAILURES_MAX 2
 
 /* Paths that a connection needs: the active one, the one to fall back to, and the one that the peer has just moved
@@ -89,8 +90,8 @@ _Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID befo
 #define ACK_ONLY_PACKETS_MAX 32
 
 /* Each so many packets, if that one holds nothing but an ACK, the record of what was sent is looked through: of ACKs
- * the newest are remembered, and the rest is given up when nobody has acknowledged it in so many PTOs. A peer that sends
- * and never acknowledges would let it grow without end. */
+ * the newest are remembered, and the rest is given up when nobody has acknowledged it in so many PTOs. A peer that
+ * sends and never acknowledges would let it grow without end. */
 #define ACKS_PER_SWEEP  64
 #define ACKS_REMEMBERED 1024
 #define UNANSWERED_PTOS 3

@@ -21,8 +21,8 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
            (conn->largest_non_probing == PACKET_NUMBER_NONE || context->number > conn->largest_non_probing);
 }
 
-/* What came here before this packet came on the active path as well, or nearly at the same time: that is alive. A packet
- * of a deliberate move comes to another CID of ours, and the peer knows what it does. */
+/* What came here before this packet came on the active path as well, or nearly at the same time: that is alive. A
+ * packet of a deliberate move comes to another CID of ours, and the peer knows what it does. */
 static bool sways(const roam_conn *conn, const struct path *path, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
@@ -68,7 +68,8 @@ static struct migration_facts gather_facts(roam_conn *conn, const struct packet_
 static roam_drop create_path(roam_conn *conn, struct packet_context *context, const struct migration_verdict *verdict)
 {
     const uint64_t active_id = conn->paths.active_id;
-    //= rfc9000#9.6.2-3 The path begins where the packet came in, so that the preferred address answers and probes itself.
+    //= rfc9000#9.6.2-3 The path begins where the packet came in, so that the preferred address answers and probes
+    // itself.
     //= rfc9000#9.6.3-4 There as anywhere a new address of the client's is under the 3x limit until it is proven.
     const uint64_t id = conn->paths.next_id;
     /* First, as room may be made of the very path that it came from, which must not take the CID with it. */
@@ -137,8 +138,8 @@ static void count_move(roam_conn *conn)
     conn->totals->moves++;
 }
 
-//= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each, when it is proven and in
-// use, whichever comes last.
+//= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each, when it is proven
+// and in use, whichever comes last.
 //= rfc9000#21.5.6-5 Before that the client gets none.
 static void offer_token(roam_conn *conn, const struct path *path)
 {
@@ -223,8 +224,8 @@ static void note_newest(roam_conn *conn, const struct packet_context *context)
         conn->paths.paths[i]->migrate_when_valid = false;
 }
 
-//= rfc9000#9.3-4 Where it moves: the 3x limit until the proof, a challenge at either end, the fallback, and what is shown
-// are the defence against addresses that somebody forged.
+//= rfc9000#9.3-4 Where it moves: the 3x limit until the proof, a challenge at either end, the fallback, and what is
+// shown are the defence against addresses that somebody forged.
 static void act_on_payload(roam_conn *conn, struct path *path, const struct packet_context *context,
                            const struct migration_verdict *verdict)
 {

@@ -136,10 +136,10 @@ void conn_move_waiting(roam_conn *conn)
     }
 }
 
-//= rfc9000#21.1.3.1-1 On-path attacker cannot prevent migration to a path it is not on: all that the move needs goes over
-// the new path.
-//= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe: nobody guesses the data of
-// its challenges.
+//= rfc9000#21.1.3.1-1 On-path attacker cannot prevent migration to a path it is not on: all that the move needs goes
+// over the new path.
+//= rfc9000#21.1.3.2-2 Off-path attacker cannot make migration fail on a path it cannot observe: nobody guesses the
+// data of its challenges.
 roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const roam_address *remote, bool migrate)
 {
     struct path *path = path_set_find_address(&conn->paths, local, remote);

@@ -4,8 +4,8 @@
  *
  * Its CID stands on the active path: the peer has lost the connection, and that is the end of it. It stands on other
  * paths only: whoever answers there does not know the connection - a balancer leads that way to another server, say -
- * while the peer on the active path may be well. Then only those paths fail; a peer that has lost the connection answers
- * the next packet on the active path in the same way.
+ * while the peer on the active path may be well. Then only those paths fail; a peer that has lost the connection
+ * answers the next packet on the active path in the same way.
  */
 #include "conn/cids.h"
 #include "conn/paths.h"

@@ -1,8 +1,8 @@
 /*
  * Connection IDs change while the addresses stay, so that who looks on now and then cannot tell that what he sees is
- * one connection: after a silence, after a time, after so many octets, and when the peer has changed what it writes (RFC
- * 9000 section 9.5). Kept: one CID is left over for a move that must not wait, so that a peer that gives us two at most
- * is always written to under the same one.
+ * one connection: after a silence, after a time, after so many octets, and when the peer has changed what it writes
+ * (RFC 9000 section 9.5). Kept: one CID is left over for a move that must not wait, so that a peer that gives us two at
+ * most is always written to under the same one.
  *
  *   what we write        conn_rotate_if_due, before each packet on the active path
  *   what the peer writes conn_on_cid_used asks it to change, by Retire Prior To, where it does not by itself

@@ -54,8 +54,8 @@ struct roam_endpoint {
     size_t conn_count, half_open;
     struct event_queue events;
     struct network_list networks; /* of the host */
-    /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not send is
-     * asked for here, so that a flood of answers to forged addresses costs no walk over all connections. */
+    /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not
+     * send is asked for here, so that a flood of answers to forged addresses costs no walk over all connections. */
     roam_conn *senders[SENDERS_KEPT];
     size_t sender_next;
 

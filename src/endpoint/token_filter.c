@@ -1,5 +1,5 @@
-/* Used tokens: see the header. Marks come from the random octets of tokens that proved to be ours, so that nobody else can
- * choose where they fall. */
+/* Used tokens: see the header. Marks come from the random octets of tokens that proved to be ours, so that nobody
+ * else can choose where they fall. */
 #include "endpoint/token_filter.h"
 
 #include "base/minmax.h"

@@ -1,11 +1,11 @@
 /*
- * Tokens that have been used, so that none is believed twice (RFC 9000 section 8.1.4): two generations of marks, each of
- * as many as the configuration allows. When the younger is full the older is forgotten.
+ * Tokens that have been used, so that none is believed twice (RFC 9000 section 8.1.4): two generations of marks, each
+ * of as many as the configuration allows. When the younger is full the older is forgotten.
  *
  * What that means. Nothing is believed twice by this endpoint while it lives: with a generation goes the time of the
- * newest NEW_TOKEN token in it, and what was issued up to then is not believed any more, used or not. (Its client proves its
- * address like any other.) A Retry token has a short life of its own, and is not refused for that. Another endpoint with
- * the same key, as after a restart, believes each token once more.
+ * newest NEW_TOKEN token in it, and what was issued up to then is not believed any more, used or not. (Its client
+ * proves its address like any other.) A Retry token has a short life of its own, and is not refused for that. Another
+ * endpoint with the same key, as after a restart, believes each token once more.
  */
 #ifndef ENDPOINT_TOKEN_FILTER_H
 #define ENDPOINT_TOKEN_FILTER_H

@@ -1,7 +1,7 @@
 /*
- * Where logs of connections go on a file system: one file for each qlog, one for all secrets. Kept: a file of an earlier
- * connection is never written over unless asked for; a qlog whose file takes no more ends with a whole record; secrets
- * are readable for nobody else.
+ * Where logs of connections go on a file system: one file for each qlog, one for all secrets. Kept: a file of an
+ * earlier connection is never written over unless asked for; a qlog whose file takes no more ends with a whole record;
+ * secrets are readable for nobody else.
  */
 #ifndef IO_LOG_FILES_H
 #define IO_LOG_FILES_H

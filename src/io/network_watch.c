@@ -4,7 +4,8 @@
  *
  *   RESTING -> SETTLING   an event: listed at once, the timer runs
  *   SETTLING              more events: noted, and listed when the timer expires, which then runs again
- *   SETTLING -> RESTING   the timer, and nothing was noted: listed once more, for what an event announced is not always done
+ *   SETTLING -> RESTING   the timer, and nothing was noted: listed once more, for what an event announced is not always
+ *               done
  *                         when it comes
  */
 #include "io/network_watch.h"

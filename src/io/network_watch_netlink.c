@@ -1,7 +1,7 @@
 /*
- * The host's addresses on Linux, by rtnetlink: links, addresses and routes are dumped one after the other, and six groups
- * of events say when to do so again. Kept: only what the kernel itself sends is believed, and a dump that was torn by a
- * change is done again.
+ * The host's addresses on Linux, by rtnetlink: links, addresses and routes are dumped one after the other, and six
+ * groups of events say when to do so again. Kept: only what the kernel itself sends is believed, and a dump that was
+ * torn by a change is done again.
  */
 #include "io/network_watch.h"
 

@@ -1,7 +1,7 @@
 /*
- * The host's addresses where nothing tells of changes: getifaddrs, and where a datagram to anybody would leave from. Kept:
- * nothing of Linux is needed here. What it cannot see is whether an IPv6 address is still tentative or deprecated; a
- * tentative one refuses to be bound.
+ * The host's addresses where nothing tells of changes: getifaddrs, and where a datagram to anybody would leave from.
+ * Kept: nothing of Linux is needed here. What it cannot see is whether an IPv6 address is still tentative or
+ * deprecated; a tentative one refuses to be bound.
  */
 #include <errno.h>
 #include <ifaddrs.h>

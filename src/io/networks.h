@@ -32,8 +32,8 @@ enum io_placed {
     IO_PLACED_NOWHERE,   /* no network that may be used leads there; errno */
 };
 
-/* Finds, or opens the socket of, the network by which a connection to `remote` that moves by itself should begin; port 0:
- * any. */
+/* Finds, or opens the socket of, the network by which a connection to `remote` that moves by itself should begin;
+ * port 0: any. */
 enum io_placed io_networks_place(roam_io *io, const roam_address *remote, uint16_t port, roam_address *ret_local);
 /* Such a connection is there, and its peer's address may be known by now. */
 void io_networks_adopt(roam_io *io, roam_conn *conn);

@@ -1,6 +1,6 @@
 /*
- * Has the host been asleep? CLOCK_BOOTTIME counts the time that it was, CLOCK_MONOTONIC does not: what the first gains on
- * the second was slept away.
+ * Has the host been asleep? CLOCK_BOOTTIME counts the time that it was, CLOCK_MONOTONIC does not: what the first gains
+ * on the second was slept away.
  */
 #ifndef IO_SUSPEND_H
 #define IO_SUSPEND_H
@@ -12,8 +12,8 @@
 /* A nap that no timer of ours would notice. */
 #define SUSPEND_MIN ROAM_MILLISECONDS(500)
 
-/* The clocks are read one after the other. Where more than that lies between, this process was stopped meanwhile, and the
- * readings say nothing. */
+/* The clocks are read one after the other. Where more than that lies between, this process was stopped meanwhile,
+ * and the readings say nothing. */
 #define SUSPEND_READING_MAX ROAM_MILLISECONDS(50)
 
 struct suspend_watch {

@@ -66,8 +66,9 @@ static bool set_options(int fd, uint8_t family)
                set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     //= rfc9000#9.7-1 Apply an IPv6 flow label where the system lets us.
     //= rfc9000#9.7-2 Flow labels of different paths cannot be linked.
-    // The kernel hashes addresses and ports with a secret of its own, so that another path, or another port, has another
-    // label. Asked for, since the administrator may have left it to each socket; where it is forbidden there is none.
+    // The kernel hashes addresses and ports with a secret of its own, so that another path, or another port, has
+    // another label. Asked for, since the administrator may have left it to each socket; where it is forbidden there is
+    // none.
     set_option(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1);
     return set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
            set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
@@ -108,8 +109,8 @@ roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
 
 bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index)
 {
-    /* Since Linux 5.7 anybody may bind a socket to a device that was bound to none. Where not, IPv4 does as it is asked;
-     * IPv6 takes it for a wish, and among default routes prefers the better one to the one by that interface. */
+    /* Since Linux 5.7 anybody may bind a socket to a device that was bound to none. Where not, IPv4 does as it is
+     * asked; IPv6 takes it for a wish, and among default routes prefers the better one to the one by that interface. */
     if (setsockopt(socket->fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) == 0)
         return true;
     if (socket->local.family == ROAM_FAMILY_IPV4)

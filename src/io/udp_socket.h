@@ -70,9 +70,10 @@ typedef void datagram_failed(void *context, const roam_datagram *datagram, int e
 bool udp_socket_send(struct udp_socket *socket, struct datagram_batch *batch, size_t n,
                      struct socket_counters *counters, datagram_failed *failed, void *context);
 
-/* Lets what the socket sends leave by this interface and no other, whatever the routes say, and lets in what comes there:
- * two interfaces with default routes else send by the better one, with whichever address. As much as the kernel allows:
- * without the right to bind to a device only the way out is chosen. Returns false with errno where neither is allowed. */
+/* Lets what the socket sends leave by this interface and no other, whatever the routes say, and lets in what comes
+ * there: two interfaces with default routes else send by the better one, with whichever address. As much as the
+ * kernel allows: without the right to bind to a device only the way out is chosen. Returns false with errno where
+ * neither is allowed. */
 bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index);
 
 #endif

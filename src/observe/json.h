@@ -1,6 +1,7 @@
 /*
- * Writes JSON (RFC 8259) into a buffer and never past its end. Failure is sticky: after the first thing that did not fit
- * nothing more is written and `failed` stays true; a copy of the structure, taken before, goes back to where it was.
+ * Writes JSON (RFC 8259) into a buffer and never past its end. Failure is sticky: after the first thing that did not
+ * fit nothing more is written and `failed` stays true; a copy of the structure, taken before, goes back to where it
+ * was.
  *
  * Keys are texts of ours and written as they are; values are escaped. Whatever octets a text has, what comes out is
  * valid: control characters are escaped, what is no UTF-8 becomes U+FFFD.

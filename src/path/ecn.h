@@ -31,8 +31,8 @@ void ecn_on_lost(struct ecn *ecn, bool marked);
 
 /* An ACK that raised the largest acknowledged number newly acknowledged `marked` packets of this path that had left
  * with ECT(0). Without counts (plain ACK) has_counts is false. The deltas are the increase of the peer's counts since
- * the last such ACK. Returns true where the CE count rose and it counts as congestion, which it does once a mark has come
- * through as it was sent. */
+ * the last such ACK. Returns true where the CE count rose and it counts as congestion, which it does once a mark has
+ * come through as it was sent. */
 bool ecn_on_acked(struct ecn *ecn, uint64_t marked, bool has_counts, uint64_t ect0_delta, uint64_t ect1_delta,
                   uint64_t ce_delta);
 

@@ -127,8 +127,8 @@ static bool is_newest(const struct migration_facts *facts)
     return facts->highest_numbered;
 }
 
-/* RFC 9000 section 9.3 leaves it to us to permit a move. Where packets come on two proven paths at once, each as good as
- * the other, the connection stays on one of them. */
+/* RFC 9000 section 9.3 leaves it to us to permit a move. Where packets come on two proven paths at once, each as
+ * good as the other, the connection stays on one of them. */
 static bool is_steady(const struct migration_facts *facts)
 {
     return !facts->sways;

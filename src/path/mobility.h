@@ -81,8 +81,8 @@ struct mobility_verdict {
  * minutes). */
 #define MOBILITY_REFRESH ROAM_SECONDS(25)
 
-/* ... and only where stream data went to and fro since, or within this time before, or a keep-alive is configured: an idle
- * connection is left to its idle timeout. */
+/* ... and only where stream data went to and fro since, or within this time before, or a keep-alive is configured:
+ * an idle connection is left to its idle timeout. */
 #define MOBILITY_IN_USE ROAM_SECONDS(10)
 
 /* An answer so old is proof enough for a move that nobody has asked for, and no reason to ask again in doubt. */
@@ -100,8 +100,9 @@ struct mobility_verdict {
 /* Spare CIDs that standbys leave for a network that may appear. */
 #define MOBILITY_CIDS_RESERVED 1
 
-/* The cost of a way, in time: its RTT; for each percent of loss half of RTT and LOSS_REPAIR, about what repairing costs a
- * stream; and what the user would wait rather than pay, or than leave the network that the system has chosen. */
+/* The cost of a way, in time: its RTT; for each percent of loss half of RTT and LOSS_REPAIR, about what repairing
+ * costs a stream; and what the user would wait rather than pay, or than leave the network that the system has
+ * chosen. */
 #define MOBILITY_LOSS_REPAIR      ROAM_MILLISECONDS(40)
 #define MOBILITY_METERED_COST     ROAM_MILLISECONDS(500)
 #define MOBILITY_NOT_DEFAULT_COST ROAM_MILLISECONDS(200)

@@ -92,8 +92,8 @@ bool path_may_respond(const struct path *path);
 /* Something that this path had sent was acknowledged. */
 void path_on_acked(struct path *path);
 
-/* A PTO has passed: as it lets a probe out beyond the window, it does a few responses. A server that waits for one before
- * it acknowledges from there (RFC 9000 section 9.6.2) would wait for ever. */
+/* A PTO has passed: as it lets a probe out beyond the window, it does a few responses. A server that waits for one
+ * before it acknowledges from there (RFC 9000 section 9.6.2) would wait for ever. */
 void path_on_pto(struct path *path);
 
 /* Takes the oldest response owed; false where there is none. */

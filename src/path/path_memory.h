@@ -1,7 +1,7 @@
 /*
- * What paths were like that are not used any more: a few networks, by the IP networks of both ends, each with the window
- * and the RTT that it had. Bounded and aged; the newest PATH_MEMORY_MAX stay. Pure. Who comes back to one may resume
- * carefully there, once it is validated; to whom else the memory says nothing.
+ * What paths were like that are not used any more: a few networks, by the IP networks of both ends, each with the
+ * window and the RTT that it had. Bounded and aged; the newest PATH_MEMORY_MAX stay. Pure. Who comes back to one may
+ * resume carefully there, once it is validated; to whom else the memory says nothing.
  */
 #ifndef PATH_PATH_MEMORY_H
 #define PATH_PATH_MEMORY_H

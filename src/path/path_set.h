@@ -35,9 +35,9 @@ struct path *path_set_find(const struct path_set *set, uint64_t id);
 /* The same address of ours, as far as the socket tells: without an IP only the port counts. */
 bool path_local_matches(const roam_address *a, const roam_address *b);
 
-/* The path leads through another network than before, or is not known to lead anywhere any more: it begins afresh, under
- * another id, so that what was sent there under the old one teaches it nothing (RFC 9000 section 9.4). Returns the old
- * id. */
+/* The path leads through another network than before, or is not known to lead anywhere any more: it begins afresh,
+ * under another id, so that what was sent there under the old one teaches it nothing (RFC 9000 section 9.4). Returns
+ * the old id. */
 uint64_t path_set_renew(struct path_set *set, struct path *path, const roam_config *config);
 
 /* By both addresses. A local address without an IP matches any of that port. */

@@ -1,6 +1,7 @@
 /*
  * How large a datagram one path carries: DPLPMTUD, RFC 8899 as RFC 9000 sections 14.2 to 14.4 have it. Pure: no clock,
- * no packet, no timer of its own; a probe goes out only behind full datagrams, so that who sends little searches little.
+ * no packet, no timer of its own; a probe goes out only behind full datagrams, so that who sends little searches
+ * little.
  *
  *   BASE -> SEARCHING               on_acked     a datagram of at least 1200 octets came through
  *   SEARCHING -> SEARCH_COMPLETE    next_probe   nothing is left between what passes and what does not

@@ -4,7 +4,8 @@
  * connection. A few returns are followed at once, as a Wi-Fi that flaps wants it; then going back has to wait, longer
  * each time. Plain data, no clock.
  *
- * steady -> (on_move back and forth) counting -> waiting until steady_until; a move to a third place, or a while without
+ * steady -> (on_move back and forth) counting -> waiting until steady_until; a move to a third place, or a while
+ *           without
  * any, begins anew.
  */
 #ifndef PATH_SWAY_H

@@ -55,8 +55,8 @@ void congestion_init(struct congestion *congestion, enum roam_congestion algorit
 /* Initial window again; in_flight is kept. RFC 9000 section 9.4. */
 void congestion_reset(struct congestion *congestion);
 
-/* The path is validated, and had this window and this RTT before: goes there with care, unless it has sent enough by now
- * to know better. */
+/* The path is validated, and had this window and this RTT before: goes there with care, unless it has sent enough by
+ * now to know better. */
 void congestion_resume(struct congestion *congestion, uint64_t saved_window, roam_time saved_rtt);
 
 /* The maximum datagram size changed: an untouched initial window follows it (RFC 9002 section 7.2). */

@@ -43,8 +43,8 @@ size_t loss_declare_path(struct sent_map *map, enum packet_space space, const st
 size_t loss_declare_larger(struct sent_map *map, enum packet_space space, const struct loss_context *context,
                            uint64_t path_id, size_t bytes);
 
-/* Looks through packets with numbers below `before`: those that nobody need acknowledge are forgotten, those sent before
- * `unanswered` are lost, as if newer ones had been acknowledged. Returns how many are lost. */
+/* Looks through packets with numbers below `before`: those that nobody need acknowledge are forgotten, those sent
+ * before `unanswered` are lost, as if newer ones had been acknowledged. Returns how many are lost. */
 size_t loss_sweep(struct sent_map *map, enum packet_space space, const struct loss_context *context, uint64_t before,
                   roam_time unanswered, roam_time now);
 

@@ -1,6 +1,7 @@
 /*
  * Spreads a window over the round-trip time, RFC 9002 section 7.7: rate = 5/4 * window / smoothed_rtt (2 * in slow
- * start), with bursts of up to the initial window, or of what a timer that fires late would cost. Packets that are not in flight (ACK only) are not paced.
+ * start), with bursts of up to the initial window, or of what a timer that fires late would cost. Packets that are not
+ * in flight (ACK only) are not paced.
  */
 #ifndef RECOVERY_PACER_H
 #define RECOVERY_PACER_H

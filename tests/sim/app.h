@@ -91,6 +91,7 @@ struct server_app {
     uint64_t accepted, connected, closed;
     uint64_t causes[ROAM_CLOSE_CAUSES];
     roam_error error; /* of the connection closed last */
+    bool starved;     /* one has ended in silence, without a CID to answer its client at a new address with */
     struct app_history history;
 };
 

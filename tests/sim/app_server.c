@@ -163,9 +163,13 @@ static void serve(struct server_stream *stream)
 
 static void on_closed(struct server_app *app, const roam_event *event)
 {
+    roam_endpoint_stats stats;
     app->closed++;
     app->error = *roam_conn_error(event->conn);
     app->causes[app->error.cause]++;
+    roam_endpoint_get_stats(app->host->endpoint, &stats);
+    app->starved |= app->error.cause == ROAM_CLOSE_IDLE_TIMEOUT && stats.drops[ROAM_DROP_NO_CID_FOR_PATH] > 0 &&
+                    remote_cid_spare(&event->conn->remote_cids) == 0;
     for (struct server_stream *stream = app->streams, *next; stream != NULL; stream = next) {
         next = stream->next;
         if (stream->conn == event->conn)

@@ -1,7 +1,7 @@
 /*
- * A load balancer at the root of the tree: what comes for the server's address goes to the server, or to a second worker
- * behind the same address, and what the worker sends comes from the server's address. It chooses by the CID where its plan
- * reads one, else by the client's address and port, as plain balancers do.
+ * A load balancer at the root of the tree: what comes for the server's address goes to the server, or to a second
+ * worker behind the same address, and what the worker sends comes from the server's address. It chooses by the CID
+ * where its plan reads one, else by the client's address and port, as plain balancers do.
  */
 #ifndef SIM_BALANCER_H
 #define SIM_BALANCER_H

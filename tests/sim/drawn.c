@@ -20,12 +20,13 @@ static bool all_ended(const struct drawn *drawn)
 }
 
 /* "An endpoint that exhausts available connection IDs cannot ... respond to probes or attempts by its peer to
- * migrate" (RFC 9000 section 9.5): where a client's addresses have come and gone faster than the server could give it CIDs,
- * idle timeout is the end that the RFC leaves, for none is used from two of them. Such worlds are counted, and shown. A
- * server that forged moves have starved is no excuse: its client gives it CIDs until it answers. */
+ * migrate" (RFC 9000 section 9.5): where a client's addresses have come and gone faster than the server could give
+ * it CIDs, idle timeout is the end that the RFC leaves, for none is used from two of them. So it is for a server
+ * that true and forged moves have left without CIDs, and whose answers its client does not hear: the client gives it
+ * new ones, but not without end, for each makes it retire another. Such worlds are counted, and shown. */
 static bool is_starved_of_cids(const struct lab *lab)
 {
-    bool stranded = false;
+    bool stranded = lab->server_app.starved;
     for (size_t i = 0; i < lab->config.clients; i++)
         stranded |= lab->clients[i].app.stranded;
     return stranded;

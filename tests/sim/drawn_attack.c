@@ -28,8 +28,8 @@ static roam_address fresh_victim(struct drawn *drawn)
     return drawn->victim;
 }
 
-/* Always the same for one source, and for no other: who let two places of a client's seem to be one would be the one who
- * links them. */
+/* Always the same for one source, and for no other: who let two places of a client's seem to be one would be the one
+ * who links them. */
 static roam_address victim_of(const struct sim_packet *packet)
 {
     roam_address victim = sim_address(packet->src.family == ROAM_FAMILY_IPV6 ? "2001:db8:bad:1::" : "192.88.0.0");

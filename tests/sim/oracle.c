@@ -400,7 +400,8 @@ static void check_story(struct host *host, const roam_event *event)
                    (unsigned long long)event->path_id, (unsigned long long)event->sequence);
 }
 
-//= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address toward the handshake's.
+//= rfc9000#9-2 If the peer sent disable_active_migration, send nothing from another local address toward the
+// handshake's.
 static void check_immobile(struct host *host, const roam_event *event)
 {
     const roam_conn *conn = event->conn;

@@ -17,8 +17,8 @@
  *   - A path to a host that no other path leads to begins without what was learnt on others (section 9.4).
  *   - The peer is kept stocked with CIDs (section 5.1.1), and what is owed about CIDs is sent or on its way (13.3).
  *   - A server does not stay where a validation has failed (section 9.3.2).
- *   - A client sends to servers of this world only, and from elsewhere only where the server allows that (section 9), and to another address of one only probing frames before
- *     it has validated that (section 21.5.3).
+ *   - A client sends to servers of this world only, and from elsewhere only where the server allows that (section 9),
+ *     and to another address of one only probing frames before it has validated that (section 21.5.3).
  *   - A server sends only probing frames from its preferred address to a path that is not validated (section 9.6.2).
  *   - What the application is told of paths and CIDs holds together: see oracle_events.h.
  *   - Each connection's own invariants hold (conn_check): octets in flight are the sum of the sent map, CIDs stand

@@ -2,8 +2,8 @@
  * What a connection tells its application of its paths and CIDs must be a story that holds together:
  *
  *   - A path is new once and closed once; nothing is told of it afterwards.
- *   - A challenge is sent once and believed at most once, after that; it is responded to as often as it came, at most. A path
- *     is validated only after an answer on it.
+ *   - A challenge is sent once and believed at most once, after that; it is responded to as often as it came, at most.
+ *     A path is validated only after an answer on it.
  *   - A move settles once, on the path that it went to.
  *   - CIDs are issued in order; each is used once, and retired once, after that.
  *   - The end is told once, and nothing after it.

@@ -188,8 +188,8 @@ static void b28_a_spoofed_move_is_not_believed_is_reverted_and_the_old_path_is_a
     EXPECT(lab, lab_count_packets(lab, &answers) >= 1 && lab_count_packets(lab, &probing) == 0);
     EXPECT(lab, client->paths.count == 1);
     EXPECT(lab, lab_run(lab, ROAM_SECONDS(12)) && lab_server_paths(lab) == 1);
-    /* All packets are moved, for longer than a validation lasts: then nobody is at home to answer either, and the server
-     * goes back there all the same. */
+    /* All packets are moved, for longer than a validation lasts: then nobody is at home to answer either, and the
+     * server goes back there all the same. */
     attacker_start(attacker, ATTACK_MOVE, UINT64_MAX);
     uint64_t reverted = lab_server_count(lab, ROAM_EVENT_PATH_REVERTED);
     lab_begin(lab, TRANSFER_UPLOAD, 50000);

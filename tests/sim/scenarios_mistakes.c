@@ -29,8 +29,8 @@ static void b16_whatever_is_left_to_send_transmitting_comes_to_rest_and_goes_on(
     lab_begin(lab, TRANSFER_DOWNLOAD, 2000000);
     EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(60)));
     nat_change_address(lab_nat(lab), "198.51.100.2", false);
-    /* What the 3x limit leaves: from 27 octets to 1200 at a time, and what acknowledgements bring. The world fails where
-     * an endpoint does not come to rest. */
+    /* What the 3x limit leaves: from 27 octets to 1200 at a time, and what acknowledgements bring. The world fails
+     * where an endpoint does not come to rest. */
     const struct pump_in *got = &lab->workload.transfers[0].in;
     for (size_t n = 9; n <= 400; n++) {
         uint64_t before = got->at, out = lab->server->datagrams_out;

@@ -114,8 +114,8 @@ static void s016_a_standby_is_kept_alive_while_the_connection_is_used_and_rests_
     EXPECT(lab, lab->clients[0].nats[1]->mapped == 1);
     EXPECT(lab, lab->server_app.history.counts[ROAM_EVENT_PATH_NEW] == 1);
     EXPECT(lab, lab->server_app.history.counts[ROAM_EVENT_PATH_CLOSED] == 0);
-    /* Idle: at most one more, and the server forgets the path in its time; then not a datagram, and no timer but that of
-     * the idle timeout. */
+    /* Idle: at most one more, and the server forgets the path in its time; then not a datagram, and no timer but
+     * that of the idle timeout. */
     uint64_t sent = lab->clients[0].host->datagrams_out;
     EXPECT(lab, lab_run(lab, ROAM_SECONDS(90)));
     uint64_t wakes = lab->clients[0].host->wakes;

@@ -323,8 +323,8 @@ static void s063_a_nat_that_rebinds_half_way_does_not_keep_the_client_from_the_p
     EXPECT(lab, lab_goodbye(lab));
 }
 
-/* Somebody on the way of the client's packets who carries them to the preferred address as if they were his own, and the
- * answers back. */
+/* Somebody on the way of the client's packets who carries them to the preferred address as if they were his own, and
+ * the answers back. */
 static bool carry(void *context, struct sim_packet *packet)
 {
     struct attacker *attacker = context;

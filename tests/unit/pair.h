@@ -68,8 +68,8 @@ void pair_run(struct pair *pair, roam_time span);
 /* Runs until the handshake is confirmed at both sides, at most ten seconds; asserts that it is. */
 void pair_handshake(struct pair *pair);
 
-/* Opens a stream of the client's, sends `text` (at most 15 octets) on it, and says whether the server reads just that within
- * `span`. The stream of each side is the new one. */
+/* Opens a stream of the client's, sends `text` (at most 15 octets) on it, and says whether the server reads just
+ * that within `span`. The stream of each side is the new one. */
 bool pair_carries(struct pair *pair, const char *text, roam_time span);
 
 /* Gives a datagram to one side at once, as if the other had sent it from `remote` (NULL: from its usual address). */

@@ -1,6 +1,6 @@
 /*
- * What a client sends while a server cannot: a server that has not heard enough is silent (RFC 9000 section 8.1), so that
- * the client speaks even where it has nothing to say.
+ * What a client sends while a server cannot: a server that has not heard enough is silent (RFC 9000 section 8.1), so
+ * that the client speaks even where it has nothing to say.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +96,8 @@ static void a_client_with_nothing_to_repeat_frees_a_blocked_server_by_handshake_
 {
     //= rfc9000#8.1-5 Client sends on PTO even with nothing to retransmit, so that a server blocked by the budget is
     // freed.
-    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist, otherwise a Handshake packet.
+    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist, otherwise a Handshake
+    // packet.
     //= rfc9000#8.1-4 Client pads datagrams that hold Initial packets to at least 1200 bytes of UDP payload.
     (void)state;
     pair_start(&pair, &config);

@@ -393,7 +393,8 @@ static void a_client_without_handshake_keys_probes_with_full_initials(void **sta
 
 static void a_client_with_handshake_keys_probes_with_handshake_packets(void **state)
 {
-    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist, otherwise a Handshake packet.
+    //= rfc9000#8.1-6 That client probe is a 1200-byte Initial when no Handshake keys exist, otherwise a Handshake
+    // packet.
     (void)state;
     watch_a_client_probe(1);
     assert_true(probes.handshakes >= 3);

@@ -258,7 +258,8 @@ static void ten_thousand_retirements_leave_the_set_as_it_was(void **state)
 
 static void insisting_goes_on_as_long_as_twice_the_limit_is_to_be_retired(void **state)
 {
-    //= rfc9000#5.1.2-9 Not again before all covered by the previous value were retired, but for a peer that cannot answer.
+    //= rfc9000#5.1.2-9 Not again before all covered by the previous value were retired, but for a peer that cannot
+    // answer.
     (void)state;
     struct local_cid_set set;
     set_up(&set, 4);

@@ -1,5 +1,5 @@
-/* The host's addresses: what follows from a list of them, the two ways to get one, and a watch's life. What happens when
- * networks change is seen in tests/cli/test-networks.py, where there are some that may be changed. */
+/* The host's addresses: what follows from a list of them, the two ways to get one, and a watch's life. What happens
+ * when networks change is seen in tests/cli/test-networks.py, where there are some that may be changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

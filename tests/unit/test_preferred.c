@@ -1,5 +1,6 @@
-/* The server's preferred address (RFC 9000 section 9.6) where no network is needed: what may be configured, what a client
- * takes for an error, and where it knows its server to be. The rest is played in the simulated world, S060 to S065. */
+/* The server's preferred address (RFC 9000 section 9.6) where no network is needed: what may be configured, what a
+ * client takes for an error, and where it knows its server to be. The rest is played in the simulated world, S060 to
+ * S065. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
