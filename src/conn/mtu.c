@@ -65,12 +65,12 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
 
 bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
 {
-    roam_time since = saturating_sub(conn->now, path->validation.timeout);
+    const roam_time timeout = path->validation.timeout;
     /* An acknowledgement proves no address, but it proves a size: only the answers were lost, or are withheld. */
-    if (path->full_size_passed >= since)
+    if (saturating_add(path->full_size_passed, timeout) >= conn->now)
         path->size_failures = 0;
-    /* Where the peer is not heard either, it is an outage, and says nothing about sizes. */
-    else if (path->heard_at >= since)
+    /* Where the peer is not heard to the end, it is an outage, or sleep, and says nothing about sizes. */
+    else if (saturating_add(path->heard_at, timeout / 2) >= conn->now)
         path->size_failures++;
     if (path->size_failures < SIZE_FAILURES_MAX) {
         conn_validate_path(conn, path);
