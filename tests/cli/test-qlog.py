@@ -22,13 +22,17 @@ ROAM, ROAM_SIM = os.environ["ROAM"], os.environ["ROAM_SIM"]
 MEGABYTE = 1 << 20
 
 
+def listen(world, options):
+    server = world.start("server", [ROAM, "listen", "--recv-only", "--qlog", world.path("server-logs"), *options,
+                                    "127.0.0.1:0"])
+    pin = server.expect("err", r"--pin (sha256:[0-9a-f]{64})")[1]
+    return server, pin, re.search(r"listening on 127\.0\.0\.1:(\d+)", server.text("err"))[1]
+
+
 def transfer(world, megabytes, client_options, server_options=(), client_environment=None, limits=None, status=0):
     """The client sends a file to the server; returns both logs' directories, and what the server said."""
     payload = world.random_file(megabytes * MEGABYTE)
-    server = world.start("server", [ROAM, "listen", "--recv-only", "--qlog", world.path("server-logs"), *server_options,
-                                    "127.0.0.1:0"])
-    pin = server.expect("err", r"--pin (sha256:[0-9a-f]{64})")[1]
-    port = re.search(r"listening on 127\.0\.0\.1:(\d+)", server.text("err"))[1]
+    server, pin, port = listen(world, server_options)
     environment = {key: value for key, value in os.environ.items() if key not in ("SSLKEYLOGFILE", "QLOGDIR")}
     environment.update(client_environment or {})
     with open(payload, "rb") as data:
@@ -88,9 +92,20 @@ def a_rebinding(world):
         check(kind in kinds, f"no {kind}")
 
 
+def transfer_until_moved(world, moves, client_options, server_options):
+    """The client sends until the server has printed so many moves, which it returns."""
+    server, pin, port = listen(world, server_options)
+    client = world.start("client", [ROAM, "connect", "--pin", pin, *client_options, f"127.0.0.1:{port}"],
+                         stdin=subprocess.PIPE)
+    fed = world.feed_until(client, lambda: len(ports_of_moves(server.text("err"))) >= moves)
+    check(client.wait() == 0 and server.wait() == 0, f"ended with {client.child.returncode}, {server.child.returncode}")
+    check(sha256(server.paths["out"]) == sha256(fed), "the octets arrived altered")
+    return server.text("err")
+
+
 def migrations(world):
-    said, _ = transfer(world, 20, ["--qlog", world.path("client-logs"), "--qlog-latest", "--migrate-every", "40ms"],
-                       ["--qlog-latest"])
+    said = transfer_until_moved(world, 3, ["--qlog", world.path("client-logs"), "--qlog-latest", "--migrate-every", "40ms"],
+                                ["--qlog-latest"])
     client, server = qlog.only_log(world.path("client-logs"), "client"), qlog.only_log(world.path("server-logs"), "server")
     check(client.latest and server.latest, "names of the latest draft were asked for")
     qlog.compare_sides(client, server)

@@ -25,12 +25,12 @@ def check(fact, message):
 class Process:
     """A child in a session of its own, with stdout and stderr in files that may be read while it runs."""
 
-    def __init__(self, name, argv, directory, environment):
+    def __init__(self, name, argv, directory, environment, stdin=subprocess.DEVNULL):
         self.name = name
         self.paths = {"out": directory / f"{name}.out", "err": directory / f"{name}.err"}
         with open(self.paths["out"], "wb") as out, open(self.paths["err"], "wb") as err:
             self.child = subprocess.Popen(
-                [str(word) for word in argv], stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                [str(word) for word in argv], stdout=out, stderr=err, stdin=stdin,
                 cwd=directory, env=environment, start_new_session=True)
 
     def text(self, stream):
@@ -92,10 +92,10 @@ class World:
     def path(self, name):
         return self.directory / name
 
-    def start(self, name, argv, **environment):
+    def start(self, name, argv, stdin=subprocess.DEVNULL, **environment):
         clean = {key: value for key, value in os.environ.items() if key != "SSLKEYLOGFILE"}
         clean.update({key: str(value) for key, value in environment.items()})
-        process = Process(name, argv, self.directory, clean)
+        process = Process(name, argv, self.directory, clean, stdin)
         self.processes.append(process)
         return process
 
@@ -107,6 +107,23 @@ class World:
         (self.directory / "www").mkdir(exist_ok=True)
         path = self.directory / "www" / "payload"
         path.write_bytes(os.urandom(size))
+        return path
+
+    def feed_until(self, process, is_enough, chunk=1 << 20):
+        """Writes random octets to the process's standard input until there are enough, and ends it: what has to happen in
+        the middle of a transfer happens there, however fast that is. Returns a file with the octets."""
+        deadline = time.monotonic() + BOUND_SECONDS
+        path = self.directory / "fed"
+        with open(path, "wb") as copy, process.child.stdin as pipe:
+            while not is_enough():
+                check(time.monotonic() < deadline, f"{process.name} was never fed enough")
+                octets = os.urandom(chunk)
+                copy.write(octets)
+                try:
+                    pipe.write(octets)
+                except BrokenPipeError:
+                    raise Failure(f"{process.name} ended before it was fed enough") from None
+                time.sleep(0.002)
         return path
 
     def tails(self, lines=12):
