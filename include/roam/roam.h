@@ -50,8 +50,9 @@ ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_ad
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
 
 /* Fills at most n datagrams to be sent now and returns how many: call again until it returns 0. Each ret[i] brings data
- * and capacity (at least 1,500 octets; up to 65,507 lets several packets of one path stand in one, segment_bytes
- * apart). A datagram whose `local` has IP 0 may leave from any socket of that port. */
+ * and capacity, at least 1,500 octets; where its segment_bytes is not 0 (any other value will do), several datagrams of
+ * one path may stand in it, segment_bytes apart, up to 65,507 octets in all. A datagram whose `local` has IP 0 may leave
+ * from any socket of that port. */
 ROAM_API size_t roam_endpoint_transmit(roam_endpoint *endpoint, roam_time now, roam_datagram *ret, size_t n);
 
 /* The time at which roam_endpoint_expire must be called, ROAM_TIME_NEVER for never. May be in the past. */

@@ -39,8 +39,8 @@ static bool start(struct bench *bench, const roam_address *from, uint64_t window
     roam_result result;
     roam_endpoint_config_init(&config);
     config.resets_per_second = 0;
-    if (datagram_batch_init(&bench->receiving, &allocator, RECEIVE_CAPACITY) != ROAM_OK ||
-        datagram_batch_init(&bench->sending, &allocator, SEND_BYTES_MAX) != ROAM_OK) {
+    if (datagram_batch_init_receive(&bench->receiving, &allocator, RECEIVE_CAPACITY) != ROAM_OK ||
+        datagram_batch_init_send(&bench->sending, &allocator) != ROAM_OK) {
         errno = ENOMEM;
         return false;
     }
@@ -173,11 +173,19 @@ static bool hold(struct bench *bench, const roam_datagram *datagram)
     return true;
 }
 
+/* One datagram at a time, so that each can be held and written down. */
+static roam_datagram *room_to_send(struct bench *bench)
+{
+    datagram_batch_clear(&bench->sending);
+    datagram_batch_offer(&bench->sending, false);
+    return &bench->sending.datagrams[0];
+}
+
 void bench_release(struct bench *bench)
 {
     bench->hold_responses = false;
     for (unsigned i = 0; i < bench->held_count; i++) {
-        roam_datagram *out = &bench->sending.datagrams[0];
+        roam_datagram *out = room_to_send(bench);
         const roam_datagram *held = &bench->held[i]->datagram;
         uint8_t *data = out->data;
         memcpy(data, bench->held[i]->data, held->len);
@@ -191,9 +199,8 @@ void bench_release(struct bench *bench)
 
 static void transmit_all(struct bench *bench)
 {
-    roam_datagram *datagram = &bench->sending.datagrams[0];
     while (!bench->exhausted) {
-        datagram->capacity = bench->sending.capacity;
+        roam_datagram *datagram = room_to_send(bench);
         if (roam_endpoint_transmit(bench->endpoint, check_now(), datagram, 1) == 0)
             return;
         if (!hold(bench, datagram))

@@ -45,7 +45,7 @@ bool relay_init(struct natbox *box, uint64_t seed)
     link_init(&box->down, &down, next_random(&seed));
     timer_heap_init(&box->held, &box->allocator);
     return timer_heap_reserve(&box->held, HELD_MAX) &&
-           datagram_batch_init(&box->receiving, &box->allocator, RECEIVE_BYTES_MAX) == ROAM_OK;
+           datagram_batch_init_receive(&box->receiving, &box->allocator, RECEIVE_BYTES_MAX) == ROAM_OK;
 }
 
 /* ---- Sending ----------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,10 @@
  * be encrypted; of STREAM frames only the header is, and the payload stays in the stream's buffer until it is
  * sealed. Every frame whose fate matters is recorded with its packet.
  */
+#include "conn/assemble.h"
+
+#include <stddef.h>
+
 #include "conn/paths.h"
 
 /* Writing one packet's payload. `open_from` is where the span that is being written began. */
@@ -319,16 +323,18 @@ static size_t number_len_of(const roam_conn *conn, const struct pn_space *space,
     return conn->paths.count > 1 ? PACKET_NUMBER_BYTES_MAX : packet_number_len(number, space->largest_acked);
 }
 
-static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet_space number, struct payload *ret)
+/* A packet at `at`, of at most `limit` octets, that has its number and its header. */
+static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet_space number, uint8_t *at,
+                         size_t limit, struct pending_packet *packet, struct payload *ret)
 {
     struct pn_space *space = conn_space(conn, number);
-    struct pending_packet *packet = &assembly->packets[assembly->count];
-    *packet = (struct pending_packet){
-        .space = number, .type = type_of_space(number), .start = assembly->data + assembly->len};
-    size_t left = assembly->limit - assembly->len;
-    if (left <= AEAD_TAG_BYTES || space->next_number > PACKET_NUMBER_MAX)
+    memset(packet, 0, offsetof(struct pending_packet, spans));
+    packet->space = number;
+    packet->type = type_of_space(number);
+    packet->start = at;
+    if (limit <= AEAD_TAG_BYTES || space->next_number > PACKET_NUMBER_MAX)
         return false;
-    struct writer writer = writer_init(packet->start, left - AEAD_TAG_BYTES);
+    struct writer writer = writer_init(at, limit - AEAD_TAG_BYTES);
     packet->number = pn_space_take_number(space, number == SPACE_APPLICATION && conn->confirmed, conn->rng);
     write_header(conn, assembly, packet, &writer, number_len_of(conn, space, packet->number));
     /* A payload of four octets always gives a sample for header protection. */
@@ -372,25 +378,52 @@ static void settle_what_was_owed(roam_conn *conn, struct payload *payload)
     }
 }
 
+/* Takes back a packet that found no frame. */
+static void abandon_packet(struct payload *payload)
+{
+    sent_map_cancel(&payload->space->sent, payload->packet->sent);
+    payload->space->next_number = payload->packet->number;
+}
+
+static void end_packet(const roam_conn *conn, struct payload *payload)
+{
+    pad_to_minimum(conn, payload);
+    close_span(payload);
+    payload->packet->payload_len = writer_len(&payload->writer) - payload->packet->header_len;
+}
+
 void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_space number, enum assemble_mode mode)
 {
     struct packet_keys *keys = conn_send_keys(conn, number);
+    struct pending_packet *packet = &assembly->packets[assembly->count];
     struct payload payload;
     if (keys == NULL || !has_something(conn, assembly, number, mode) || !packet_keys_expand(keys) ||
-        !start_packet(conn, assembly, number, &payload))
+        !start_packet(conn, assembly, number, assembly->data + assembly->len, assembly->limit - assembly->len, packet,
+                      &payload))
         return;
-    struct pending_packet *packet = payload.packet;
     put_frames(conn, &payload, number, mode);
     if (packet->frames == 0) {
-        sent_map_cancel(&payload.space->sent, packet->sent);
-        payload.space->next_number = packet->number;
+        abandon_packet(&payload);
         return;
     }
     if (mode == ASSEMBLE_NORMAL || mode == ASSEMBLE_ACK_ONLY)
         settle_what_was_owed(conn, &payload);
-    pad_to_minimum(conn, &payload);
-    close_span(&payload);
-    packet->payload_len = writer_len(&payload.writer) - packet->header_len;
-    assembly->len += writer_len(&payload.writer) + AEAD_TAG_BYTES;
+    end_packet(conn, &payload);
+    assembly->len += pending_packet_bytes(packet);
     assembly->count++;
+}
+
+bool assemble_stream_packet(roam_conn *conn, struct assembly *assembly, uint8_t *at, size_t limit,
+                            struct pending_packet *ret)
+{
+    struct payload payload;
+    if (!start_packet(conn, assembly, SPACE_APPLICATION, at, limit, ret, &payload))
+        return false;
+    put_streams(conn, &payload);
+    if (ret->frames == 0) {
+        abandon_packet(&payload);
+        return false;
+    }
+    end_packet(conn, &payload);
+    return true;
 }

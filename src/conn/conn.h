@@ -358,57 +358,11 @@ void conn_preferred_on_failed(roam_conn *conn, const struct path *path);
 bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local);
 bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *context);
 
-/* ---- send.c, assemble.c */
+/* ---- send.c */
 
-/* Fills one datagram; false where there is nothing to send now. */
+/* Fills one datagram, or several of one size where ret->segment_bytes was not 0; false where there is nothing to send
+ * now. */
 bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret);
-
-enum assemble_mode {
-    ASSEMBLE_NORMAL,   /* everything */
-    ASSEMBLE_ACK_ONLY, /* congestion or pacing: ACK, and path frames */
-    ASSEMBLE_PROBING,  /* PATH_CHALLENGE, PATH_RESPONSE, PADDING only (RFC 9000 section 9.1) */
-    ASSEMBLE_MTU,      /* PING and PADDING (section 14.4) */
-    ASSEMBLE_CLOSE,    /* CONNECTION_CLOSE */
-};
-
-/* A packet that has its frames and is not sealed yet. */
-struct pending_packet {
-    enum packet_space space;
-    enum packet_type type;
-    uint64_t number;
-    struct sent_packet *sent;
-    uint8_t *start;     /* in the datagram */
-    uint8_t *length_at; /* length field of a long header, or NULL */
-    size_t number_offset, header_len;
-    struct span spans[PACKET_SPANS_MAX];
-    size_t span_count, payload_len;
-    uint64_t frames; /* a bit for each type */
-    bool eliciting, padded;
-};
-
-/* A datagram that is being filled: packets are gathered first and padded, sealed and entered in the sent maps
- * together. */
-struct assembly {
-    struct path *path;
-    const roam_cid *dcid;
-    uint8_t *data;
-    size_t limit; /* octets of this datagram at most */
-    size_t len;
-    struct pending_packet packets[PACKET_SPACES];
-    size_t count;
-    bool expand;         /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
-    size_t expand_bytes; /* or to more than that, as far as the limit allows */
-    bool out_of_memory;
-    bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
-    bool mtu_probe; /* it asks for its size, and is padded to the limit */
-    bool elsewhere; /* it goes to an address that is no path: not counted on this one */
-};
-
-/* Appends one packet of the space, if there is anything for it in this mode. */
-void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_space space, enum assemble_mode mode);
-
-/* True where the space has frames that are ack-eliciting to send. */
-bool conn_space_wants(roam_conn *conn, enum packet_space space);
 
 /* ---- api.c */
 

@@ -99,6 +99,9 @@ _Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID befo
 /* ACK ranges written into one frame. */
 #define ACK_RANGES_SENT_MAX 32
 
+/* Segments that leave by one system call fill at most one datagram of UDP over IPv4. */
+#define SEGMENTED_BYTES_MAX 65507
+
 /* Datagrams that may leave beyond the congestion window on each PTO, RFC 9002 section 6.2.4. */
 #define PTO_PROBES 2
 

@@ -8,7 +8,7 @@
 #ifndef CONN_LOG_H
 #define CONN_LOG_H
 
-#include "conn/conn.h"
+#include "conn/assemble.h"
 #include "observe/qlog.h"
 
 /* Of a path, as it was said last. */

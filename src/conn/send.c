@@ -3,6 +3,7 @@
  * limit of a path that is not validated; nothing in flight leaves beyond the window, but for PTO probes (RFC 9002
  * section 7.5).
  */
+#include "conn/assemble.h"
 #include "conn/cids.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
@@ -35,30 +36,17 @@ static void expand(struct assembly *assembly)
     assembly->len = target;
 }
 
-static size_t packet_bytes(const struct pending_packet *packet)
-{
-    return packet->header_len + packet->payload_len + AEAD_TAG_BYTES;
-}
-
 static void seal(roam_conn *conn, const struct pending_packet *packet)
 {
-    struct packet_seal job = {
-        .packet = packet->start,
-        .header_len = packet->header_len,
-        .number_offset = packet->number_offset,
-        .number = packet->number,
-        .spans = packet->spans,
-        .span_count = packet->span_count,
-    };
+    struct packet_seal job = pending_packet_seal(packet);
     if (packet->length_at != NULL)
-        packet_length_write(packet->length_at, packet_bytes(packet) - packet->number_offset);
+        packet_length_write(packet->length_at, pending_packet_bytes(packet) - packet->number_offset);
     packet_protection_seal(conn_send_keys(conn, packet->space), &job, 1);
     if (packet->space == SPACE_APPLICATION)
         key_update_on_sent(&conn->keys, packet->number);
 }
 
-/* RFC 9002 section 7.8: less to send than the window allows. */
-static bool is_app_limited(roam_conn *conn, const struct path *path)
+bool conn_is_app_limited(roam_conn *conn, const struct path *path)
 {
     return congestion_allowance(&path->recovery.congestion) >= 2 * path_datagram_bytes(path) &&
            !conn_space_wants(conn, SPACE_APPLICATION);
@@ -69,22 +57,29 @@ static bool is_mere_ping(const struct pending_packet *packet)
     return (packet->frames & ~(frame_bit(FRAME_PING) | frame_bit(FRAME_PADDING) | frame_bit(FRAME_ACK))) == 0;
 }
 
+void conn_describe_sent(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet,
+                        size_t datagram_bytes, bool ect)
+{
+    struct sent_packet *sent = packet->sent;
+    sent->sent_at = conn->now;
+    sent->path_id = assembly->path->id;
+    sent->bytes = (uint32_t)pending_packet_bytes(packet);
+    sent->ack_eliciting = packet->eliciting;
+    sent->in_flight = packet->eliciting || packet->padded;
+    sent->ect = ect;
+    sent->probe = assembly->probe;
+    sent->mtu_probe = assembly->mtu_probe;
+    sent->datagram_bytes = (uint16_t)datagram_bytes;
+}
+
 static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet,
                               bool app_limited, bool ect)
 {
     struct pn_space *space = conn_space(conn, packet->space);
     struct path *path = assembly->path;
     struct sent_packet *sent = packet->sent;
-    sent->sent_at = conn->now;
-    sent->path_id = path->id;
-    sent->bytes = (uint32_t)packet_bytes(packet);
-    sent->ack_eliciting = packet->eliciting;
-    sent->in_flight = packet->eliciting || packet->padded;
+    conn_describe_sent(conn, assembly, packet, assembly->len, ect);
     sent->app_limited = app_limited;
-    sent->ect = ect;
-    sent->probe = assembly->probe;
-    sent->mtu_probe = assembly->mtu_probe;
-    sent->datagram_bytes = (uint16_t)assembly->len;
     if (packet->eliciting && (space->sent.ack_eliciting == 0 || !is_mere_ping(packet)))
         conn->pto_again_from = conn->now;
     sent_map_commit(&space->sent, sent);
@@ -100,7 +95,7 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
         conn_sweep_sent(conn, packet->space);
 }
 
-static void observe(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
+void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
 {
     conn->counters.packets_sent++;
     conn->totals->packets_sent++;
@@ -114,7 +109,7 @@ static void observe(roam_conn *conn, const struct assembly *assembly, const stru
                                        .local = assembly->path->local,
                                        .remote = assembly->path->remote,
                                        .dcid = *assembly->dcid,
-                                       .bytes = packet_bytes(packet),
+                                       .bytes = pending_packet_bytes(packet),
                                        .frames = packet->frames};
     conn->owner.observe(conn->owner.context, &observed);
 }
@@ -144,13 +139,13 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
         return false;
     expand(assembly);
     ret->ecn = datagram_is_eliciting(assembly) ? ecn_mark(&path->ecn) : (uint8_t)ROAM_ECN_NOT_ECT;
-    bool app_limited = is_app_limited(conn, path);
+    bool app_limited = conn_is_app_limited(conn, path);
     for (size_t i = 0; i < assembly->count; i++) {
         enter_sent_packet(conn, assembly, &assembly->packets[i], app_limited, ret->ecn == ROAM_ECN_ECT0);
         if (conn->log != NULL)
             conn_log_sent(conn, assembly, &assembly->packets[i], ret->ecn);
         seal(conn, &assembly->packets[i]);
-        observe(conn, assembly, &assembly->packets[i]);
+        conn_observe_sent(conn, assembly, &assembly->packets[i]);
     }
     discard_initial_if_due(conn, assembly);
     if (assembly->mtu_probe)
@@ -341,6 +336,7 @@ static bool transmit_active(roam_conn *conn, roam_datagram *ret)
 
 bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
 {
+    const bool segmented = ret->segment_bytes > 0;
     conn->now = now;
     if (conn->state == ROAM_CONN_CLOSING)
         return conn->close_pending && transmit_close(conn, ret);
@@ -349,5 +345,13 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
     conn_mobility_run(conn);
     if (transmit_probe(conn, ret))
         return true;
-    return !conn_is_waiting(conn) && (transmit_mtu_probe(conn, ret) || transmit_active(conn, ret));
+    if (conn_is_waiting(conn))
+        return false;
+    if (transmit_mtu_probe(conn, ret))
+        return true;
+    if (!transmit_active(conn, ret))
+        return false;
+    if (segmented)
+        conn_add_segments(conn, ret);
+    return true;
 }

@@ -299,12 +299,18 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
     return false;
 }
 
+static size_t segments_of(const roam_datagram *datagram)
+{
+    size_t segment = datagram->segment_bytes > 0 ? datagram->segment_bytes : datagram->len;
+    return (datagram->len + segment - 1) / segment;
+}
+
 size_t roam_endpoint_transmit(roam_endpoint *endpoint, roam_time now, roam_datagram *ret, size_t n)
 {
     size_t filled = 0;
     endpoint->now = now;
     while (filled < n && (reply_take(endpoint, &ret[filled]) || transmit_ready(endpoint, &ret[filled]))) {
-        endpoint->stats.datagrams_sent++;
+        endpoint->stats.datagrams_sent += segments_of(&ret[filled]);
         endpoint->stats.bytes_sent += ret[filled].len;
         filled++;
     }

@@ -213,8 +213,8 @@ roam_io *roam_io_new(const roam_endpoint_config *config, struct uv_loop_s *loop,
 {
     roam_result result = ROAM_ERR_MEMORY;
     roam_io *io = new_shell(config, loop);
-    if (io != NULL && datagram_batch_init(&io->receiving, &io->allocator, RECEIVE_BYTES_MAX) == ROAM_OK &&
-        datagram_batch_init(&io->sending, &io->allocator, SEND_BYTES_MAX) == ROAM_OK) {
+    if (io != NULL && datagram_batch_init_receive(&io->receiving, &io->allocator, RECEIVE_BYTES_MAX) == ROAM_OK &&
+        datagram_batch_init_send(&io->sending, &io->allocator) == ROAM_OK) {
         roam_endpoint_config own;
         roam_endpoint_config_init(&own);
         memcpy(&own, config, min_size(config->size, sizeof(own)));

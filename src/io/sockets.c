@@ -10,7 +10,7 @@
 #include "io/sockaddr.h"
 
 /* Batches sent in a row before what has come meanwhile is looked at. */
-#define FLUSH_BATCHES 4
+#define FLUSH_BATCHES 2
 
 static void receive_from(roam_io *io, struct io_socket *socket)
 {
@@ -57,6 +57,7 @@ roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_soc
     socket->io = io;
     socket->poll.data = socket;
     io->handles++;
+    udp_socket_coalesce(&socket->udp);
     uv_poll_start(&socket->poll, UV_READABLE, on_socket);
     /* Behind the others: the first is the one that the application bound first. */
     struct io_socket **link = &io->sockets;
@@ -224,7 +225,7 @@ static void on_send_failed(void *context, const roam_datagram *datagram, int err
     enum roam_send_failure why;
     if (failure_of(error, &why))
         roam_endpoint_send_failed(io->endpoint, roam_io_now(io), &datagram->local, &datagram->remote, why,
-                                  datagram->len);
+                                  datagram->segment_bytes > 0 ? datagram->segment_bytes : datagram->len);
 }
 
 /* False where the rest has to wait. */
@@ -245,7 +246,23 @@ static bool send_batch(roam_io *io)
             io->blocked = socket;
             uv_poll_start(&socket->poll, UV_READABLE | UV_WRITABLE, on_socket);
             return false;
+        } else {
+            io->cannot_segment |= socket->udp.cannot_segment;
         }
+    }
+    return true;
+}
+
+/* False where nothing was left to fill it with. */
+static bool fill_batch(roam_io *io)
+{
+    struct datagram_batch *batch = &io->sending;
+    const roam_time now = roam_io_now(io);
+    datagram_batch_clear(batch);
+    while (datagram_batch_offer(batch, !io->cannot_segment)) {
+        if (roam_endpoint_transmit(io->endpoint, now, &batch->datagrams[batch->count], 1) == 0)
+            return false;
+        batch->count++;
     }
     return true;
 }
@@ -256,12 +273,8 @@ void io_flush(roam_io *io)
     if (io->blocked != NULL || !send_batch(io))
         return;
     for (int i = 0; i < FLUSH_BATCHES; i++) {
-        io->sending.next = 0;
-        io->sending.count =
-            roam_endpoint_transmit(io->endpoint, roam_io_now(io), io->sending.datagrams, BATCH_DATAGRAMS);
-        if (io->sending.count == 0)
-            return;
-        if (!send_batch(io))
+        bool more = fill_batch(io);
+        if (!send_batch(io) || !more)
             return;
     }
     io->more_to_send = true;

@@ -1,6 +1,7 @@
 /*
  * One UDP socket. Kept: it never blocks, never fragments (RFC 9000 section 14), tells and chooses the local address and
- * the ECN bits of each datagram; whatever the kernel refuses is one lost datagram and no more than that.
+ * the ECN bits of each datagram; whatever the kernel refuses is lost and no more than that. Datagrams of one peer go in
+ * and out together (UDP_GRO, UDP_SEGMENT); where that is refused, one by one.
  */
 #include "io/udp_socket.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/minmax.h"
 #include "io/sockaddr.h"
 
 /* Asked for; the kernel gives at most net.core.rmem_max and wmem_max. */
@@ -23,26 +25,52 @@
 #define IPV6_AUTOFLOWLABEL 70
 #endif
 
-roam_result datagram_batch_init(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity)
+static roam_result init_batch(struct datagram_batch *batch, const roam_allocator *allocator, size_t memory_bytes)
+{
+    memset(batch, 0, sizeof(*batch));
+    batch->memory = mem_alloc(allocator, memory_bytes);
+    batch->memory_bytes = memory_bytes;
+    batch->wanted = BATCH_DATAGRAMS;
+    return batch->memory != NULL ? ROAM_OK : ROAM_ERR_MEMORY;
+}
+
+roam_result datagram_batch_init_receive(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity)
 {
     size_t stride = capacity + BUFFER_STAGGER;
-    memset(batch, 0, sizeof(*batch));
-    batch->memory = mem_alloc(allocator, stride * BATCH_DATAGRAMS);
-    if (batch->memory == NULL)
-        return ROAM_ERR_MEMORY;
-    batch->capacity = capacity;
-    for (size_t i = 0; i < BATCH_DATAGRAMS; i++) {
+    roam_result result = init_batch(batch, allocator, stride * BATCH_DATAGRAMS);
+    for (size_t i = 0; i < BATCH_DATAGRAMS && result == ROAM_OK; i++) {
         batch->datagrams[i].data = batch->memory + i * stride;
         batch->datagrams[i].capacity = capacity;
-        batch->iovecs[i].iov_base = batch->datagrams[i].data;
     }
-    return ROAM_OK;
+    return result;
+}
+
+roam_result datagram_batch_init_send(struct datagram_batch *batch, const roam_allocator *allocator)
+{
+    return init_batch(batch, allocator, SEND_BUFFER_BYTES);
 }
 
 void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *allocator)
 {
-    mem_free(allocator, batch->memory, (batch->capacity + BUFFER_STAGGER) * BATCH_DATAGRAMS);
+    mem_free(allocator, batch->memory, batch->memory_bytes);
     memset(batch, 0, sizeof(*batch));
+}
+
+void datagram_batch_clear(struct datagram_batch *batch)
+{
+    batch->count = batch->next = 0;
+}
+
+bool datagram_batch_offer(struct datagram_batch *batch, bool segmented)
+{
+    const roam_datagram *last = batch->count > 0 ? &batch->datagrams[batch->count - 1] : NULL;
+    uint8_t *at = last != NULL ? last->data + last->len : batch->memory;
+    size_t left = (size_t)(batch->memory + batch->memory_bytes - at);
+    if (batch->count == BATCH_DATAGRAMS || left < SEND_BYTES_MAX)
+        return false;
+    batch->datagrams[batch->count] = (roam_datagram){
+        .data = at, .capacity = segmented ? left : SEND_BYTES_MAX, .segment_bytes = segmented ? SEND_BYTES_MAX : 0};
+    return true;
 }
 
 /* ---- Opening */
@@ -118,6 +146,11 @@ bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint
     return set_option(socket->fd, IPPROTO_IPV6, IPV6_UNICAST_IF, (int)htonl(index));
 }
 
+void udp_socket_coalesce(struct udp_socket *socket)
+{
+    set_option(socket->fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
 void udp_socket_close(struct udp_socket *socket)
 {
     if (socket->fd >= 0)
@@ -137,6 +170,10 @@ static void take_control(roam_datagram *datagram, const struct cmsghdr *control)
         memcpy(datagram->local.ip, &info->ipi6_addr, sizeof(info->ipi6_addr));
         if (IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
             datagram->local.scope_id = info->ipi6_ifindex;
+    } else if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO) {
+        int segment;
+        memcpy(&segment, CMSG_DATA(control), sizeof(segment));
+        datagram->segment_bytes = (size_t)segment;
     } else if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS) {
         datagram->ecn = *CMSG_DATA(control) & ECN_MASK;
     } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS) {
@@ -160,9 +197,9 @@ static void take_message(struct udp_socket *socket, roam_datagram *datagram, str
 
 static void prepare_receive(struct datagram_batch *batch)
 {
-    for (size_t i = 0; i < BATCH_DATAGRAMS; i++) {
+    for (size_t i = 0; i < batch->wanted; i++) {
         batch->iovecs[i].iov_base = batch->datagrams[i].data;
-        batch->iovecs[i].iov_len = batch->capacity;
+        batch->iovecs[i].iov_len = batch->datagrams[i].capacity;
         batch->messages[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->names[i],
             .msg_namelen = sizeof(batch->names[i]),
@@ -185,7 +222,7 @@ size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batc
 {
     prepare_receive(batch);
     batch->count = 0;
-    int n = recvmmsg(socket->fd, batch->messages, BATCH_DATAGRAMS, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(socket->fd, batch->messages, (unsigned)batch->wanted, MSG_DONTWAIT, NULL);
     if (n < 0) {
         /* ICMP's "connection refused" and the like end here: anybody could have sent it (RFC 9000 section 21). */
         if (errno != EAGAIN && errno != EINTR) {
@@ -204,6 +241,9 @@ size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batc
             swap_buffers(&batch->datagrams[batch->count], &batch->datagrams[i]);
         take_message(socket, &batch->datagrams[batch->count++], &batch->messages[i]);
     }
+    /* The next ones will be like the last. */
+    if (batch->count > 0)
+        batch->wanted = batch->datagrams[batch->count - 1].segment_bytes > 0 ? BATCH_COALESCED : BATCH_DATAGRAMS;
     return batch->count;
 }
 
@@ -232,6 +272,11 @@ static void add_source(struct msghdr *header, const roam_address *local)
     }
 }
 
+static bool is_segmented(const roam_datagram *datagram)
+{
+    return datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len;
+}
+
 static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch, size_t i, bool with_source)
 {
     const roam_datagram *datagram = &batch->datagrams[i];
@@ -253,7 +298,7 @@ static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch
     if (class != ROAM_ECN_NOT_ECT)
         memcpy(add_control(header, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, sizeof(class)),
                &class, sizeof(class));
-    if (datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len) {
+    if (is_segmented(datagram)) {
         uint16_t segment = (uint16_t)datagram->segment_bytes;
         memcpy(add_control(header, SOL_UDP, UDP_SEGMENT, sizeof(segment)), &segment, sizeof(segment));
     }
@@ -269,6 +314,44 @@ static bool send_from_anywhere(struct udp_socket *socket, struct datagram_batch 
         return false;
     prepare_send(socket, batch, batch->next, false);
     return sendmsg(socket->fd, &batch->messages[batch->next].msg_hdr, MSG_DONTWAIT) >= 0;
+}
+
+static void note_failure(struct socket_counters *counters, const roam_datagram *datagram, datagram_failed *failed,
+                         void *context)
+{
+    counters->send_errors++;
+    counters->last_error = errno;
+    if (failed != NULL)
+        failed(context, datagram, errno);
+}
+
+/* What the kernel would not cut apart leaves in single datagrams; when one of them is refused as well, it was not for
+ * the cutting, and the rest is lost with it. False where the rest has to wait. */
+static bool send_cut_apart(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters,
+                           datagram_failed *failed, void *context)
+{
+    roam_datagram *rest = &batch->datagrams[batch->next];
+    while (rest->len > 0) {
+        const roam_datagram whole = *rest;
+        rest->len = min_size(whole.segment_bytes, whole.len);
+        prepare_send(socket, batch, batch->next, true);
+        bool sent = sendmsg(socket->fd, &batch->messages[batch->next].msg_hdr, MSG_DONTWAIT) >= 0;
+        if (!sent && (errno == EAGAIN || errno == EINTR)) {
+            *rest = whole;
+            if (errno == EAGAIN)
+                return false;
+            continue;
+        }
+        if (!sent) {
+            note_failure(counters, rest, failed, context);
+            break;
+        }
+        socket->cannot_segment = true;
+        rest->data += rest->len;
+        rest->len = whole.len - rest->len;
+    }
+    batch->next++;
+    return true;
 }
 
 /* Sends some; false where the socket's buffer is full. */
@@ -288,12 +371,11 @@ static bool send_some(struct udp_socket *socket, struct datagram_batch *batch, s
         batch->next++;
         return true;
     }
+    if ((errno == EINVAL || errno == EIO || errno == EOPNOTSUPP) && is_segmented(&batch->datagrams[batch->next]))
+        return send_cut_apart(socket, batch, counters, failed, context);
     /* EMSGSIZE, ECONNREFUSED, ENETUNREACH, EPERM, ENOBUFS, ...: this one is lost, which loss recovery knows how to
      * mend. */
-    counters->send_errors++;
-    counters->last_error = errno;
-    if (failed != NULL)
-        failed(context, &batch->datagrams[batch->next], errno);
+    note_failure(counters, &batch->datagrams[batch->next], failed, context);
     batch->next++;
     return true;
 }

@@ -10,12 +10,17 @@
 
 #include "base/alloc.h"
 
-/* Datagrams of one system call. */
+/* Messages of one system call. */
 #define BATCH_DATAGRAMS 64
+/* Of them, how many are taken at once while the kernel puts datagrams together: as much as the cache holds. */
+#define BATCH_COALESCED 4
 
 /* What a datagram that we send may take: a jumbo frame's worth. */
 #define SEND_BYTES_MAX 9216
-/* The largest that UDP carries. */
+/* Datagrams to send stand back to back in so many octets: two full batches for segmentation offload, which the second
+ * level of a processor's cache holds until the kernel has copied them. */
+#define SEND_BUFFER_BYTES (2 * 65536)
+/* The largest that UDP carries, also when the kernel has put several datagrams together (UDP_GRO). */
 #define RECEIVE_BYTES_MAX 65536
 /* Buffers do not begin at the same place of their pages, or they would all compete for the same lines of the cache. */
 #define BUFFER_STAGGER 192
@@ -25,14 +30,16 @@
 
 struct udp_socket {
     int fd;
-    roam_address local; /* where it is bound; the IP is zero on a wildcard socket */
+    roam_address local;  /* where it is bound; the IP is zero on a wildcard socket */
+    bool cannot_segment; /* the kernel, or the way out, takes no UDP_SEGMENT: found at run time */
 };
 
 /* Up to BATCH_DATAGRAMS datagrams with all that the system calls want to know of them. */
 struct datagram_batch {
     roam_datagram datagrams[BATCH_DATAGRAMS];
-    size_t count; /* how many of them there are */
-    size_t next;  /* sending: those before are gone */
+    size_t count;  /* how many of them there are */
+    size_t next;   /* sending: those before are gone */
+    size_t wanted; /* receiving: how many to ask for */
     struct mmsghdr messages[BATCH_DATAGRAMS];
     struct iovec iovecs[BATCH_DATAGRAMS];
     struct sockaddr_storage names[BATCH_DATAGRAMS];
@@ -41,7 +48,7 @@ struct datagram_batch {
         char bytes[CONTROL_BYTES];
     } controls[BATCH_DATAGRAMS];
     uint8_t *memory;
-    size_t capacity; /* of each datagram */
+    size_t memory_bytes;
 };
 
 /* What became of datagrams that the kernel did not take or that came damaged: they are lost, as on any network. */
@@ -50,13 +57,25 @@ struct socket_counters {
     int last_error; /* errno of the newest one */
 };
 
-/* ROAM_ERR_MEMORY. */
-roam_result datagram_batch_init(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity);
+/* Buffers of `capacity` octets for BATCH_DATAGRAMS datagrams to receive; one of SEND_BUFFER_BYTES for all that are sent.
+ * ROAM_ERR_MEMORY. */
+roam_result datagram_batch_init_receive(struct datagram_batch *batch, const roam_allocator *allocator, size_t capacity);
+roam_result datagram_batch_init_send(struct datagram_batch *batch, const roam_allocator *allocator);
 void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *allocator);
+
+/* Empties a batch to send. Then datagram_batch_offer makes room for one more datagram behind the last, false where there
+ * is none: it stands at batch->datagrams[batch->count], for several in one where `segmented`, and counts when the
+ * caller raises batch->count. */
+void datagram_batch_clear(struct datagram_batch *batch);
+bool datagram_batch_offer(struct datagram_batch *batch, bool segmented);
 
 /* Opens a socket on `local`; ret->local says where it really is. ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */
 roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local);
 void udp_socket_close(struct udp_socket *socket);
+
+/* From now on the kernel may put datagrams of one peer together (UDP_GRO); buffers to receive must take
+ * RECEIVE_BYTES_MAX. */
+void udp_socket_coalesce(struct udp_socket *socket);
 
 /* Fills the batch with what waits, and returns how many that is. */
 size_t udp_socket_receive(struct udp_socket *socket, struct datagram_batch *batch, struct socket_counters *counters);

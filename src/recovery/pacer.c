@@ -63,8 +63,8 @@ static uint64_t burst_bytes(const struct pacer *pacer, const struct congestion *
     return max_u64(max_u64(pacer->burst_bytes, congestion_minimum_window(congestion)), late);
 }
 
-static uint64_t tokens_at(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
-                          const struct rtt *rtt)
+uint64_t pacer_allowance(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                         const struct rtt *rtt)
 {
     wide earned = (wide)saturating_sub(now, pacer->updated) * rate_bytes(congestion) / rate_period(rtt);
     uint64_t burst = burst_bytes(pacer, congestion, rtt);
@@ -76,14 +76,14 @@ static uint64_t tokens_at(const struct pacer *pacer, roam_time now, const struct
 void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
                    const struct rtt *rtt)
 {
-    pacer->tokens_bytes = saturating_sub(tokens_at(pacer, now, congestion, rtt), bytes);
+    pacer->tokens_bytes = saturating_sub(pacer_allowance(pacer, now, congestion, rtt), bytes);
     pacer->updated = max_u64(pacer->updated, now);
 }
 
 roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
                      const struct rtt *rtt)
 {
-    if (tokens_at(pacer, now, congestion, rtt) >= congestion->datagram_bytes)
+    if (pacer_allowance(pacer, now, congestion, rtt) >= congestion->datagram_bytes)
         return now;
     uint64_t missing = congestion->datagram_bytes - pacer->tokens_bytes;
     uint64_t rate = rate_bytes(congestion);

@@ -23,6 +23,10 @@ void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time n
 void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
                    const struct rtt *rtt);
 
+/* Octets that may go out now. */
+uint64_t pacer_allowance(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                         const struct rtt *rtt);
+
 /* When a full datagram may go out: `now` or earlier where at once. */
 roam_time pacer_next(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
                      const struct rtt *rtt);

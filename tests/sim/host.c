@@ -364,6 +364,7 @@ static bool transmit(struct host *host)
     for (size_t i = 0; i < host->batch; i++) {
         out[i].data = host->buffer + i * host->capacity;
         out[i].capacity = host->capacity;
+        out[i].segment_bytes = host->capacity > SIM_PACKET_MAX; /* such a host knows segmentation offload */
     }
     host->sealed_count = host->sealed_at = 0;
     size_t n = roam_endpoint_transmit(host->endpoint, host_now(host), out, host->batch);

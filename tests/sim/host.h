@@ -18,8 +18,8 @@
 #define HOST_INTERFACES_MAX 4
 #define HOST_BATCH          8
 
-/* Packets in the datagrams of one transmit: an Initial, a Handshake and a 1-RTT packet each. */
-#define HOST_SEALED_MAX (3 * HOST_BATCH)
+/* Packets in the datagrams of one transmit: three each, or one in each segment. */
+#define HOST_SEALED_MAX (16 * HOST_BATCH)
 
 struct interface {
     struct node node; /* first */
