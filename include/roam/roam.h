@@ -46,8 +46,12 @@ ROAM_API void roam_endpoint_free(roam_endpoint *endpoint);
  * be spoken to at, CIDs have length zero, or nothing is accepted. */
 ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ipv4, const roam_address *ipv6);
 
-/* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept. */
+/* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept, save of those that
+ * are lent. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
+
+/* The buffers of all datagrams that were lent are the caller's again: stream data in them that was not read is copied. */
+ROAM_API void roam_endpoint_reclaim(roam_endpoint *endpoint);
 
 /* Fills at most n datagrams to be sent now and returns how many: call again until it returns 0. Each ret[i] brings data
  * and capacity, at least 1,500 octets; where its segment_bytes is not 0 (any other value will do), several datagrams of

@@ -218,6 +218,7 @@ struct roam_conn {
     /* The endpoint's. */
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
+    struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
     roam_cid initial_dcid; /* the client's first DCID, which a server routes for as long as the connection lasts */
     roam_address initial_remote; /* and where it came from */
     bool initial_dcid_routed, half_open;
@@ -278,6 +279,8 @@ struct pn_space *conn_space(roam_conn *conn, enum packet_space space);
 /* One UDP datagram, decrypted in place. */
 void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len);
 void conn_replay_early(roam_conn *conn);
+/* The buffers of datagrams that were lent are called back: what streams have in them is copied. */
+void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
 
 /* ---- frames.c */

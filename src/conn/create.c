@@ -171,6 +171,7 @@ static void init_modules(roam_conn *conn)
     timer_node_init(&conn->timer);
     list_init(&conn->endpoint_node);
     list_init(&conn->ready_node);
+    list_init(&conn->lent_node);
     init_handshake(conn);
 }
 

@@ -432,13 +432,21 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
         conn_count_drop(conn, ROAM_DROP_DRAINING);
         return;
     }
+    conn->streams.lending = datagram->lent;
     receive_packets(conn, &context, data, len);
+    conn->streams.lending = false;
     conn_settle_handshake(conn);
     conn_replay_early(conn);
     conn_try_preferred(conn);
     if (conn->log != NULL)
         conn_log_changes(conn);
     conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_end_loans(roam_conn *conn)
+{
+    if (!stream_set_end_loans(&conn->streams))
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for stream data");
 }
 
 static bool early_has_keys(const roam_conn *conn, const struct early_packet *packet)

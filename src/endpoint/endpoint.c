@@ -29,6 +29,7 @@ static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *ci
 {
     roam_endpoint *endpoint = context;
     (void)conn;
+    endpoint->recent.conn = NULL;
     conn_table_quarantine(&endpoint->table, cid, endpoint->now);
 }
 
@@ -36,6 +37,7 @@ static void owner_cid_gone(void *context, roam_conn *conn, const roam_cid *cid)
 {
     roam_endpoint *endpoint = context;
     (void)conn;
+    endpoint->recent.conn = NULL;
     conn_table_remove(&endpoint->table, cid);
 }
 
@@ -119,11 +121,14 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
      * another. */
     if (conn->initial_dcid_routed)
         conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
+    if (endpoint->recent.conn == conn)
+        endpoint->recent.conn = NULL;
     event_queue_forget(&endpoint->events, conn);
     endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
     list_unlink(&conn->endpoint_node);
     list_unlink(&conn->ready_node);
+    list_unlink(&conn->lent_node);
     endpoint->conn_count--;
     conn_delete(conn);
 }
@@ -210,6 +215,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
     list_init(&endpoint->conns);
     list_init(&endpoint->ready);
+    list_init(&endpoint->lent);
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
     token_filter_init(&endpoint->used_tokens, &endpoint->allocator, endpoint->config.tokens_remembered);
@@ -270,6 +276,17 @@ void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram
             route_datagram(endpoint, &in[i], in[i].data + at, len);
             at += len;
         } while (at < in[i].len);
+    }
+}
+
+void roam_endpoint_reclaim(roam_endpoint *endpoint)
+{
+    LIST_FOR_EACH_SAFE(node, &endpoint->lent)
+    {
+        roam_conn *conn = CONTAINER_OF(node, roam_conn, lent_node);
+        list_unlink(node);
+        conn_end_loans(conn);
+        owner_wake(endpoint, conn);
     }
 }
 

@@ -98,12 +98,38 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
     }
 }
 
+/* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
+static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len)
+{
+    conn_receive(conn, endpoint->now, datagram, data, len);
+    if (!list_is_empty(&conn->streams.lent) && !list_is_linked(&conn->lent_node))
+        list_append(&endpoint->lent, &conn->lent_node);
+}
+
+/* What the kernel has put together has mostly one CID: it is looked up once. */
+static bool is_like_the_last(const roam_endpoint *endpoint, const uint8_t *data, size_t len)
+{
+    size_t cid_bytes = endpoint->config.cid_bytes;
+    return endpoint->recent.conn != NULL && len > cid_bytes && (data[0] & 0x80) == 0 &&
+           memcmp(data + 1, endpoint->recent.cid, cid_bytes) == 0;
+}
+
+static void note_recent(roam_endpoint *endpoint, roam_conn *conn, const struct packet_header *header)
+{
+    endpoint->recent.conn = header->type == PACKET_ONE_RTT && header->dcid.len > 0 ? conn : NULL;
+    memcpy(endpoint->recent.cid, header->dcid.bytes, sizeof(endpoint->recent.cid));
+}
+
 void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len)
 {
     struct packet_header header;
     bool retired;
     endpoint->stats.datagrams_received++;
     endpoint->stats.bytes_received += len;
+    if (is_like_the_last(endpoint, data, len)) {
+        deliver(endpoint, endpoint->recent.conn, datagram, data, len);
+        return;
+    }
     roam_drop drop =
         len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
     if (drop != ROAM_DROP_NONE) {
@@ -113,10 +139,12 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint
         return;
     }
     roam_conn *conn = find(endpoint, datagram, &header, &retired);
-    if (conn != NULL)
-        conn_receive(conn, endpoint->now, datagram, data, len);
-    else if (retired)
+    if (conn != NULL) {
+        note_recent(endpoint, conn, &header);
+        deliver(endpoint, conn, datagram, data, len);
+    } else if (retired) {
         endpoint_count_drop(endpoint, ROAM_DROP_RETIRED_CID);
-    else
+    } else {
         route_unknown(endpoint, datagram, &header, data, len);
+    }
 }

@@ -14,6 +14,7 @@
 
 static void receive_from(roam_io *io, struct io_socket *socket)
 {
+    roam_endpoint_reclaim(io->endpoint);
     size_t n = udp_socket_receive(&socket->udp, &io->receiving, &io->counters);
     if (n > 0)
         roam_endpoint_receive(io->endpoint, roam_io_now(io), io->receiving.datagrams, n);

@@ -189,6 +189,7 @@ static void take_message(struct udp_socket *socket, roam_datagram *datagram, str
     datagram->local = socket->local;
     datagram->len = message->msg_len;
     datagram->segment_bytes = 0;
+    datagram->lent = true; /* until the next batch */
     datagram->ecn = ROAM_ECN_NOT_ECT;
     address_from_sockaddr(&datagram->remote, header->msg_name);
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control))

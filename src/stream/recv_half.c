@@ -4,7 +4,7 @@
  * unread is left.
  *
  * Invariants: octets below `read` came and are gone; received covers exactly what lies in the chunks at or above
- * `read`; highest is at least all of these; final_size, once known, never changes and highest never passes it. While
+ * `read` and in the loans, which were in order when they came; highest is at least all of these; final_size, once known, never changes and highest never passes it. While
  * discarding, and after a reset, there are no chunks.
  */
 #include "stream/recv_half.h"
@@ -45,6 +45,7 @@ static void free_chunks_below(struct recv_half *half, uint64_t offset)
 static void drop_buffer(struct recv_half *half)
 {
     free_chunks_below(half, UINT64_MAX);
+    recv_loans_done(&half->loans, half->allocator);
     range_set_done(&half->received);
 }
 
@@ -148,14 +149,26 @@ static bool size_is_consistent(const struct recv_half *half, uint64_t end, bool 
     return !is_final || end >= half->highest;
 }
 
-uint64_t recv_half_push(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
-                        uint64_t *ret_new_highest)
+/* Nothing is missing below `highest`, and the data follows there. */
+static bool is_next(const struct recv_half *half, uint64_t offset)
+{
+    return offset == half->highest && contiguous_end(half) == half->highest;
+}
+
+static bool take(struct recv_half *half, uint64_t start, uint64_t end, const uint8_t *data, bool lent)
+{
+    bool stays = lent && is_next(half, start) && recv_loans_add(&half->loans, half->allocator, start, end, data);
+    return stays || store_missing(half, start, end, data);
+}
+
+static uint64_t push(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin, bool lent,
+                     uint64_t *ret_new_highest)
 {
     uint64_t end = offset + len, start = max_u64(offset, half->read);
     if (!size_is_consistent(half, end, fin))
         return ROAM_FINAL_SIZE_ERROR;
     if (is_receiving(half) && !half->discarding && start < end) {
-        if (!store_missing(half, start, end, data + (start - offset)) ||
+        if (!take(half, start, end, data + (start - offset), lent) ||
             range_set_add(&half->received, start, end) != RANGE_SET_OK)
             return ROAM_INTERNAL_ERROR;
     }
@@ -172,6 +185,30 @@ uint64_t recv_half_push(struct recv_half *half, uint64_t offset, const uint8_t *
     if (half->state == RECV_SIZE_KNOWN && !half->discarding && contiguous_end(half) == half->final_size)
         half->state = RECV_DATA_RECVD;
     return ROAM_NO_ERROR;
+}
+
+uint64_t recv_half_push(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
+                        uint64_t *ret_new_highest)
+{
+    return push(half, offset, data, len, fin, false, ret_new_highest);
+}
+
+uint64_t recv_half_push_lent(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
+                             uint64_t *ret_new_highest)
+{
+    return push(half, offset, data, len, fin, true, ret_new_highest);
+}
+
+bool recv_half_end_loans(struct recv_half *half)
+{
+    bool stored = true;
+    const struct recv_loan *loan;
+    while ((loan = recv_loans_oldest(&half->loans)) != NULL) {
+        uint64_t start = max_u64(loan->start, half->read), end = loan->end;
+        stored &= store(half, start, end, loan->data + (start - loan->start));
+        recv_loans_forget_below(&half->loans, half->allocator, end);
+    }
+    return stored;
 }
 
 uint64_t recv_half_on_reset(struct recv_half *half, uint64_t code, uint64_t final_size, uint64_t *ret_new_highest)
@@ -206,16 +243,23 @@ size_t recv_half_peek(const struct recv_half *half, const uint8_t **ret)
     size_t readable = recv_half_readable(half);
     if (readable == 0)
         return 0;
+    const struct recv_loan *loan = recv_loans_oldest(&half->loans);
+    if (loan != NULL && loan->start <= half->read) {
+        *ret = loan->data + (half->read - loan->start);
+        return (size_t)(loan->end - half->read);
+    }
     const struct recv_chunk *chunk = half->chunks;
     assert(chunk != NULL && chunk->start <= half->read && half->read < chunk->end);
     *ret = chunk->data + (half->read - chunk->start);
-    return min_size(readable, (size_t)(chunk->end - half->read));
+    uint64_t end = loan != NULL ? min_u64(chunk->end, loan->start) : chunk->end;
+    return min_size(readable, (size_t)(end - half->read));
 }
 
 void recv_half_consume(struct recv_half *half, size_t len)
 {
     assert(len <= recv_half_readable(half));
     half->read += len;
+    recv_loans_forget_below(&half->loans, half->allocator, half->read);
     if (half->read == half->highest) {
         free_chunks_below(half, UINT64_MAX);
         if (half->received.capacity > IDLE_RANGES)
@@ -257,6 +301,11 @@ void recv_half_check(const struct recv_half *half)
         assert(half->read == half->final_size);
     if (half->discarding || half->state == RECV_RESET_RECVD || half->state == RECV_RESET_READ)
         assert(half->chunks == NULL && half->received.count == 0);
+    for (size_t i = 0; i < half->loans.count; i++) {
+        const struct recv_loan *loan = &half->loans.entries[half->loans.first + i];
+        assert(loan->start < loan->end && loan->end > half->read && loan->end <= half->highest);
+        assert(i == 0 || loan->start >= loan[-1].end);
+    }
     uint64_t at = half->read;
     for (const struct recv_chunk *chunk = half->chunks; chunk != NULL; chunk = chunk->next) {
         assert(chunk->start < chunk->end && chunk->end > half->read);

@@ -11,6 +11,7 @@
 #include <roam/error.h>
 
 #include "base/range_set.h"
+#include "stream/recv_loans.h"
 
 enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_DATA_RECVD, RECV_DATA_READ, RECV_RESET_RECVD, RECV_RESET_READ };
 
@@ -31,7 +32,8 @@ struct recv_half {
     uint64_t highest;          /* one past the highest octet that came: what flow control counts */
     uint64_t final_size;       /* FINAL_SIZE_UNKNOWN */
     uint64_t reset_code;
-    bool discarding; /* STOP_SENDING: what comes is counted and thrown away */
+    struct recv_loans loans; /* what came in order and lies elsewhere, not in the chunks */
+    bool discarding;         /* STOP_SENDING: what comes is counted and thrown away */
 };
 
 void recv_half_init(struct recv_half *half, const roam_allocator *allocator);
@@ -41,6 +43,13 @@ void recv_half_done(struct recv_half *half);
  * memory or beyond RECV_GAPS_MAX. *ret_new_highest gets by how much `highest` rose. */
 uint64_t recv_half_push(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
                         uint64_t *ret_new_highest);
+
+/* The same for data that stays where it lies until recv_half_end_loans: what comes in order is not copied before then. */
+uint64_t recv_half_push_lent(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
+                             uint64_t *ret_new_highest);
+
+/* Copies what was lent and has not been read. False without memory: the stream has a hole then, and is lost. */
+bool recv_half_end_loans(struct recv_half *half);
 
 /* RESET_STREAM came. *ret_new_highest as above (RFC 9000 section 4.5). */
 uint64_t recv_half_on_reset(struct recv_half *half, uint64_t code, uint64_t final_size, uint64_t *ret_new_highest);

@@ -53,6 +53,7 @@ roam_stream *stream_new(struct stream_set *set, uint64_t id)
     init_flow_control(stream);
     stream->queue = STREAM_QUEUE_NONE;
     list_init(&stream->send_node);
+    list_init(&stream->lent_node);
     list_append(&set->all, &stream->all_node);
     return stream;
 }
@@ -63,6 +64,9 @@ void stream_delete(roam_stream *stream)
     hash_map_remove(&set->by_id, &stream->id, sizeof(stream->id));
     list_unlink(&stream->send_node);
     list_unlink(&stream->all_node);
+    list_unlink(&stream->lent_node);
+    if (set->recent == stream)
+        set->recent = NULL;
     send_half_done(&stream->send);
     recv_half_done(&stream->receive);
     mem_free(set->allocator, stream, sizeof(*stream));

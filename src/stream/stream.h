@@ -47,6 +47,7 @@ struct roam_stream {
     enum stream_queue queue;
     struct list_node send_node; /* on set->sendable or set->fresh, as `queue` says */
     struct list_node all_node;  /* on set->all */
+    struct list_node lent_node; /* on set->lent, while it has loans that may be called back */
 };
 
 /* What the set tells its owner. The stream is valid for the call. */
@@ -67,6 +68,9 @@ struct stream_set {
     struct list_node all;
     struct list_node sendable;  /* round robin: what goes before new data */
     struct list_node fresh;     /* round robin: new data */
+    struct list_node lent;      /* streams with data that lies where it came in */
+    bool lending;               /* what comes now stays where it lies until stream_set_end_loans */
+    roam_stream *recent;        /* found last; NULL */
     bool closed;                /* stream_set_close */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
@@ -137,6 +141,9 @@ void stream_set_on_lost(struct stream_set *set, uint8_t type, uint64_t id, uint6
 /* PTO: with nothing else to send, up to max of the oldest unacknowledged octets are to be sent again. True where there
  * are any. */
 bool stream_set_retransmit_oldest(struct stream_set *set, size_t max);
+
+/* Copies what lies in lent buffers and was not read. False without memory: acknowledged octets are lost. */
+bool stream_set_end_loans(struct stream_set *set);
 
 /* The application's calls (the public roam_stream_* functions are thin over these; implement both here). */
 

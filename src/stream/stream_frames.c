@@ -80,10 +80,12 @@ uint64_t stream_on_stream(struct stream_set *set, const struct frame *frame)
         return ROAM_FLOW_CONTROL_ERROR;
 
     uint64_t more;
-    error = recv_half_push(&stream->receive, frame->stream.offset, frame->stream.data, frame->stream.len,
-                           frame->stream.fin, &more);
+    error = (set->lending ? recv_half_push_lent : recv_half_push)(
+        &stream->receive, frame->stream.offset, frame->stream.data, frame->stream.len, frame->stream.fin, &more);
     if (error != ROAM_NO_ERROR)
         return error;
+    if (recv_loans_oldest(&stream->receive.loans) != NULL && !list_is_linked(&stream->lent_node))
+        list_append(&set->lent, &stream->lent_node);
     charge(stream, more);
     set->bytes_received += more;
     if (stream->receive.discarding) {

@@ -19,6 +19,7 @@ void stream_set_init(struct stream_set *set, const roam_allocator *allocator, ro
     list_init(&set->all);
     list_init(&set->sendable);
     list_init(&set->fresh);
+    list_init(&set->lent);
     flow_send_init(&set->send_flow, 0);
     flow_receive_init(&set->receive_flow, config->initial_max_data);
     transport_params_init(&set->peer);
@@ -97,7 +98,22 @@ roam_stream *stream_open(struct stream_set *set, bool unidirectional, roam_resul
 
 roam_stream *stream_find(struct stream_set *set, uint64_t id)
 {
-    return hash_map_find(&set->by_id, &id, sizeof(id));
+    /* Nearly always it is the one of the frame before. */
+    if (set->recent == NULL || set->recent->id != id)
+        set->recent = hash_map_find(&set->by_id, &id, sizeof(id));
+    return set->recent;
+}
+
+bool stream_set_end_loans(struct stream_set *set)
+{
+    bool stored = true;
+    LIST_FOR_EACH_SAFE(node, &set->lent)
+    {
+        roam_stream *stream = CONTAINER_OF(node, roam_stream, lent_node);
+        stored &= recv_half_end_loans(&stream->receive);
+        list_unlink(&stream->lent_node);
+    }
+    return stored;
 }
 
 uint64_t stream_set_streams_limit(const struct stream_set *set, unsigned direction)

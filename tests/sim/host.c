@@ -89,6 +89,17 @@ static void trace_drops(struct host *host)
     }
 }
 
+void host_reclaim(struct host *host)
+{
+    if (host->endpoint != NULL)
+        roam_endpoint_reclaim(host->endpoint);
+    for (; host->lent_count > 0; host->lent_count--) {
+        struct sim_packet *packet = host->lent[host->lent_count - 1];
+        memset(packet->data, 0xee, sizeof(packet->data));
+        world_packet_free(packet);
+    }
+}
+
 void host_end(struct host *host)
 {
     if (host->endpoint == NULL)
@@ -97,6 +108,7 @@ void host_end(struct host *host)
     sim_clock_set(&host->world->clock, &host->wake, ROAM_TIME_NEVER);
     roam_endpoint_free(host->endpoint);
     host->endpoint = NULL;
+    host_reclaim(host);
     if (host->alloc.blocks != 0)
         world_fail(host->world, "%s: %llu blocks with %llu octets were never given back", host->name,
                    (unsigned long long)host->alloc.blocks, (unsigned long long)host->alloc.bytes);
@@ -239,6 +251,15 @@ static roam_address to_mapped(const roam_address *address)
     return mapped;
 }
 
+/* A packet whose octets the endpoint may look at until it gives them back: at the latest when there is no more room, and
+ * then something else stands there. */
+static void lend(struct host *host, struct sim_packet *packet)
+{
+    host->lent[host->lent_count++] = packet;
+    if (host->lent_count == HOST_LENT_MAX)
+        host_reclaim(host);
+}
+
 void host_receive(struct host *host, struct sim_packet *packet)
 {
     struct world *world = host->world;
@@ -266,9 +287,13 @@ void host_receive(struct host *host, struct sim_packet *packet)
                         .data = packet->data,
                         .len = packet->len,
                         .capacity = sizeof(packet->data),
-                        .ecn = packet->ecn};
+                        .ecn = packet->ecn,
+                        .lent = host->capacity > SIM_PACKET_MAX};
     roam_endpoint_receive(host->endpoint, host_now(host), &in, 1);
-    world_packet_free(packet);
+    if (in.lent)
+        lend(host, packet);
+    else
+        world_packet_free(packet);
     host_turn(host);
 }
 

@@ -17,6 +17,7 @@
 
 #define HOST_INTERFACES_MAX 4
 #define HOST_BATCH          8
+#define HOST_LENT_MAX       16
 
 /* Packets in the datagrams of one transmit: three each, or one in each segment. */
 #define HOST_SEALED_MAX (16 * HOST_BATCH)
@@ -72,6 +73,8 @@ struct host {
     size_t batch;             /* datagrams per transmit, 1..HOST_BATCH */
     size_t capacity;          /* of each, several packets may stand in one */
     uint8_t *buffer;
+    struct sim_packet *lent[HOST_LENT_MAX]; /* that came in, and that the endpoint may still read */
+    size_t lent_count;
     struct {
         size_t bytes;
         uint64_t frames;
@@ -169,5 +172,7 @@ void host_inject(struct host *host, const roam_address *local, const roam_addres
 
 /* A datagram arrives, whatever the network would have done with it; `src` and `dst` as on the last wire. */
 void host_receive(struct host *host, struct sim_packet *packet);
+/* Takes back the packets that the endpoint may still read. */
+void host_reclaim(struct host *host);
 
 #endif
