@@ -56,22 +56,36 @@ void io_rows_free(const roam_io *io, roam_conn_info *rows, size_t n)
 
 /* ---- The timer */
 
+/* Setting the timer costs the system call and, on a virtual machine, much more than that; deadlines mostly move away from
+ * us with each packet. So one that is too early stays: it fires for nothing once, and is set anew then. */
 static void set_timer(roam_io *io)
 {
     roam_time at = min_u64(roam_endpoint_deadline(io->endpoint), min_u64(io->wait_until, io->sweep_at));
-    if (io->more_to_send && io->blocked == NULL)
-        at = 1;
-    if (at == io->timer_at)
+    if (at >= io->timer_at)
         return;
-    struct itimerspec spec = {0};
-    if (at != ROAM_TIME_NEVER) {
-        /* Zero would stop it. */
-        at = at > 0 ? at : 1;
-        spec.it_value.tv_sec = (time_t)(at / ROAM_SECONDS(1));
-        spec.it_value.tv_nsec = (long)(at % ROAM_SECONDS(1));
-    }
+    at = at > 0 ? at : 1; /* zero would stop it */
+    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(at / ROAM_SECONDS(1)),
+                                           .tv_nsec = (long)(at % ROAM_SECONDS(1))}};
     timerfd_settime(io->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
     io->timer_at = at;
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    (void)handle; /* that it is there keeps the loop from waiting */
+}
+
+/* There is more to send, and sockets are only looked at in between. */
+static void set_hurry(roam_io *io)
+{
+    bool hurry = io->more_to_send && io->blocked == NULL;
+    if (hurry == io->hurries)
+        return;
+    if (hurry)
+        uv_idle_start(&io->idle, on_idle);
+    else
+        uv_idle_stop(&io->idle);
+    io->hurries = hurry;
 }
 
 static void do_what_is_due(roam_io *io)
@@ -118,7 +132,9 @@ static void on_prepare(uv_prepare_t *handle)
 {
     roam_io *io = handle->data;
     io_flush(io);
-    set_timer(io);
+    set_hurry(io);
+    if (!io->hurries)
+        set_timer(io);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -155,7 +171,12 @@ static bool start_handles(roam_io *io)
         return false;
     io->wake.data = io;
     io->handles++;
-    /* Neither keeps a loop of the application's alive; the sockets and the timer do. */
+    if (uv_idle_init(io->loop, &io->idle) != 0)
+        return false;
+    io->idle.data = io;
+    io->handles++;
+    /* None of them keeps a loop of the application's alive; the sockets and the timer do. */
+    uv_unref((uv_handle_t *)&io->idle);
     uv_unref((uv_handle_t *)&io->prepare);
     uv_unref((uv_handle_t *)&io->wake);
     io->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -277,6 +298,7 @@ void roam_io_free(roam_io *io)
     io->freed = true;
     io->handles++; /* holds it until all of them are on their way */
     close_handle((uv_handle_t *)&io->prepare);
+    close_handle((uv_handle_t *)&io->idle);
     close_handle((uv_handle_t *)&io->wake);
     close_handle((uv_handle_t *)&io->timer);
     close_handle((uv_handle_t *)&io->waking);

@@ -59,10 +59,12 @@ struct roam_io {
     struct io_logs *logs; /* NULL: none */
 
     uv_prepare_t prepare; /* sends before the loop blocks */
+    uv_idle_t idle;       /* active while it must not block */
+    bool hurries;         /* so it is */
     uv_async_t wake;
     uv_poll_t timer; /* a timerfd: pacing wants less than libuv's milliseconds */
     int timer_fd;
-    roam_time timer_at; /* what the timerfd is set to */
+    roam_time timer_at; /* what the timerfd is set to; NEVER: it is not */
     uv_poll_t waking;   /* readable when the host has woken */
     int waking_fd;
     roam_time wait_until; /* end of the roam_io_next that runs */
