@@ -15,6 +15,7 @@ struct ack_news {
     uint64_t path_ids[PATHS_MAX];
     uint64_t marked[PATHS_MAX]; /* packets that had left with ECT(0) */
     size_t paths;
+    struct sent_frame stream; /* STREAM data of one stream, put together; len 0 and no fin: none */
 };
 
 static struct send_half *crypto_stream(roam_conn *conn, enum packet_space space)
@@ -47,6 +48,28 @@ static void settle_acked(roam_conn *conn, enum packet_space space, const struct 
         stream_set_on_acked(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
         break;
     }
+}
+
+/* Packet by packet, the data of a stream mostly follows on itself, and is settled in one piece. */
+static void settle_stream_acked(roam_conn *conn, struct ack_news *news)
+{
+    const struct sent_frame *frame = &news->stream;
+    if (frame->len > 0 || frame->fin)
+        stream_set_on_acked(&conn->streams, FRAME_STREAM, frame->id, frame->offset, frame->len, frame->fin);
+    news->stream = (struct sent_frame){0};
+}
+
+static void add_stream_acked(roam_conn *conn, struct ack_news *news, const struct sent_frame *frame)
+{
+    struct sent_frame *sum = &news->stream;
+    if (sum->len == 0 || sum->fin || sum->id != frame->id || sum->offset + sum->len != frame->offset ||
+        frame->len > UINT32_MAX - sum->len) {
+        settle_stream_acked(conn, news);
+        *sum = *frame;
+        return;
+    }
+    sum->len += frame->len;
+    sum->fin = frame->fin;
 }
 
 static void settle_lost(roam_conn *conn, enum packet_space space, const struct sent_frame *frame)
@@ -188,8 +211,12 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
                                 &path->recovery.rtt, packet->app_limited);
         conn_mtu_on_acked(conn, path, packet);
     }
-    for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
-        settle_acked(conn, number, frame);
+    for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next) {
+        if (frame->type == FRAME_STREAM)
+            add_stream_acked(conn, news, frame);
+        else
+            settle_acked(conn, number, frame);
+    }
 }
 
 static void acknowledge_range(roam_conn *conn, enum packet_space number, uint64_t smallest, uint64_t largest,
@@ -290,6 +317,7 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     struct pn_space *space = conn_space(conn, context->space);
     struct ack_news news = {.newest = PACKET_NUMBER_NONE};
     uint64_t error = acknowledge(conn, context->space, ack, &news);
+    settle_stream_acked(conn, &news);
     if (error != ROAM_NO_ERROR || news.newest == PACKET_NUMBER_NONE)
         return error;
     bool raised = space->largest_acked == PACKET_NUMBER_NONE || ack->largest > space->largest_acked;

@@ -56,6 +56,9 @@ static size_t room(const struct payload *payload)
 
 /* ---- Frames */
 
+/* No frame of streams is shorter. */
+#define STREAM_FRAME_BYTES_MIN 2
+
 static void put_ack(roam_conn *conn, struct payload *payload)
 {
     struct ack_tracker *received = &payload->space->received;
@@ -178,7 +181,8 @@ static void put_streams(roam_conn *conn, struct payload *payload)
 {
     struct stream_frame_out out;
     struct pending_packet *packet = payload->packet;
-    while (packet->span_count + 3 <= PACKET_SPANS_MAX && stream_set_fill(&conn->streams, &payload->writer, &out)) {
+    while (packet->span_count + 3 <= PACKET_SPANS_MAX && room(payload) >= STREAM_FRAME_BYTES_MIN &&
+           stream_set_fill(&conn->streams, &payload->writer, &out)) {
         if (out.data.len > 0) {
             close_span(payload);
             packet->spans[packet->span_count++] = (struct span){.data = out.data.data, .len = out.data.len};

@@ -233,6 +233,7 @@ struct packet_context {
     enum packet_type type;
     enum packet_space space;
     uint64_t number;
+    uint64_t seen_path_id; /* the path of these addresses when the datagram came, or PATH_ID_NONE: a hint */
     uint64_t path_id; /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
     uint64_t local_cid_sequence; /* of the CID that it came to */
     bool ack_eliciting, non_probing;
@@ -276,12 +277,18 @@ struct pn_space *conn_space(roam_conn *conn, enum packet_space space);
 
 /* ---- receive.c */
 
-/* One UDP datagram, decrypted in place. */
-void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len);
-void conn_replay_early(roam_conn *conn);
+/* One UDP datagram, or a run of them that came together, each of `segment` octets but for the last; decrypted in place. */
+void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len,
+                  size_t segment);
+/* The packets of one datagram. */
+void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len);
 /* The buffers of datagrams that were lent are called back: what streams have in them is copied. */
 void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
+
+/* ---- early.c */
+void conn_keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len);
+void conn_replay_early(roam_conn *conn);
 
 /* ---- frames.c */
 

@@ -111,7 +111,9 @@ void conn_on_duplicate(roam_conn *conn, const struct packet_context *context)
 
 roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
 {
-    struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
+    struct path *path = path_set_find(&conn->paths, context->seen_path_id);
+    if (path == NULL)
+        path = path_set_find_address(&conn->paths, &context->local, &context->remote);
     context->path_id = path != NULL ? path->id : PATH_ID_NONE;
     if (path != NULL) {
         path->authentic_before = path->authentic_at;

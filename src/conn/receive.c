@@ -24,41 +24,6 @@ void conn_count_drop(roam_conn *conn, roam_drop reason)
         conn_log_dropped(conn, reason);
 }
 
-/* ---- Packets before their keys */
-
-static void keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len)
-{
-    struct handshake *handshake = conn->handshake;
-    //= rfc9000#9-1 Nobody moves before confirmation: what comes from elsewhere is not worth keeping until then.
-    if (path_set_find_remote(&conn->paths, &context->remote) == NULL) {
-        conn_count_drop(conn,
-                        conn->is_server ? ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE : ROAM_DROP_UNKNOWN_SERVER_ADDRESS);
-        return;
-    }
-    if (handshake == NULL || handshake->early_count >= EARLY_PACKETS_MAX || len > EARLY_PACKET_BYTES_MAX) {
-        conn_count_drop(conn, handshake == NULL ? ROAM_DROP_KEYS_UNAVAILABLE : ROAM_DROP_BUFFER_FULL);
-        return;
-    }
-    struct early_packet *packet = mem_alloc(conn->allocator, sizeof(*packet) + len);
-    if (packet == NULL) {
-        conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
-        return;
-    }
-    *packet = (struct early_packet){.local = context->local,
-                                    .remote = context->remote,
-                                    .len = len,
-                                    .datagram_bytes = context->datagram_bytes,
-                                    .ecn = context->ecn};
-    memcpy(packet->data, data, len);
-    struct early_packet **end = &handshake->early;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = packet;
-    handshake->early_count++;
-    if (conn->log != NULL)
-        conn_log_buffered(conn);
-}
-
 /* ---- Protection */
 
 static bool keys_may_come(const roam_conn *conn, enum packet_type type)
@@ -87,7 +52,7 @@ static void drop_without_keys(roam_conn *conn, const struct packet_header *heade
     if (header->type == PACKET_ZERO_RTT)
         conn_count_drop(conn, ROAM_DROP_ZERO_RTT_REJECTED);
     else if (keys_may_come(conn, header->type))
-        keep_early(conn, context, data, header->packet_len);
+        conn_keep_early(conn, context, data, header->packet_len);
     else
         conn_count_drop(conn, ROAM_DROP_KEYS_DISCARDED);
 }
@@ -342,7 +307,7 @@ static bool receive_special(roam_conn *conn, const struct packet_header *header,
     return true;
 }
 
-static void receive_packets(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len)
+void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len)
 {
     size_t cid_len = conn->local_cids.cid_bytes;
     uint8_t *pos = data;
@@ -380,9 +345,10 @@ static void receive_packets(roam_conn *conn, struct packet_context *context, uin
 }
 
 /* Counts what came from an address that we know, also when it cannot be read: RFC 9000 section 8.1. */
-static void credit_path(roam_conn *conn, const roam_address *local, const roam_address *remote, size_t len)
+static void credit_path(roam_conn *conn, struct packet_context *context, size_t len)
 {
-    struct path *path = path_set_find_address(&conn->paths, local, remote);
+    struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
+    context->seen_path_id = path != NULL ? path->id : PATH_ID_NONE;
     if (path != NULL)
         path_on_received(path, len, conn->now);
 }
@@ -407,77 +373,59 @@ static void note_cid(roam_conn *conn, struct packet_context *context, const uint
     context->local_cid_sequence = local != NULL ? local->sequence : 0;
 }
 
-void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len)
+/* One datagram of the run. */
+static void receive_datagram(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len)
 {
-    conn->now = now;
-    conn->counters.bytes_received += len;
-    struct packet_context context = {.local = roam_address_unmap(&datagram->local),
-                                     .remote = roam_address_unmap(&datagram->remote),
-                                     .datagram_bytes = len,
-                                     .ecn = datagram->ecn,
-                                     .path_id = PATH_ID_NONE};
-    learn_local_address(conn, &context);
-    credit_path(conn, &context.local, &context.remote, len);
+    context->datagram_bytes = len;
+    context->path_id = PATH_ID_NONE;
     if (conn->log != NULL)
         conn_log_incoming(conn, NULL, len);
     if (conn->state == ROAM_CONN_CLOSING) {
         /* A peer's CONNECTION_CLOSE would end the closing period sooner; it ends by itself (section 10.2.1). */
         conn_count_drop(conn, ROAM_DROP_CLOSING);
-        note_cid(conn, &context, data, len);
-        conn_on_datagram_while_closing(conn, &context);
-        conn->owner.wake(conn->owner.context, conn);
+        note_cid(conn, context, data, len);
+        conn_on_datagram_while_closing(conn, context);
         return;
     }
     if (!conn_is_alive(conn)) {
         conn_count_drop(conn, ROAM_DROP_DRAINING);
         return;
     }
-    conn->streams.lending = datagram->lent;
-    receive_packets(conn, &context, data, len);
-    conn->streams.lending = false;
-    conn_settle_handshake(conn);
-    conn_replay_early(conn);
+    conn_receive_packets(conn, context, data, len);
+    if (conn->handshake != NULL) {
+        conn_settle_handshake(conn);
+        conn_replay_early(conn);
+    }
     conn_try_preferred(conn);
     if (conn->log != NULL)
         conn_log_changes(conn);
-    conn->owner.wake(conn->owner.context, conn);
+}
+
+void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len,
+                  size_t segment)
+{
+    conn->now = now;
+    conn->counters.bytes_received += len;
+    struct packet_context context = {.local = roam_address_unmap(&datagram->local),
+                                     .remote = roam_address_unmap(&datagram->remote),
+                                     .ecn = datagram->ecn};
+    learn_local_address(conn, &context);
+    credit_path(conn, &context, len);
+    const bool may_act = conn_is_alive(conn) || conn->state == ROAM_CONN_CLOSING;
+    conn->streams.lending = datagram->lent;
+    do {
+        size_t bytes = min_size(segment, len);
+        receive_datagram(conn, &context, data, bytes);
+        data += bytes;
+        len -= bytes;
+    } while (len > 0);
+    conn->streams.lending = false;
+    if (may_act)
+        conn->owner.wake(conn->owner.context, conn);
 }
 
 void conn_end_loans(roam_conn *conn)
 {
     if (!stream_set_end_loans(&conn->streams))
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for stream data");
-}
-
-static bool early_has_keys(const roam_conn *conn, const struct early_packet *packet)
-{
-    if ((packet->data[0] & 0x80) == 0)
-        return conn->keys.receive.available;
-    return conn->handshake->receive[SPACE_HANDSHAKE].available;
-}
-
-void conn_replay_early(roam_conn *conn)
-{
-    /* Each replay may bring keys for another packet, or end the handshake: start again from the front every time. */
-    for (bool again = true; again && conn->handshake != NULL;) {
-        again = false;
-        for (struct early_packet **at = &conn->handshake->early; *at != NULL; at = &(*at)->next) {
-            struct early_packet *packet = *at;
-            if (!early_has_keys(conn, packet))
-                continue;
-            *at = packet->next;
-            conn->handshake->early_count--;
-            struct packet_context context = {.local = packet->local,
-                                             .remote = packet->remote,
-                                             .ecn = packet->ecn,
-                                             .datagram_bytes = packet->datagram_bytes,
-                                             .path_id = PATH_ID_NONE};
-            if (conn_is_alive(conn))
-                receive_packets(conn, &context, packet->data, packet->len);
-            mem_free(conn->allocator, packet, sizeof(*packet) + packet->len);
-            conn_settle_handshake(conn);
-            again = true;
-            break;
-        }
-    }
 }

@@ -29,7 +29,6 @@ static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *ci
 {
     roam_endpoint *endpoint = context;
     (void)conn;
-    endpoint->recent.conn = NULL;
     conn_table_quarantine(&endpoint->table, cid, endpoint->now);
 }
 
@@ -37,7 +36,6 @@ static void owner_cid_gone(void *context, roam_conn *conn, const roam_cid *cid)
 {
     roam_endpoint *endpoint = context;
     (void)conn;
-    endpoint->recent.conn = NULL;
     conn_table_remove(&endpoint->table, cid);
 }
 
@@ -121,8 +119,6 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
      * another. */
     if (conn->initial_dcid_routed)
         conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
-    if (endpoint->recent.conn == conn)
-        endpoint->recent.conn = NULL;
     event_queue_forget(&endpoint->events, conn);
     endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
@@ -268,15 +264,8 @@ roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ip
 void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n)
 {
     endpoint->now = now;
-    for (size_t i = 0; i < n; i++) {
-        size_t segment = in[i].segment_bytes > 0 ? in[i].segment_bytes : in[i].len;
-        size_t at = 0;
-        do {
-            size_t len = min_size(segment, in[i].len - at);
-            route_datagram(endpoint, &in[i], in[i].data + at, len);
-            at += len;
-        } while (at < in[i].len);
-    }
+    for (size_t i = 0; i < n; i++)
+        route_datagram(endpoint, &in[i]);
 }
 
 void roam_endpoint_reclaim(roam_endpoint *endpoint)

@@ -54,11 +54,6 @@ struct roam_endpoint {
     struct list_node lent; /* connections with stream data in buffers that are to be reclaimed */
     size_t conn_count, half_open;
     struct event_queue events;
-    /* Whose the last 1-RTT packet was, and the CID that it came to; conn NULL: not known, or the CID is gone. */
-    struct {
-        roam_conn *conn;
-        uint8_t cid[ROAM_CID_MAX];
-    } recent;
     struct network_list networks; /* of the host */
     /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not
      * send is asked for here, so that a flood of answers to forged addresses costs no walk over all connections. */
@@ -134,8 +129,8 @@ bool endpoint_may_reset(const roam_endpoint *endpoint, const roam_cid *cid, uint
 
 /* ---- route.c */
 
-/* One UDP datagram: to its connection, to admission, or dropped. */
-void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len);
+/* One UDP datagram, or several in one: each to its connection, to admission, or dropped. */
+void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);
 
 /* ---- admission.c */
 

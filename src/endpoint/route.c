@@ -72,7 +72,7 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
     roam_conn *conn = admit_initial(endpoint, datagram, header, len, &token);
     if (conn == NULL)
         return;
-    conn_receive(conn, endpoint->now, datagram, data, len);
+    conn_receive(conn, endpoint->now, datagram, data, len, len);
     if (conn->handshake != NULL && !conn->handshake->any_packet)
         endpoint_release(endpoint, conn);
     else
@@ -99,52 +99,63 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
 }
 
 /* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
-static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len)
+static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len,
+                    size_t segment)
 {
-    conn_receive(conn, endpoint->now, datagram, data, len);
+    conn_receive(conn, endpoint->now, datagram, data, len, segment);
     if (!list_is_empty(&conn->streams.lent) && !list_is_linked(&conn->lent_node))
         list_append(&endpoint->lent, &conn->lent_node);
 }
 
-/* What the kernel has put together has mostly one CID: it is looked up once. */
-static bool is_like_the_last(const roam_endpoint *endpoint, const uint8_t *data, size_t len)
+/* Octets from data on that belong to the connection of the first datagram there: what the kernel has put together is
+ * mostly one connection's, so that its CID is looked up once. Only short headers are compared, which have one packet. */
+static size_t run_of_one_cid(const roam_endpoint *endpoint, const uint8_t *data, size_t len, size_t segment)
 {
-    size_t cid_bytes = endpoint->config.cid_bytes;
-    return endpoint->recent.conn != NULL && len > cid_bytes && (data[0] & 0x80) == 0 &&
-           memcmp(data + 1, endpoint->recent.cid, cid_bytes) == 0;
+    const size_t compared = 1 + (size_t)endpoint->config.cid_bytes;
+    size_t end = min_size(segment, len);
+    if ((data[0] & 0x80) != 0 || compared == 1)
+        return end;
+    while (len - end >= compared && (data[end] & 0x80) == 0 && memcmp(data + end + 1, data + 1, compared - 1) == 0)
+        end += min_size(segment, len - end);
+    return end;
 }
 
-static void note_recent(roam_endpoint *endpoint, roam_conn *conn, const struct packet_header *header)
-{
-    endpoint->recent.conn = header->type == PACKET_ONE_RTT && header->dcid.len > 0 ? conn : NULL;
-    memcpy(endpoint->recent.cid, header->dcid.bytes, sizeof(endpoint->recent.cid));
-}
-
-void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len)
+/* Routes the datagram at data, and with it those behind that go the same way; returns the octets of all of them. */
+static size_t route_run(roam_endpoint *endpoint, const roam_datagram *datagram, uint8_t *data, size_t len,
+                        size_t segment)
 {
     struct packet_header header;
     bool retired;
-    endpoint->stats.datagrams_received++;
-    endpoint->stats.bytes_received += len;
-    if (is_like_the_last(endpoint, data, len)) {
-        deliver(endpoint, endpoint->recent.conn, datagram, data, len);
-        return;
-    }
+    const size_t one = min_size(segment, len);
     roam_drop drop =
-        len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, len, endpoint->config.cid_bytes);
+        len == 0 ? ROAM_DROP_EMPTY_DATAGRAM : packet_header_parse(&header, data, one, endpoint->config.cid_bytes);
     if (drop != ROAM_DROP_NONE) {
         /* What cannot be parsed may still be a reset: its first octets are random. */
-        if (len == 0 || !route_reset(endpoint, datagram, data, len))
+        if (len == 0 || !route_reset(endpoint, datagram, data, one))
             endpoint_count_drop(endpoint, drop);
-        return;
+        return one;
     }
     roam_conn *conn = find(endpoint, datagram, &header, &retired);
     if (conn != NULL) {
-        note_recent(endpoint, conn, &header);
-        deliver(endpoint, conn, datagram, data, len);
-    } else if (retired) {
-        endpoint_count_drop(endpoint, ROAM_DROP_RETIRED_CID);
-    } else {
-        route_unknown(endpoint, datagram, &header, data, len);
+        const size_t run = run_of_one_cid(endpoint, data, len, segment);
+        deliver(endpoint, conn, datagram, data, run, segment);
+        return run;
     }
+    if (retired)
+        endpoint_count_drop(endpoint, ROAM_DROP_RETIRED_CID);
+    else
+        route_unknown(endpoint, datagram, &header, data, one);
+    return one;
+}
+
+void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram)
+{
+    const size_t segment = datagram->segment_bytes > 0 ? datagram->segment_bytes : datagram->len;
+    size_t at = 0;
+    endpoint->stats.bytes_received += datagram->len;
+    do {
+        size_t bytes = route_run(endpoint, datagram, datagram->data + at, datagram->len - at, segment);
+        endpoint->stats.datagrams_received += bytes > segment ? (bytes + segment - 1) / segment : 1;
+        at += bytes;
+    } while (at < datagram->len);
 }

@@ -5,13 +5,18 @@
 #include "base/minmax.h"
 #include "stream/stream_internal.h"
 
+static void wake_if_wanted(struct stream_set *set)
+{
+    if (stream_set_wants(set))
+        set->sink.wake(set->sink.context);
+}
+
 /* After a call that may have left something to send. The stream may be gone afterwards. */
 static void settle_and_wake(roam_stream *stream)
 {
     struct stream_set *set = stream->set;
     stream_settle(stream);
-    if (stream_set_wants(set))
-        set->sink.wake(set->sink.context);
+    wake_if_wanted(set);
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
@@ -131,8 +136,10 @@ void roam_stream_consume(roam_stream *stream, size_t len)
 {
     if (refuse_read(stream) != ROAM_OK)
         return;
+    struct stream_set *set = stream->set;
     take(stream, min_size(len, recv_half_readable(&stream->receive)));
-    settle_and_wake(stream);
+    stream_settle_receiving(stream);
+    wake_if_wanted(set);
 }
 
 void roam_stream_stop(roam_stream *stream, uint64_t code)

@@ -204,8 +204,10 @@ bool stream_set_fill(struct stream_set *set, struct writer *writer, struct strea
     if (!fill_of_stream(stream, writer, ret))
         return false;
     /* To the end of whichever queue it belongs to now: streams take turns. */
-    list_unlink(&stream->send_node);
-    stream->queue = STREAM_QUEUE_NONE;
+    if (stream->send_node.next != stream->send_node.prev) {
+        list_unlink(&stream->send_node);
+        stream->queue = STREAM_QUEUE_NONE;
+    }
     stream_settle(stream);
     if (flow_send_left(&set->send_flow) == 0 && !list_is_empty(&set->fresh))
         flow_send_on_blocked(&set->send_flow);

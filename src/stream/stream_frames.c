@@ -93,7 +93,7 @@ uint64_t stream_on_stream(struct stream_set *set, const struct frame *frame)
         flow_receive_consume(&set->receive_flow, more);
     }
     stream_tell_readable(stream);
-    stream_settle(stream);
+    stream_settle_receiving(stream);
     return ROAM_NO_ERROR;
 }
 

@@ -30,6 +30,13 @@ void stream_delete(roam_stream *stream);
 /* Requeues the stream, or deletes it when both halves are over and the application has given it back: false then. */
 bool stream_settle(roam_stream *stream);
 
+/* The same where only the receiving half has changed, which mostly leaves the stream where it is. */
+static inline void stream_settle_receiving(roam_stream *stream)
+{
+    if (stream->receive_flow.update_pending || stream->receive.state != RECV_OPEN || stream->receive.discarding)
+        stream_settle(stream);
+}
+
 /* Where the stream would have to be queued. */
 enum stream_queue stream_queue_wanted(const roam_stream *stream);
 
