@@ -320,6 +320,13 @@ ROAM_API roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roa
  * reset or stop, ROAM_ERR_STATE on a stream that only the peer sends on. */
 ROAM_API ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size_t len);
 
+/* Like roam_stream_write, but takes all len octets, and does not copy them: they stay where they are, unchanged, until they
+ * are acknowledged. Those below offset roam_stream_acknowledged are the application's again, and with
+ * ROAM_EVENT_STREAM_RETURNED all are; so are all of them after roam_stream_reset, ROAM_EVENT_STREAM_STOPPED,
+ * ROAM_EVENT_CLOSED and roam_stream_free, which copies what has still to be delivered. ROAM_ERR_MEMORY: nothing was
+ * taken; errors else as of write. */
+ROAM_API ptrdiff_t roam_stream_lend(roam_stream *stream, const void *data, size_t len);
+
 /* Ends the sending half after what was written: the peer reads the end. */
 ROAM_API roam_result roam_stream_finish(roam_stream *stream);
 
@@ -347,6 +354,9 @@ ROAM_API void roam_stream_set_user(roam_stream *stream, void *user);
 
 /* Octets written that the peer has not acknowledged yet. */
 ROAM_API uint64_t roam_stream_unacknowledged(const roam_stream *stream);
+
+/* The offset in the stream up to which all that was written is acknowledged. */
+ROAM_API uint64_t roam_stream_acknowledged(const roam_stream *stream);
 
 /* Gives the handle back. A half that is not at its end is reset or stopped with code 0; what was written and
  * finished is still delivered. NULL is allowed. */

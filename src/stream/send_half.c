@@ -19,8 +19,10 @@
 struct send_chunk {
     struct send_chunk *next;
     uint64_t offset; /* in the stream, of data[0] */
-    size_t used, capacity;
-    uint8_t data[];
+    size_t used;
+    size_t capacity;     /* of own; 0: the octets are lent */
+    const uint8_t *data; /* own, or where the application has them */
+    uint8_t own[];
 };
 
 static uint64_t chunk_end(const struct send_chunk *chunk)
@@ -49,6 +51,7 @@ static void drop_buffer(struct send_half *half)
         half->chunks = next;
     }
     half->last_chunk = half->cursor = NULL;
+    half->lent_end = 0;
     range_set_done(&half->acked);
     range_set_done(&half->lost);
     half->lost_rest = (struct range){0, 0};
@@ -61,28 +64,71 @@ void send_half_done(struct send_half *half)
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
-/* Appends an empty chunk, the larger the more the stream has written at once or without being acknowledged. */
-static struct send_chunk *append_chunk(struct send_half *half, size_t wanted)
+static struct send_chunk *append_chunk(struct send_half *half, size_t capacity)
 {
-    size_t bytes = CHUNK_BYTES_MIN;
-    if (half->last_chunk != NULL)
-        wanted = max_size(wanted, half->last_chunk->capacity + 1);
-    while (bytes < CHUNK_BYTES_MAX && bytes - sizeof(struct send_chunk) < wanted)
-        bytes *= 2;
-
-    struct send_chunk *chunk = mem_alloc(half->allocator, bytes);
+    struct send_chunk *chunk = mem_alloc(half->allocator, sizeof(*chunk) + capacity);
     if (chunk == NULL)
         return NULL;
-    chunk->next = NULL;
-    chunk->offset = half->written;
-    chunk->used = 0;
-    chunk->capacity = bytes - sizeof(*chunk);
+    *chunk = (struct send_chunk){.offset = half->written, .capacity = capacity, .data = chunk->own};
     if (half->last_chunk != NULL)
         half->last_chunk->next = chunk;
     else
         half->chunks = chunk;
     half->last_chunk = chunk;
     return chunk;
+}
+
+/* An empty chunk, the larger the more the stream has written at once or without being acknowledged. */
+static struct send_chunk *append_own_chunk(struct send_half *half, size_t wanted)
+{
+    size_t bytes = CHUNK_BYTES_MIN;
+    if (half->last_chunk != NULL)
+        wanted = max_size(wanted, half->last_chunk->capacity + 1);
+    while (bytes < CHUNK_BYTES_MAX && bytes - sizeof(struct send_chunk) < wanted)
+        bytes *= 2;
+    return append_chunk(half, bytes - sizeof(struct send_chunk));
+}
+
+bool send_half_lend(struct send_half *half, const void *data, size_t len)
+{
+    if (len == 0)
+        return true;
+    struct send_chunk *chunk = append_chunk(half, 0);
+    if (chunk == NULL)
+        return false;
+    chunk->data = data;
+    chunk->used = len;
+    half->written += len;
+    half->lent_end = half->written;
+    return true;
+}
+
+bool send_half_end_loans(struct send_half *half)
+{
+    for (struct send_chunk **link = &half->chunks; *link != NULL && send_half_has_loans(half); link = &(*link)->next) {
+        struct send_chunk *lent = *link;
+        if (lent->capacity > 0)
+            continue;
+        /* What is acknowledged at the front of it is not needed any more. */
+        size_t gone = (size_t)saturating_sub(half->base, lent->offset);
+        struct send_chunk *copy = mem_alloc(half->allocator, sizeof(*copy) + lent->used - gone);
+        if (copy == NULL)
+            return false;
+        *copy = (struct send_chunk){.next = lent->next,
+                                    .offset = lent->offset + gone,
+                                    .used = lent->used - gone,
+                                    .capacity = lent->used - gone,
+                                    .data = copy->own};
+        memcpy(copy->own, lent->data + gone, copy->used);
+        *link = copy;
+        if (half->last_chunk == lent)
+            half->last_chunk = copy;
+        if (half->cursor == lent)
+            half->cursor = copy;
+        chunk_free(half, lent);
+    }
+    half->lent_end = 0;
+    return true;
 }
 
 size_t send_half_room(const struct send_half *half)
@@ -99,12 +145,12 @@ size_t send_half_write(struct send_half *half, const void *data, size_t len)
     size_t taken = 0;
     while (taken < len) {
         struct send_chunk *chunk = half->last_chunk;
-        if (chunk == NULL || chunk->used == chunk->capacity)
-            chunk = append_chunk(half, len - taken);
+        if (chunk == NULL || chunk->used >= chunk->capacity)
+            chunk = append_own_chunk(half, len - taken);
         if (chunk == NULL)
             break;
         size_t run = min_size(len - taken, chunk->capacity - chunk->used);
-        memcpy(chunk->data + chunk->used, bytes + taken, run);
+        memcpy(chunk->own + chunk->used, bytes + taken, run);
         chunk->used += run;
         half->written += run;
         taken += run;
@@ -381,7 +427,9 @@ void send_half_check(const struct send_half *half)
     bool cursor_found = half->cursor == NULL;
     for (const struct send_chunk *chunk = half->chunks; chunk != NULL; chunk = chunk->next) {
         assert(chunk == half->chunks ? chunk->offset <= at : chunk->offset == at);
-        assert(chunk->used > 0 && chunk->used <= chunk->capacity);
+        assert(chunk->used > 0 && (chunk->capacity == 0 || chunk->used <= chunk->capacity));
+        assert((chunk->data == chunk->own) == (chunk->capacity > 0));
+        assert(chunk->capacity > 0 || (send_half_has_loans(half) && chunk_end(chunk) <= half->lent_end));
         assert((chunk == half->last_chunk) == (chunk->next == NULL));
         cursor_found |= chunk == half->cursor;
         at = chunk_end(chunk);

@@ -4,6 +4,7 @@
  *
  * States and who moves them: READY/SEND -> (finish) -> DATA_SENT when the end went out -> (on_acked) DATA_RECVD; any
  * before that -> (reset) RESET_SENT -> (on_reset_acked) RESET_RECVD.
+ * What was lent lies in buffers of the application's; all else is the same with it.
  * Invariants: acked is a subset of what was sent; lost is disjoint from acked; acked prefix is freed from the buffer.
  * Nothing that was lost is ever forgotten, even without memory: what `lost` cannot take widens `lost_rest`.
  */
@@ -32,7 +33,8 @@ struct send_half {
     uint64_t base;          /* stream offset where the buffer starts: everything below is acknowledged and freed */
     uint64_t written;       /* offset one past the last octet written */
     uint64_t sent;          /* offset one past the last octet ever sent */
-    uint64_t capacity;      /* octets that may wait in the buffer */
+    uint64_t lent_end;      /* one past the last octet that was lent; at most base: nothing is lent any more */
+    uint64_t capacity;      /* octets that may wait in the buffer, lent ones counted */
     struct range_set acked; /* above base */
     struct range_set lost;  /* to be sent again first */
     struct range lost_rest; /* spans what `lost` had no room for; may overlap acked; empty: start == end */
@@ -47,6 +49,19 @@ void send_half_done(struct send_half *half);
 
 /* Takes up to len octets, returns how many (0: full or no memory). */
 size_t send_half_write(struct send_half *half, const void *data, size_t len);
+
+/* Takes all of it as it lies: the octets stay where they are, unchanged, until they are acknowledged, or the half is reset
+ * or done. False without memory, and then nothing is taken. */
+bool send_half_lend(struct send_half *half, const void *data, size_t len);
+
+/* Copies what was lent and is still needed. False without memory. */
+bool send_half_end_loans(struct send_half *half);
+
+/* True where octets that were lent are still needed. */
+static inline bool send_half_has_loans(const struct send_half *half)
+{
+    return half->lent_end > half->base;
+}
 
 /* Octets that send_half_write would take. */
 size_t send_half_room(const struct send_half *half);

@@ -40,6 +40,19 @@ ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size_t len)
     return (ptrdiff_t)taken;
 }
 
+ptrdiff_t roam_stream_lend(roam_stream *stream, const void *data, size_t len)
+{
+    if (!stream->has_send)
+        return ROAM_ERR_STATE;
+    if (!can_send(stream) || stream->send.finished)
+        return ROAM_ERR_CLOSED;
+    if (!send_half_lend(&stream->send, data, len))
+        return ROAM_ERR_MEMORY;
+    stream->write_was_short = false;
+    settle_and_wake(stream);
+    return (ptrdiff_t)len;
+}
+
 roam_result roam_stream_finish(roam_stream *stream)
 {
     if (!stream->has_send)
@@ -66,6 +79,11 @@ uint64_t roam_stream_unacknowledged(const roam_stream *stream)
     if (half->state != SEND_OPEN && half->state != SEND_DATA_SENT)
         return 0;
     return half->written - half->base - range_set_size(&half->acked);
+}
+
+uint64_t roam_stream_acknowledged(const roam_stream *stream)
+{
+    return stream->send.base;
 }
 
 /* ---- Receiving -------------------------------------------------------------------------------------------------- */
@@ -181,7 +199,8 @@ void roam_stream_free(roam_stream *stream)
 {
     if (stream == NULL)
         return;
-    if (stream->has_send && !stream->send.finished && can_send(stream))
+    bool unsent = stream->has_send && can_send(stream);
+    if (unsent && (!stream->send.finished || !send_half_end_loans(&stream->send)))
         send_half_reset(&stream->send, 0);
     if (stream->has_receive && !stream->receive.discarding) {
         bool unfinished = stream->receive.state == RECV_OPEN || stream->receive.state == RECV_SIZE_KNOWN;

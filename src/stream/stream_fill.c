@@ -219,7 +219,10 @@ bool stream_set_fill(struct stream_set *set, struct writer *writer, struct strea
 static void on_data_acked(roam_stream *stream, uint64_t offset, uint32_t len, bool fin)
 {
     struct send_half *half = &stream->send;
+    bool lent = send_half_has_loans(half);
     send_half_on_acked(half, offset, len, fin);
+    if (lent && !send_half_has_loans(half))
+        stream_tell(stream, ROAM_EVENT_STREAM_RETURNED, 0);
     size_t enough = (size_t)max_u64(1, min_u64(half->capacity / 2, WRITABLE_BYTES_MIN));
     if (stream->write_was_short && send_half_room(half) >= enough) {
         stream->write_was_short = false;

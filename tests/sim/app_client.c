@@ -30,6 +30,8 @@ void workload_init(struct workload *workload, struct world *world)
 
 void workload_done(struct workload *workload)
 {
+    for (size_t i = 0; i < workload->count; i++)
+        pump_out_done(&workload->transfers[i].out);
     free(workload->transfers);
     workload->transfers = NULL;
 }
@@ -82,7 +84,8 @@ static void open_transfer(struct client_app *app, size_t index)
     transfer->started = transfer->last_progress = world_now(app->host->world);
     uint64_t out_bytes = transfer->kind == TRANSFER_DOWNLOAD ? 0 : transfer->bytes;
     transfer->out = (struct pump_out){
-        .stream = stream, .prefix_len = PUMP_PREFIX_MAX, .key = transfer->key, .end = PUMP_PREFIX_MAX + out_bytes};
+        .stream = stream, .lends = (transfer->key & 12) == 4, .prefix_len = PUMP_PREFIX_MAX, .key = transfer->key,
+        .end = PUMP_PREFIX_MAX + out_bytes};
     put_u64(transfer->out.prefix, UINT64_C(0x726f616d00000000) | (uint64_t)transfer->kind);
     put_u64(transfer->out.prefix + 8, index);
     transfer->in = (struct pump_in){.stream = stream, .key = transfer->key, .by_peeking = transfer->key & 1};
@@ -111,6 +114,7 @@ static void settle(struct client_app *app, struct transfer *transfer)
     transfer->done_at = world_now(app->host->world);
     app->workload->bytes_done += transfer->bytes;
     roam_stream_free(transfer->out.stream);
+    pump_out_done(&transfer->out);
     transfer->out.stream = transfer->in.stream = NULL;
     client_app_nudge(app);
 }
@@ -136,6 +140,7 @@ static void on_stream(struct client_app *app, const roam_event *event)
             return;
         break;
     case ROAM_EVENT_STREAM_WRITABLE:
+    case ROAM_EVENT_STREAM_RETURNED:
         if (!pump_out_run(world, &transfer->out, UINT64_MAX))
             return;
         break;
@@ -265,8 +270,11 @@ static void on_closed(struct client_app *app)
     app->closed = true;
     app->error = *roam_conn_error(app->conn);
     for (size_t i = 0; i < app->workload->count; i++) {
-        if (app->workload->transfers[i].client == app)
-            app->workload->transfers[i].out.stream = app->workload->transfers[i].in.stream = NULL;
+        struct transfer *transfer = &app->workload->transfers[i];
+        if (transfer->client != app)
+            continue;
+        transfer->out.stream = transfer->in.stream = NULL;
+        pump_out_done(&transfer->out);
     }
     oracle_forget(app->host, app->conn);
     roam_conn_free(app->conn, host_now(app->host));

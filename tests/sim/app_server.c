@@ -49,6 +49,7 @@ static void stream_delete(struct server_stream *stream)
         stream->app->streams = stream->next;
     if (stream->next != NULL)
         stream->next->previous = stream->previous;
+    pump_out_done(&stream->out);
     free(stream);
 }
 
@@ -72,7 +73,8 @@ static void begin_transfer(struct server_stream *stream)
     }
     stream->in = (struct pump_in){.stream = stream->stream, .key = transfer->key, .by_peeking = transfer->key & 2};
     stream->in.end = transfer->kind == TRANSFER_DOWNLOAD ? 0 : transfer->bytes;
-    stream->out = (struct pump_out){.stream = stream->stream, .key = transfer->key};
+    stream->out = (struct pump_out){
+        .stream = stream->stream, .lends = (transfer->key & 12) == 8, .key = transfer->key};
     stream->out.end = transfer->kind == TRANSFER_UPLOAD ? PUMP_PREFIX_MAX : transfer->bytes;
     if (transfer->kind == TRANSFER_UNI_UPLOAD) {
         stream->out.end = 0;
@@ -201,6 +203,7 @@ static void on_event(void *context, const roam_event *event)
         break;
     case ROAM_EVENT_STREAM_READABLE:
     case ROAM_EVENT_STREAM_WRITABLE:
+    case ROAM_EVENT_STREAM_RETURNED:
         serve(roam_stream_user(event->stream));
         break;
     case ROAM_EVENT_STREAM_RESET:

@@ -1,9 +1,20 @@
 /* Octets by key and offset, in and out of streams. */
 #include "sim/pump.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define CHUNK_BYTES 4096
+
+/* Lent and not acknowledged at most. */
+#define LENT_BYTES_MAX 65536
+
+struct pump_loan {
+    struct pump_loan *next; /* an older one */
+    uint64_t end;           /* in the stream */
+    size_t len;
+    uint8_t data[];
+};
 
 void content_fill(uint64_t key, uint64_t offset, uint8_t *ret, size_t len)
 {
@@ -30,6 +41,46 @@ static size_t produce(const struct pump_out *out, uint8_t *ret, size_t len)
     return len;
 }
 
+/* Takes back what is acknowledged up to `offset`, and writes over it. */
+static void take_back(struct pump_out *out, uint64_t offset)
+{
+    struct pump_loan **link = &out->loans;
+    while (*link != NULL) {
+        struct pump_loan *loan = *link;
+        if (loan->end > offset) {
+            link = &loan->next;
+            continue;
+        }
+        *link = loan->next;
+        memset(loan->data, 0xdd, loan->len);
+        free(loan);
+    }
+}
+
+void pump_out_done(struct pump_out *out)
+{
+    take_back(out, UINT64_MAX);
+}
+
+static ptrdiff_t lend(struct pump_out *out, const uint8_t *chunk, size_t len)
+{
+    take_back(out, roam_stream_acknowledged(out->stream));
+    if (out->loans != NULL && roam_stream_unacknowledged(out->stream) >= LENT_BYTES_MAX)
+        return 0; /* ROAM_EVENT_STREAM_RETURNED tells when to go on */
+    struct pump_loan *loan = malloc(sizeof(*loan) + len);
+    if (loan == NULL)
+        abort();
+    *loan = (struct pump_loan){.next = out->loans, .end = out->at + len, .len = len};
+    memcpy(loan->data, chunk, len);
+    ptrdiff_t n = roam_stream_lend(out->stream, loan->data, len);
+    if (n != (ptrdiff_t)len) {
+        free(loan);
+        return n < 0 ? n : -1;
+    }
+    out->loans = loan;
+    return n;
+}
+
 bool pump_out_run(struct world *world, struct pump_out *out, uint64_t limit)
 {
     uint8_t chunk[CHUNK_BYTES];
@@ -38,7 +89,7 @@ bool pump_out_run(struct world *world, struct pump_out *out, uint64_t limit)
     while (out->at < limit) {
         size_t len = limit - out->at < sizeof(chunk) ? (size_t)(limit - out->at) : sizeof(chunk);
         len = produce(out, chunk, len);
-        ptrdiff_t n = roam_stream_write(out->stream, chunk, len);
+        ptrdiff_t n = out->lends ? lend(out, chunk, len) : roam_stream_write(out->stream, chunk, len);
         if (n < 0 || (size_t)n > len) {
             world_fail(world, "stream %llu: writing %zu octets at %llu gives %td",
                        (unsigned long long)roam_stream_id(out->stream), len, (unsigned long long)out->at, n);

@@ -11,8 +11,13 @@
 
 #define PUMP_PREFIX_MAX 16
 
+/* Octets lent to a stream. */
+struct pump_loan;
+
 struct pump_out {
     roam_stream *stream;
+    bool lends; /* instead of writing */
+    struct pump_loan *loans;
     uint8_t prefix[PUMP_PREFIX_MAX];
     size_t prefix_len;
     uint64_t key;
@@ -34,6 +39,9 @@ void content_fill(uint64_t key, uint64_t offset, uint8_t *ret, size_t len);
 /* Writes what the stream takes, up to `limit` (of prefix and content together), and the end behind the last octet.
  * False, with the world failed, where the library behaves strangely. */
 bool pump_out_run(struct world *world, struct pump_out *out, uint64_t limit);
+
+/* The stream is given back, or its connection has ended: what it was lent becomes something else. */
+void pump_out_done(struct pump_out *out);
 
 /* Reads and compares all there is. */
 bool pump_in_run(struct world *world, struct pump_in *in);

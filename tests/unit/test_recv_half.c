@@ -290,6 +290,72 @@ static void drawn_orders_give_the_same_stream(void **state)
     }
 }
 
+/* Octets that lie in a buffer of the caller's. */
+static uint8_t *lend(struct recv_half *half, uint8_t *buffer, uint64_t offset, size_t len)
+{
+    uint64_t more;
+    fill_octets(buffer, len, 0, offset);
+    assert_int_equal(recv_half_push_lent(half, offset, buffer, len, false, &more), ROAM_NO_ERROR);
+    recv_half_check(half);
+    return buffer;
+}
+
+static void octets_that_are_lent_are_read_where_they_lie(void **state)
+{
+    struct recv_half *half = &((struct fixture *)*state)->half;
+    uint8_t buffers[3][1000];
+    const uint8_t *data;
+    assert_int_equal(push(half, 0, 100, false), ROAM_NO_ERROR);
+    lend(half, buffers[0], 100, 1000);
+    lend(half, buffers[1], 1100, 1000);
+    assert_int_equal(read_octets(half, 100), 100);
+    assert_int_equal(recv_half_peek(half, &data), 1000);
+    assert_ptr_equal(data, buffers[0]);
+    recv_half_consume(half, 300);
+    assert_int_equal(recv_half_peek(half, &data), 700);
+    assert_ptr_equal(data, buffers[0] + 300);
+    assert_int_equal(read_octets(half, 2000), 1700);
+    assert_int_equal(recv_half_readable(half), 0);
+}
+
+static void loans_that_are_not_read_are_copied_when_they_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recv_half *half = &fixture->half;
+    uint8_t buffers[2][3000];
+    lend(half, buffers[0], 0, 3000);
+    assert_int_equal(push(half, 9000, 1000, false), ROAM_NO_ERROR);
+    assert_int_equal(read_octets(half, 500), 500);
+    assert_true(recv_half_end_loans(half));
+    recv_half_check(half);
+    memset(buffers, 0xee, sizeof(buffers));
+    assert_int_equal(read_octets(half, 1000), 1000);
+    /* In order again, behind what lies in chunks. */
+    assert_int_equal(push(half, 3000, 6000, false), ROAM_NO_ERROR);
+    lend(half, buffers[1], 10000, 3000);
+    assert_int_equal(read_octets(half, SIZE_MAX), 11500);
+}
+
+static void octets_out_of_order_are_not_kept_where_they_lie(void **state)
+{
+    struct recv_half *half = &((struct fixture *)*state)->half;
+    uint8_t buffer[1000];
+    lend(half, buffer, 1000, 1000);
+    memset(buffer, 0xee, sizeof(buffer));
+    assert_int_equal(push(half, 0, 1000, false), ROAM_NO_ERROR);
+    assert_int_equal(read_octets(half, SIZE_MAX), 2000);
+}
+
+static void without_memory_loans_cannot_be_copied(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t buffer[1000];
+    lend(&fixture->half, buffer, 0, 1000);
+    fixture->memory.refuse_one_in = 1;
+    assert_false(recv_half_end_loans(&fixture->half));
+    fixture->memory.refuse_one_in = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -310,6 +376,10 @@ int main(void)
         TEST(gaps_beyond_the_cap_are_refused),
         TEST(without_memory_it_is_an_internal_error),
         TEST(drawn_orders_give_the_same_stream),
+        TEST(octets_that_are_lent_are_read_where_they_lie),
+        TEST(loans_that_are_not_read_are_copied_when_they_end),
+        TEST(octets_out_of_order_are_not_kept_where_they_lie),
+        TEST(without_memory_loans_cannot_be_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

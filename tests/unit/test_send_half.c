@@ -379,6 +379,77 @@ static void without_memory_a_write_takes_nothing(void **state)
     assert_int_equal(write_octets(&fixture->half, 100), 100);
 }
 
+static void lent_octets_are_sent_from_where_they_lie(void **state)
+{
+    struct send_half *half = &((struct fixture *)*state)->half;
+    uint8_t lent[5000];
+    uint64_t offset;
+    const uint8_t *data;
+    size_t len;
+    bool fin;
+    assert_int_equal(write_octets(half, 100), 100);
+    fill_octets(lent, sizeof(lent), 0, 100);
+    assert_true(send_half_lend(half, lent, sizeof(lent)));
+    assert_int_equal(write_octets(half, 100), 100);
+    expect_sent(half, NO_LIMIT, 1000, 0, 100, false);
+    assert_true(send_half_next(half, NO_LIMIT, 1000, &offset, &data, &len, &fin));
+    assert_ptr_equal(data, lent);
+    expect_sent(half, NO_LIMIT, 10000, 100, 5000, false);
+    expect_sent(half, NO_LIMIT, 10000, 5100, 100, false);
+}
+
+static void loans_last_until_all_of_them_is_acknowledged(void **state)
+{
+    struct send_half *half = &((struct fixture *)*state)->half;
+    uint8_t lent[3000];
+    fill_octets(lent, sizeof(lent), 0, 0);
+    assert_false(send_half_has_loans(half));
+    assert_true(send_half_lend(half, lent, 0));
+    assert_false(send_half_has_loans(half));
+    assert_true(send_half_lend(half, lent, 2000));
+    assert_true(send_half_lend(half, lent + 2000, 1000));
+    expect_sent(half, NO_LIMIT, 10000, 0, 2000, false);
+    expect_sent(half, NO_LIMIT, 10000, 2000, 1000, false);
+    send_half_on_acked(half, 2000, 1000, false);
+    assert_true(send_half_has_loans(half));
+    send_half_on_acked(half, 0, 1999, false);
+    assert_true(send_half_has_loans(half));
+    send_half_on_acked(half, 1999, 1, false);
+    assert_false(send_half_has_loans(half));
+}
+
+static void loans_that_end_early_are_copied(void **state)
+{
+    struct fixture *fixture = *state;
+    struct send_half *half = &fixture->half;
+    uint8_t lent[3000];
+    fill_octets(lent, sizeof(lent), 0, 0);
+    assert_true(send_half_lend(half, lent, sizeof(lent)));
+    expect_sent(half, NO_LIMIT, 1000, 0, 1000, false);
+    send_half_on_acked(half, 0, 500, false);
+    fixture->memory.refuse_one_in = 1;
+    assert_false(send_half_end_loans(half));
+    assert_true(send_half_has_loans(half));
+    send_half_check(half);
+    fixture->memory.refuse_one_in = 0;
+    assert_true(send_half_end_loans(half));
+    assert_false(send_half_has_loans(half));
+    send_half_check(half);
+    memset(lent, 0xdd, sizeof(lent));
+    assert_true(send_half_on_lost(half, 500, 500, false));
+    expect_sent(half, NO_LIMIT, 10000, 500, 500, false);
+    expect_sent(half, NO_LIMIT, 10000, 1000, 2000, false);
+}
+
+static void a_reset_gives_loans_back(void **state)
+{
+    struct send_half *half = &((struct fixture *)*state)->half;
+    uint8_t lent[100] = {0};
+    assert_true(send_half_lend(half, lent, sizeof(lent)));
+    send_half_reset(half, 1);
+    assert_false(send_half_has_loans(half));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -402,6 +473,10 @@ int main(void)
         TEST(losses_beyond_the_cap_are_remembered_all_the_same),
         TEST(drawn_histories_deliver_every_octet),
         TEST(without_memory_a_write_takes_nothing),
+        TEST(lent_octets_are_sent_from_where_they_lie),
+        TEST(loans_last_until_all_of_them_is_acknowledged),
+        TEST(loans_that_end_early_are_copied),
+        TEST(a_reset_gives_loans_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,6 +157,27 @@ static void a_short_write_is_followed_by_writable_when_there_is_room(void **stat
     expect_no_event(client);
 }
 
+static void lent_octets_are_returned_once_they_are_acknowledged(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    roam_stream *stream = open_stream(client, true);
+    uint8_t data[30] = {0};
+    assert_int_equal(roam_stream_lend(stream, data, sizeof(data)), sizeof(data));
+    struct stream_frame_out frame = expect_frame(client, FRAME_STREAM, 2);
+    assert_ptr_equal(frame.data.data, data);
+    assert_int_equal(roam_stream_acknowledged(stream), 0);
+    expect_no_event(client);
+    acked(client, frame);
+    expect_event(client, ROAM_EVENT_STREAM_RETURNED, 2, 0);
+    assert_int_equal(roam_stream_acknowledged(stream), sizeof(data));
+    /* What is given back before that is copied. */
+    assert_int_equal(roam_stream_lend(stream, data, sizeof(data)), sizeof(data));
+    assert_int_equal(roam_stream_finish(stream), ROAM_OK);
+    assert_int_equal(roam_stream_lend(stream, data, 1), ROAM_ERR_CLOSED);
+    roam_stream_free(stream);
+    assert_ptr_not_equal(expect_frame(client, FRAME_STREAM, 2).data.data, data);
+}
+
 static void finished_comes_once_when_everything_was_acknowledged(void **state)
 {
     struct side *client = &((struct fixture *)*state)->client;
@@ -322,6 +343,7 @@ int main(void)
         TEST(a_blocked_stream_says_so_once_and_goes_on_with_credit),
         TEST(a_blocked_connection_says_so_once_and_resends_without_credit),
         TEST(a_short_write_is_followed_by_writable_when_there_is_room),
+        TEST(lent_octets_are_returned_once_they_are_acknowledged),
         TEST(finished_comes_once_when_everything_was_acknowledged),
         TEST(the_wrong_half_answers_with_a_state_error),
         TEST(a_handle_knows_its_place),
