@@ -19,6 +19,12 @@
     "usage: roam perf server [options] [ADDR:]PORT\n"                                                                  \
     "       roam perf client [options] HOST:PORT\n"
 
+/* Streams of a client at once. */
+#define SERVER_STREAMS 65536
+
+/* How long nothing may be heard of a connection. */
+#define SERVER_PATIENCE ROAM_SECONDS(3600)
+
 #define OPTION(name, letter, kind, member, argument, help)                                                             \
     {                                                                                                                  \
         name, letter, kind, offsetof(struct perf_options, member), argument, help                                      \
@@ -46,6 +52,14 @@ static const struct option_spec client_specs[] = {
     OPTION("download", 'd', OPTION_BYTES, download, "N", "octets from the server"),
     OPTION("upload", 'u', OPTION_BYTES, upload, "N", "octets to the server"),
     OPTION("streams", 's', OPTION_NUMBER, streams, "N", "streams at once, which share the octets (1)"),
+    OPTION("requests", 'r', OPTION_NUMBER, requests, "N", "small requests, a stream each, --streams of them at once"),
+    OPTION("request-bytes", 0, OPTION_BYTES, request_bytes, "N", "octets of a request behind its header (1)"),
+    OPTION("response-bytes", 0, OPTION_BYTES, response_bytes, "N", "octets of the answer to it (1)"),
+    OPTION("handshakes", 0, OPTION_NUMBER, handshakes, "N", "full handshakes, --parallel of them at once"),
+    OPTION("idle", 0, OPTION_NUMBER, idle, "N", "connections that are opened, and then do nothing"),
+    OPTION("hold", 0, OPTION_DURATION, hold, "TIME", "how long they do nothing (5s)"),
+    OPTION("parallel", 'P', OPTION_NUMBER, parallel, "N", "handshakes at once (16)"),
+    OPTION("time", 't', OPTION_DURATION, time, "TIME", "end after so long, whatever is left to do"),
     OPTION("ca", 0, OPTION_TEXT, net.ca, "FILE", "trust these authorities, PEM, and nobody else"),
     COMMON_OPTIONS,
 };
@@ -61,6 +75,13 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
         /* Nothing larger is tried, and the peer is told not to try either. */
         ret->max_datagram_bytes = net.datagram_bytes;
         ret->max_udp_payload = net.datagram_bytes;
+    }
+    if (is_server) {
+        /* A measurement is not to run into limits that are there against strangers. */
+        ret->initial_max_streams_bidi = SERVER_STREAMS;
+        ret->max_idle_timeout = SERVER_PATIENCE;
+    } else if (options->idle != 0) {
+        ret->max_idle_timeout = SERVER_PATIENCE;
     }
     if (options->window_bytes != 0) {
         ret->initial_max_stream_data = options->window_bytes;
@@ -81,6 +102,22 @@ static bool stay_on(uint64_t cpu)
     return false;
 }
 
+/* A client is told to do one thing. */
+static bool check_work(const struct perf_options *options)
+{
+    bool bulk = options->download != 0 || options->upload != 0;
+    int works = bulk + (options->requests != 0) + (options->handshakes != 0) + (options->idle != 0);
+    if (works == 0)
+        say_error("what is to be measured? --download, --upload, --requests, --handshakes or --idle");
+    else if (works > 1)
+        say_error("--requests, --handshakes and --idle exclude each other, and bulk transfers");
+    else if (options->streams == 0 || options->parallel == 0)
+        say_error("--streams and --parallel are 1 or more");
+    else
+        return true;
+    return false;
+}
+
 static int run(const struct perf_options *options, const struct command_line *line, bool is_server)
 {
     if (line->positional_count != 1) {
@@ -88,10 +125,8 @@ static int run(const struct perf_options *options, const struct command_line *li
                   is_server ? "place to listen on: [ADDR:]PORT" : "server: HOST:PORT");
         return EXIT_USAGE;
     }
-    if (!is_server && options->streams == 0) {
-        say_error("--streams is 1 or more");
+    if (!is_server && !check_work(options))
         return EXIT_USAGE;
-    }
     if (options->cpu != PERF_UNSET && !stay_on(options->cpu))
         return EXIT_LOCAL;
     return is_server ? perf_serve(options, line) : perf_run(options, line->positional[0]);
@@ -99,7 +134,13 @@ static int run(const struct perf_options *options, const struct command_line *li
 
 int perf_main(int argc, char **argv)
 {
-    static struct perf_options options = {.net.cid_length = UINT64_MAX, .cpu = PERF_UNSET, .streams = 1};
+    static struct perf_options options = {.net.cid_length = UINT64_MAX,
+                                          .cpu = PERF_UNSET,
+                                          .streams = 1,
+                                          .request_bytes = 1,
+                                          .response_bytes = 1,
+                                          .parallel = 16,
+                                          .hold = ROAM_SECONDS(5)};
     bool help, is_server = argc > 0 && strcmp(argv[0], "server") == 0;
     if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
         printf("%s\n`roam perf server --help` and `roam perf client --help` tell what each takes.\n", USAGE);

@@ -1,17 +1,20 @@
 /*
  * Inside of `roam perf`. docs/perf.md has the protocol and the report.
- *   perf.c           the command line, and both sides' configuration
- *   perf_server.c    answers whoever asks
- *   perf_client.c    one run: connects, takes both sides' accounts before and after, and says what came of it
- *   perf_bulk.c      what a run does: so many octets down and up, over so many streams at once
- *   perf_account.c   what a side has used so far, and its way over a stream
- *   perf_stream.c    octets that mean nothing, sent and received without looking
- *   perf_report.c    the result, as a table or as JSON
+ *   perf.c              the command line, and both sides' configuration
+ *   perf_server.c       answers whoever asks
+ *   perf_client.c       one run: connects, takes both sides' accounts before and after, and says what came of it
+ *   perf_bulk.c         what a run does: so many octets down and up, over so many streams at once
+ *   perf_requests.c     ... so many small requests, so many at once
+ *   perf_connections.c  ... so many handshakes; so many connections that do nothing
+ *   perf_account.c      what a side has used so far, and its way over a stream
+ *   perf_stream.c       octets that mean nothing, sent and received without looking
+ *   perf_report.c       the result, as a table or as JSON
  */
 #ifndef CLI_PERF_H
 #define CLI_PERF_H
 
 #include "cli/cli.h"
+#include "cli/perf_histogram.h"
 
 #define PERF_ALPN "roam-perf"
 
@@ -29,8 +32,10 @@ struct perf_options {
     bool json;
     uint64_t cpu; /* to stay on; PERF_UNSET: any */
     uint64_t window_bytes;
-    /* A client's. */
-    uint64_t download, upload, streams;
+    /* A client's: what to do, 0 for not. */
+    uint64_t download, upload, requests, handshakes, idle;
+    uint64_t streams, request_bytes, response_bytes, parallel;
+    roam_time hold, time;
 };
 
 /* False where the options do not go together, which has been said. alpn must outlive the configuration. */
@@ -72,38 +77,50 @@ uint64_t perf_header_read(const uint8_t data[PERF_HEADER_BYTES]);
 
 /* ---- perf_client.c */
 
+/* When accounts are taken. MIDWAY only where a mode asks for it: then what comes after is another matter than what came
+ * before. */
+enum { PERF_AT_BEGIN, PERF_AT_MIDWAY, PERF_AT_END, PERF_ACCOUNTS };
+
 struct perf_result {
     const char *mode;
-    roam_time began, ended;
-    uint64_t streams;
-    uint64_t bytes_down, bytes_up;            /* stream octets, without headers */
-    struct perf_account client[2], server[2]; /* before and after */
+    roam_time began, midway, ended; /* midway 0: there is none */
+    uint64_t streams;               /* at once, of bulk and requests */
+    uint64_t bytes_down, bytes_up;  /* stream octets, without headers */
+    uint64_t operations, failed;    /* requests, handshakes, connections */
+    struct perf_histogram latency;  /* of each operation, in nanoseconds */
+    struct perf_account client[PERF_ACCOUNTS], server[PERF_ACCOUNTS];
     char cipher[32];
     const char *crypto_backend;
 };
 
 struct perf_client;
 
-/* What a run does between the two accounts. */
+/* What a run does between its accounts. */
 struct perf_mode {
     const char *name;
     /* False where it cannot be done, which has been said. */
     bool (*start)(struct perf_client *client);
     void (*on_event)(struct perf_client *client, const roam_event *event);
+    /* The accounts that perf_client_midway asked for are taken. */
+    void (*on_midway)(struct perf_client *client);
+    /* Time is over (--time): perf_client_finish as soon as it can be. */
+    void (*on_time)(struct perf_client *client);
     void (*done)(struct perf_client *client);
 };
 
-extern const struct perf_mode perf_bulk;
+extern const struct perf_mode perf_bulk, perf_requests, perf_handshakes, perf_idle;
 
 struct perf_client {
     roam_io *io;
     const struct perf_options *options;
     const roam_config *config;
     struct signals signals;
+    uv_timer_t timer; /* of --time, or --hold */
     char host[256];
     uint16_t port;
     roam_conn *conn; /* the one whose accounts are taken */
-    enum { PERF_CONNECTING, PERF_BEFORE, PERF_RUNNING, PERF_AFTER, PERF_OVER } phase;
+    enum { PERF_CONNECTING, PERF_ACCOUNTING, PERF_RUNNING, PERF_OVER } phase;
+    int accounting; /* which of the accounts is being taken */
     int status;
     roam_stream *account; /* on which the server's account is awaited */
     uint8_t account_bytes[PERF_ACCOUNT_BYTES];
@@ -113,7 +130,9 @@ struct perf_client {
     struct perf_result result;
 };
 
-/* The mode has done what it was to do. */
+/* The mode has done the first half of its work: on_midway follows. */
+void perf_client_midway(struct perf_client *client);
+/* The mode has done its work. */
 void perf_client_finish(struct perf_client *client);
 /* The run cannot go on. */
 void perf_client_fail(struct perf_client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -121,5 +140,13 @@ void perf_client_fail(struct perf_client *client, const char *format, ...) __att
 /* ---- perf_report.c */
 
 void perf_report(const struct perf_result *result, bool json, FILE *stream);
+
+/* What a server has done in its life. */
+struct perf_served {
+    uint64_t connections, requests, bytes_sent, bytes_received;
+    struct perf_account account;
+};
+
+void perf_report_served(const struct perf_served *served, bool json, FILE *stream);
 
 #endif

@@ -6,12 +6,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/minmax.h"
 #include "cli/perf.h"
 
 struct transfer {
     roam_stream *stream;
     uint64_t wanted, received; /* octets down */
-    uint64_t left;             /* octets up that are not written yet */
+    uint64_t given, left;      /* octets up, and those of them that are not written yet */
     bool sent, read, acknowledged;
 };
 
@@ -31,6 +32,7 @@ static void settle(struct perf_client *client, struct transfer *transfer)
     struct bulk *bulk = client->state;
     if (!transfer->read || !transfer->acknowledged)
         return;
+    client->result.bytes_up += transfer->given;
     roam_stream_free(transfer->stream);
     transfer->stream = NULL;
     bulk->over++;
@@ -54,8 +56,7 @@ static void open_streams(struct perf_client *client)
             return;
         }
         transfer->wanted = part_of(options->download, options->streams, bulk->opened);
-        transfer->left = part_of(options->upload, options->streams, bulk->opened);
-        client->result.bytes_up += transfer->left;
+        transfer->given = transfer->left = part_of(options->upload, options->streams, bulk->opened);
         bulk->opened++;
         roam_stream_set_user(transfer->stream, transfer);
         perf_header_write(transfer->wanted, header);
@@ -124,6 +125,23 @@ static void bulk_on_event(struct perf_client *client, const roam_event *event)
     }
 }
 
+/* What was acknowledged counts, and the rest is given up. */
+static void bulk_on_time(struct perf_client *client)
+{
+    struct bulk *bulk = client->state;
+    for (uint64_t i = 0; i < bulk->opened; i++) {
+        struct transfer *transfer = &bulk->transfers[i];
+        if (transfer->stream == NULL)
+            continue;
+        uint64_t arrived = PERF_HEADER_BYTES + transfer->given - transfer->left;
+        arrived -= min_u64(arrived, roam_stream_unacknowledged(transfer->stream));
+        client->result.bytes_up += arrived - min_u64(arrived, PERF_HEADER_BYTES);
+        roam_stream_free(transfer->stream);
+        transfer->stream = NULL;
+    }
+    perf_client_finish(client);
+}
+
 static void bulk_done(struct perf_client *client)
 {
     struct bulk *bulk = client->state;
@@ -132,4 +150,5 @@ static void bulk_done(struct perf_client *client)
     free(bulk);
 }
 
-const struct perf_mode perf_bulk = {.name = "bulk", .start = bulk_start, .on_event = bulk_on_event, .done = bulk_done};
+const struct perf_mode perf_bulk = {
+    .name = "bulk", .start = bulk_start, .on_event = bulk_on_event, .on_time = bulk_on_time, .done = bulk_done};

@@ -15,7 +15,7 @@ struct answer {
     roam_stream *stream;
     uint8_t header[PERF_HEADER_BYTES];
     size_t header_len;
-    uint64_t received, left;
+    uint64_t received, wanted, left;
     bool asked, read, sent;
 };
 
@@ -24,7 +24,7 @@ struct perf_server {
     const struct perf_options *options;
     struct signals signals;
     struct list_node free;
-    uint64_t connections, requests, bytes_received, bytes_sent;
+    struct perf_served served;
 };
 
 /* ---- Answers ----------------------------------------------------------------------------------------------------- */
@@ -55,7 +55,8 @@ static void end_answer(struct perf_server *server, struct answer *answer)
     list_unlink(&answer->link);
     list_append(&server->free, &answer->link);
     roam_stream_free(answer->stream);
-    server->bytes_received += answer->received;
+    server->served.bytes_received += answer->received;
+    server->served.bytes_sent += answer->wanted - answer->left;
 }
 
 static void give_account(struct perf_server *server, struct answer *answer)
@@ -77,9 +78,8 @@ static void start_sending(struct perf_server *server, struct answer *answer)
         give_account(server, answer);
         return;
     }
-    server->requests++;
-    server->bytes_sent += wanted;
-    answer->left = wanted;
+    server->served.requests++;
+    answer->wanted = answer->left = wanted;
     answer->sent = perf_send(answer->stream, &answer->left);
 }
 
@@ -160,7 +160,7 @@ static void on_event(struct perf_server *server, const roam_event *event)
         if (answers != NULL)
             list_init(answers);
         roam_conn_set_user(event->conn, answers);
-        server->connections++;
+        server->served.connections++;
     } else if (event->type == ROAM_EVENT_CLOSED) {
         forget_connection(server, event->conn, event->time);
     }
@@ -192,6 +192,7 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     if (!setup_endpoint(&options->net, &endpoint_config) || !perf_setup(options, true, alpn, &config))
         return EXIT_USAGE;
     endpoint_config.accept = &config;
+    endpoint_config.max_connections = UINT32_MAX;
     server.io = roam_io_new(&endpoint_config, NULL, &result);
     if (server.io == NULL) {
         say_error("cannot start: %s", roam_result_name(result));
@@ -201,8 +202,11 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     list_init(&server.free);
     signals_start(&server.signals, server.io);
     bool started = setup_logs(server.io, &options->net) && places_open(server.io, &options->net, line, name, &port);
-    if (started)
+    if (started) {
         serve(&server);
+        perf_account_take(&server.served.account, server.io, NULL);
+        perf_report_served(&server.served, options->json, stdout);
+    }
     signals_stop(&server.signals);
     settle_handles(server.io);
     report_logs(server.io);
