@@ -185,6 +185,11 @@ class World:
             self.__dict__[name] = make()
         return self.__dict__[name]
 
+    def forget(self, name):
+        """Ends the server of that name, so that the next round has a new one."""
+        if name in self.__dict__:
+            self.__dict__.pop(name)[0].stop()
+
     def roam_server(self, *options):
         """(process, address)"""
         def make():
