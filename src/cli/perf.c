@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "base/minmax.h"
 #include "cli/perf.h"
 
 #define USAGE_SERVER                                                                                                   \
@@ -37,7 +38,8 @@
         OPTION("congestion", 0, OPTION_CONGESTION, net.congestion, "NAME", "cubic or newreno"),                        \
         OPTION("datagram-bytes", 0, OPTION_BYTES, net.datagram_bytes, "N",                                             \
                "octets of a full datagram, either way (found out by itself)"),                                         \
-        OPTION("window", 0, OPTION_BYTES, window_bytes, "N", "octets that the peer may send ahead of us on a stream"), \
+        OPTION("window", 0, OPTION_BYTES, window_bytes, "N",                                                           \
+               "octets that a stream may be ahead of its reader, either way"),                                         \
         OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),                      \
         OPTION("json", 'j', OPTION_FLAG, json, NULL, "report as JSON"),                                                \
         OPTION("verbose", 'v', OPTION_FLAG, net.verbose, NULL, "print events as they happen")
@@ -86,6 +88,8 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
     if (options->window_bytes != 0) {
         ret->initial_max_stream_data = options->window_bytes;
         ret->initial_max_data = 2 * options->window_bytes;
+        /* What a stream sends must lie somewhere until it is acknowledged. */
+        ret->stream_buffer_bytes = max_size(ret->stream_buffer_bytes, options->window_bytes);
     }
     return true;
 }
