@@ -6,8 +6,8 @@
  *     udp-echo client ADDR:PORT REQUESTS AT_ONCE
  *
  * The server sends each datagram back. The client keeps AT_ONCE of them under way, each with a number in its first
- * octets, prints a JSON object and ends. A datagram that is lost would hold up the rest for ever: after a second without
- * an answer the client fails.
+ * octets, prints a JSON object and ends. A datagram that is lost would hold up the rest for ever: after a second
+ * without an answer the client fails.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /*
- * Connections beside the one whose accounts are taken: `handshakes` closes each as soon as it is confirmed, `idle` keeps
- * them all, and looks how they are when they have been left alone for a while. Kept: so many handshakes are under way
- * at once; the latency of one is the time from just before roam_io_connect to ROAM_EVENT_CONNECTED.
+ * Connections beside the one whose accounts are taken: `handshakes` closes each as soon as it is confirmed, `idle`
+ * keeps them all, and looks how they are when they have been left alone for a while. Kept: so many handshakes are under
+ * way at once; the latency of one is the time from just before roam_io_connect to ROAM_EVENT_CONNECTED.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Durations, counted: see perf_histogram.h. Kept: every value has a bucket, and a bucket's values differ by less than one
- * part in 128. */
+/* Durations, counted: see perf_histogram.h. Kept: every value has a bucket, and a bucket's values differ by less than
+ * one part in 128. */
 #include "cli/perf_histogram.h"
 
 #include "base/minmax.h"

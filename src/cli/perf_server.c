@@ -1,6 +1,6 @@
 /*
- * roam perf server: answers each stream with as many octets as it asks for, to whoever asks, until interrupted. Kept: an
- * answer is given up with its stream; what a stream needs is taken from those that were needed before.
+ * roam perf server: answers each stream with as many octets as it asks for, to whoever asks, until interrupted. Kept:
+ * an answer is given up with its stream; what a stream needs is taken from those that were needed before.
  */
 #include <inttypes.h>
 #include <stdlib.h>
