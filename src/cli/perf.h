@@ -66,8 +66,8 @@ void perf_account_read(struct perf_account *ret, const uint8_t data[PERF_ACCOUNT
 
 /* ---- perf_stream.c */
 
-/* Writes what is left to be written, and the end behind it. True where that is done, false where the stream takes no
- * more until it is writable; of a stream that nobody reads any more, nothing is left. */
+/* Writes what is left to be written, and the end behind it. True where that is done, and where nobody reads the stream
+ * any more; false where it takes no more until it is writable. */
 bool perf_send(roam_stream *stream, uint64_t *left);
 /* Takes what has come, and adds it to *received; false where nothing more will come, *ret_whole whether for having
  * come to its end. */

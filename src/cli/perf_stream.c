@@ -13,10 +13,8 @@ bool perf_send(roam_stream *stream, uint64_t *left)
     while (*left > 0) {
         size_t len = (size_t)min_u64(*left, PAYLOAD_BYTES);
         ptrdiff_t taken = roam_stream_write(stream, payload, len);
-        if (taken < 0) {
-            *left = 0;
+        if (taken < 0)
             return true;
-        }
         *left -= (uint64_t)taken;
         if ((size_t)taken < len)
             return false;
