@@ -272,24 +272,30 @@ def span(values):
 
 
 class Ratio:
-    """A line below the table: one column's median over another's, and what it should be."""
+    """A line below the table: one number of a round over another of the same round, the median of that over the rounds,
+    and what it should be."""
 
     def __init__(self, text, over, under, at_least=None, at_most=None):
         self.text, self.over, self.under, self.at_least, self.at_most = text, over, under, at_least, at_most
 
-    def line(self, medians):
-        """None where a number is missing. `over`, `under`: (contender, column), or a number."""
-        try:
-            over, under = (medians[of] if isinstance(of, tuple) else of for of in (self.over, self.under))
-        except KeyError:
+    @staticmethod
+    def number(of, measured):
+        """`of`: (contender, column), or a number. None where it was not measured."""
+        return measured.get(of[0], {}).get(of[1]) if isinstance(of, tuple) else of
+
+    def line(self, rounds):
+        """None where no round has both."""
+        pairs = [(self.number(self.over, measured), self.number(self.under, measured)) for measured in rounds]
+        ratios = [over / under for over, under in pairs if over is not None and under]
+        if not ratios:
             return None
-        value = over / under
+        value = statistics.median(ratios)
         bar, kept = "", True
         if self.at_least is not None:
             bar, kept = f", wanted: at least {self.at_least:g}", value >= self.at_least
         if self.at_most is not None:
             bar, kept = f", wanted: at most {self.at_most:g}", value <= self.at_most
-        return f"{self.text}: {value:.3g}{bar}{'' if kept else ' - MISSED'}"
+        return f"{self.text}: {span(ratios)}{bar}{'' if kept else ' - MISSED'}"
 
 
 class Figure:
@@ -343,16 +349,13 @@ class Figure:
         names = [name for name in self.contenders if any(name in measured for measured in rounds)]
         columns = list(dict.fromkeys(column for measured in rounds for values in measured.values() for column in values))
         lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-        medians = {}
         for name in names:
             cells = []
             for column in columns:
                 values = [measured[name][column] for measured in rounds if column in measured.get(name, {})]
                 cells.append(span(values) if values else "")
-                if values:
-                    medians[name, column] = statistics.median(values)
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        below = [line for ratio in self.ratios if (line := ratio.line(medians))]
+        below = [line for ratio in self.ratios if (line := ratio.line(rounds))]
         return "\n".join(lines + [""] + [f"- {line}" for line in below])
 
     def main(self):

@@ -65,21 +65,22 @@ def medians_stand_with_what_lies_around_them():
 
 @test
 def a_bar_that_is_missed_is_said_to_be():
-    medians = {("a", "x"): 10, ("b", "x"): 4}
+    # The second round is a slow one for both.
+    rounds = [{"a": {"x": 10}, "b": {"x": 4}}, {"a": {"x": 2}, "b": {"x": 1}}, {"a": {"x": 12}, "b": {"x": 4}}, {"b": {"x": 4}}]
     over = ("a", "x"), ("b", "x")
-    same(harness.Ratio("a over b", *over).line(medians), "a over b: 2.5", "no bar")
-    same(harness.Ratio("a", *over, at_least=2.5).line(medians), "a: 2.5, wanted: at least 2.5", "just so")
-    same(harness.Ratio("a", *over, at_least=2.6).line(medians), "a: 2.5, wanted: at least 2.6 - MISSED", "below")
-    same(harness.Ratio("a", *over, at_most=2.4).line(medians), "a: 2.5, wanted: at most 2.4 - MISSED", "above")
-    same(harness.Ratio("a", ("a", "x"), 20, at_most=0.5).line(medians), "a: 0.5, wanted: at most 0.5", "over a number")
-    same(harness.Ratio("a", ("a", "x"), ("c", "x")).line(medians), None, "of something that was not measured")
+    same(harness.Ratio("r", *over).line(rounds), "r: 2.5 (2-3)", "no bar")
+    same(harness.Ratio("r", *over, at_least=2.5).line(rounds), "r: 2.5 (2-3), wanted: at least 2.5", "just so")
+    same(harness.Ratio("r", *over, at_least=2.6).line(rounds), "r: 2.5 (2-3), wanted: at least 2.6 - MISSED", "below")
+    same(harness.Ratio("r", *over, at_most=2.4).line(rounds), "r: 2.5 (2-3), wanted: at most 2.4 - MISSED", "above")
+    same(harness.Ratio("r", ("a", "x"), 20, at_most=0.5).line(rounds), "r: 0.5 (0.1-0.6), wanted: at most 0.5", "over 20")
+    same(harness.Ratio("r", ("a", "x"), ("c", "x")).line(rounds), None, "of something that was not measured")
 
 
 @test
 def a_table_has_what_was_measured():
     figure = harness.Figure("it", "It.", {"a": None, "b": None, "c": None}, [harness.Ratio("r", ("a", "x"), ("b", "x"))])
     rounds = [{"a": {"x": 4, "y": 1}, "b": {"x": 2}}, {"a": {"x": 6, "y": 3}, "b": {"x": 2}}]
-    same(figure.table(rounds), "| | x | y |\n|---|---|---|\n| a | 5 (4-6) | 2 (1-3) |\n| b | 2 (2-2) |  |\n\n- r: 2.5", "table")
+    same(figure.table(rounds), "| | x | y |\n|---|---|---|\n| a | 5 (4-6) | 2 (1-3) |\n| b | 2 (2-2) |  |\n\n- r: 2.5 (2-3)", "table")
 
 
 @test
