@@ -18,7 +18,7 @@ help:
 	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
-	@echo 'make format     run clang-format over src, include, tests, examples'
+	@echo 'make format     run clang-format over src, include, tests, examples, bench'
 	@echo 'make tidy       run clang-tidy over src'
 	@echo 'make clean      remove $(BUILD)/'
 
@@ -83,7 +83,7 @@ clean:
 
 format:
 	@command -v clang-format >/dev/null || { echo 'clang-format is missing: apt-get install clang-format'; exit 1; }
-	@find src include tests examples \( -name '*.c' -o -name '*.h' \) -print0 | xargs -0 clang-format -i
+	@find src include tests examples bench \( -name '*.c' -o -name '*.h' \) -print0 | xargs -0 clang-format -i
 
 tidy: $(BUILD)/build.ninja
 	@command -v clang-tidy >/dev/null || { echo 'clang-tidy is missing: apt-get install clang-tidy'; exit 1; }

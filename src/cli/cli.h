@@ -24,6 +24,7 @@ int demo_main(int argc, char **argv);
 int natbox_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int cid_main(int argc, char **argv);
+int perf_main(int argc, char **argv);
 
 /* ---- output.c */
 

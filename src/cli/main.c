@@ -13,6 +13,7 @@ static const struct {
     {"connect", connect_main, "connect standard input and output to a server"},
     {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
     {"cid", cid_main, "take a connection ID apart"},
+    {"perf", perf_main, "measure how fast it is, and what it costs"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
 

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The scripts of bench/ can be called, and add up what they measure. What they measure is not looked at: that is for a machine
+that does nothing else. Wants ROAM_SOURCE and ROAM_BUILD."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BENCH = Path(os.environ["ROAM_SOURCE"]) / "bench"
+BUILD = os.environ["ROAM_BUILD"]
+PATIENCE = 250  # that it takes long is no fault; that it takes forever is
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(BENCH))
+import harness  # noqa: E402
+
+tests = []
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+def check(fact, message):
+    if not fact:
+        raise AssertionError(message)
+
+
+def same(got, wanted, what):
+    check(got == wanted, f"{what}: {got!r}, not {wanted!r}")
+
+
+def run(script, *arguments):
+    return subprocess.run([sys.executable, "-B", BENCH / script, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=PATIENCE)
+
+
+def scripts():
+    return sorted(path.name for path in BENCH.iterdir() if path.is_file() and os.access(path, os.X_OK))
+
+
+@test
+def every_figure_tells_what_it_compares():
+    names = scripts()
+    check({"bulk", "migration", "requests", "handshakes", "idle", "streams"} <= set(names), f"figures: {names}")
+    for name in names:
+        listed = run(name, "--list")
+        same((listed.returncode, listed.stderr), (0, ""), name)
+        check(re.search(r"^roam", listed.stdout, re.M) and len(listed.stdout.splitlines()) > 1, f"{name}: {listed.stdout}")
+        told = run(name, "--help")
+        same(told.returncode, 0, name)
+        check(f"bench/{name}: " in told.stdout, f"{name}: {told.stdout}")
+        check(f"bench/{name}" in (BENCH / "README.md").read_text(), f"bench/README.md says nothing of {name}")
+
+
+@test
+def medians_stand_with_what_lies_around_them():
+    same(harness.span([3, 1, 2]), "2 (1-3)", "three rounds")
+    same(harness.span([1234.5, 1000, 99999]), "1234 (1000-99999)", "large numbers")
+
+
+@test
+def a_bar_that_is_missed_is_said_to_be():
+    # The second round is a slow one for both.
+    rounds = [{"a": {"x": 10}, "b": {"x": 4}}, {"a": {"x": 2}, "b": {"x": 1}}, {"a": {"x": 12}, "b": {"x": 4}}, {"b": {"x": 4}}]
+    over = ("a", "x"), ("b", "x")
+    same(harness.Ratio("r", *over).line(rounds), "r: 2.5 (2-3)", "no bar")
+    same(harness.Ratio("r", *over, at_least=2.5).line(rounds), "r: 2.5 (2-3), wanted: at least 2.5", "just so")
+    same(harness.Ratio("r", *over, at_least=2.6).line(rounds), "r: 2.5 (2-3), wanted: at least 2.6 - MISSED", "below")
+    same(harness.Ratio("r", *over, at_most=2.4).line(rounds), "r: 2.5 (2-3), wanted: at most 2.4 - MISSED", "above")
+    same(harness.Ratio("r", ("a", "x"), 20, at_most=0.5).line(rounds), "r: 0.5 (0.1-0.6), wanted: at most 0.5", "over 20")
+    same(harness.Ratio("r", ("a", "x"), ("c", "x")).line(rounds), None, "of something that was not measured")
+
+
+@test
+def a_table_has_what_was_measured():
+    figure = harness.Figure("it", "It.", {"a": None, "b": None, "c": None}, [harness.Ratio("r", ("a", "x"), ("b", "x"))])
+    rounds = [{"a": {"x": 4, "y": 1}, "b": {"x": 2}}, {"a": {"x": 6, "y": 3}, "b": {"x": 2}}]
+    same(figure.table(rounds), "| | x | y |\n|---|---|---|\n| a | 5 (4-6) | 2 (1-3) |\n| b | 2 (2-2) |  |\n\n- r: 2.5 (2-3)", "table")
+
+
+@test
+def rounds_take_turns_and_add_up():
+    if subprocess.run(["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"],
+                      capture_output=True).returncode != 0:
+        print("     no network namespaces here: nothing is run")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = Path(scratch) / "rounds"
+        arguments = ["--build", BUILD, "--octets", 3_000_000, "--only", "roam download", "udp download", "--save", saved]
+        first = run("bulk", "--rounds", 2, *arguments)
+        same(first.returncode, 0, first.stderr)
+        check("bulk, 2 rounds" in first.stdout, first.stdout)
+        ran = re.findall(r"^bulk: round (\d): (\w+) download: Gbit/s", first.stderr, re.M)
+        same(ran, [("1", "roam"), ("1", "udp"), ("2", "roam"), ("2", "udp")], "order")
+        second = run("bulk", "--rounds", 1, *arguments)
+        check("bulk, 3 rounds" in second.stdout, second.stdout + second.stderr)
+        check(re.search(r"^\| roam download \| \S+ \(\S+-\S+\) \| \S+ \(\S+\) \| \S+ \(\S+\) \|$", second.stdout, re.M),
+              second.stdout)
+        check("- download: roam over bare UDP: " in second.stdout, second.stdout)
+        entries = [json.loads(line) for line in saved.read_text().splitlines()]
+        same([entry["figure"] for entry in entries], ["bulk"] * 3, "rounds that were saved")
+        same(list(entries[0]["measured"]), ["roam download", "udp download"], "contenders")
+
+
+def main():
+    failed = 0
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    for function in tests:
+        if not re.search(wanted, function.__name__):
+            continue
+        try:
+            function()
+            print(f"ok   {function.__name__}", flush=True)
+        except Exception as problem:  # a bug of this file is a failure, too
+            failed += 1
+            print(f"FAIL {function.__name__}: {type(problem).__name__}: {problem}", flush=True)
+    print(f"{failed} failures")
+    return 1 if failed else 0
+
+
+sys.exit(main())
