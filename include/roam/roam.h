@@ -323,8 +323,9 @@ ROAM_API ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size
 /* Like roam_stream_write, but takes all len octets, and does not copy them: they stay where they are, unchanged, until they
  * are acknowledged. Those below offset roam_stream_acknowledged are the application's again, and with
  * ROAM_EVENT_STREAM_RETURNED all are; so are all of them after roam_stream_reset, ROAM_EVENT_STREAM_STOPPED,
- * ROAM_EVENT_CLOSED and roam_stream_free, which copies what has still to be delivered. ROAM_ERR_MEMORY: nothing was
- * taken; errors else as of write. */
+ * ROAM_EVENT_CLOSED and roam_stream_free, which copies what has still to be delivered. Where the stream holds
+ * roam_config.stream_buffer_bytes or more then, ROAM_EVENT_STREAM_WRITABLE tells when it is time to lend more.
+ * ROAM_ERR_MEMORY: nothing was taken; errors else as of write. */
 ROAM_API ptrdiff_t roam_stream_lend(roam_stream *stream, const void *data, size_t len);
 
 /* Ends the sending half after what was written: the peer reads the end. */

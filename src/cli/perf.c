@@ -88,9 +88,8 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
     if (options->window_bytes != 0) {
         ret->initial_max_stream_data = options->window_bytes;
         ret->initial_max_data = 2 * options->window_bytes;
-        /* What a stream sends must lie somewhere until it is acknowledged. */
-        ret->stream_buffer_bytes = max_size(ret->stream_buffer_bytes, options->window_bytes);
     }
+    ret->stream_buffer_bytes = PERF_AHEAD_BYTES;
     return true;
 }
 

@@ -66,6 +66,11 @@ void perf_account_read(struct perf_account *ret, const uint8_t data[PERF_ACCOUNT
 
 /* ---- perf_stream.c */
 
+/* A stream has so much ahead of what is acknowledged: more than any window. It is lent, so that it costs no memory. */
+#define PERF_AHEAD_BYTES (64 * 1024 * 1024)
+/* Less than this is copied instead, so that the stream can be given back at once. */
+#define PERF_COPIED_MAX 4096
+
 /* Writes what is left to be written, and the end behind it. True where that is done, and where nobody reads the stream
  * any more; false where it takes no more until it is writable. */
 bool perf_send(roam_stream *stream, uint64_t *left);

@@ -17,6 +17,7 @@ struct answer {
     size_t header_len;
     uint64_t received, wanted, left;
     bool asked, read, sent;
+    bool lent; /* the answer lies here until all of it is acknowledged */
 };
 
 struct perf_server {
@@ -80,6 +81,7 @@ static void start_sending(struct perf_server *server, struct answer *answer)
     }
     server->served.requests++;
     answer->wanted = answer->left = wanted;
+    answer->lent = wanted > PERF_COPIED_MAX;
     answer->sent = perf_send(answer->stream, &answer->left);
 }
 
@@ -128,14 +130,18 @@ static void on_stream_event(struct perf_server *server, const roam_event *event)
         if (!answer->sent)
             answer->sent = perf_send(answer->stream, &answer->left);
         break;
+    case ROAM_EVENT_STREAM_FINISHED:
+        answer->lent = false;
+        break;
     case ROAM_EVENT_STREAM_RESET:
     case ROAM_EVENT_STREAM_STOPPED:
         answer->read = answer->sent = true;
+        answer->lent = false;
         break;
     default:
         break;
     }
-    if (answer->read && answer->sent)
+    if (answer->read && answer->sent && !answer->lent)
         end_answer(server, answer);
 }
 

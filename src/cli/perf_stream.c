@@ -11,8 +11,11 @@ static const uint8_t payload[PAYLOAD_BYTES];
 bool perf_send(roam_stream *stream, uint64_t *left)
 {
     while (*left > 0) {
+        if (roam_stream_unacknowledged(stream) >= PERF_AHEAD_BYTES)
+            return false;
         size_t len = (size_t)min_u64(*left, PAYLOAD_BYTES);
-        ptrdiff_t taken = roam_stream_write(stream, payload, len);
+        ptrdiff_t taken =
+            len <= PERF_COPIED_MAX ? roam_stream_write(stream, payload, len) : roam_stream_lend(stream, payload, len);
         if (taken < 0)
             return true;
         *left -= (uint64_t)taken;

@@ -48,7 +48,7 @@ ptrdiff_t roam_stream_lend(roam_stream *stream, const void *data, size_t len)
         return ROAM_ERR_CLOSED;
     if (!send_half_lend(&stream->send, data, len))
         return ROAM_ERR_MEMORY;
-    stream->write_was_short = false;
+    stream->write_was_short = send_half_room(&stream->send) == 0;
     settle_and_wake(stream);
     return (ptrdiff_t)len;
 }
