@@ -16,7 +16,11 @@
 #include "base/minmax.h"
 #include "base/rng.h"
 #include "crypto/key_schedule.h"
+#include "crypto/signer.h"
 #include "crypto/tls.h"
+
+/* Certificates in a chain of ours; with a longer one GnuTLS signs. */
+#define CHAIN_MAX 16
 
 /* RFC 8446 section 6.2. */
 enum {
@@ -82,6 +86,13 @@ static bool fingerprint_of(gnutls_x509_crt_t certificate, uint8_t ret[ROAM_FINGE
 
 /* ---- Our own certificate ---- */
 
+static void free_chain(gnutls_x509_crt_t *chain, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        gnutls_x509_crt_deinit(chain[i]);
+    gnutls_free(chain);
+}
+
 /* The chain that became number `index` of x509 is ours. */
 static roam_result take_certificate(struct roam_credentials *credentials, int index)
 {
@@ -90,17 +101,60 @@ static roam_result take_certificate(struct roam_credentials *credentials, int in
     if (index < 0 || gnutls_certificate_get_x509_crt(credentials->x509, (unsigned)index, &chain, &count) < 0)
         return ROAM_ERR_CREDENTIALS;
     bool ok = count > 0 && fingerprint_of(chain[0], credentials->fingerprint);
-    for (unsigned i = 0; i < count; i++)
-        gnutls_x509_crt_deinit(chain[i]);
-    gnutls_free(chain);
+    free_chain(chain, count);
     credentials->has_certificate = credentials->has_certificate || ok;
     return ok ? ROAM_OK : ROAM_ERR_CREDENTIALS;
 }
 
+/* Puts the chain and its key into x509, where libcrypto signs with it if it can. Returns its number there. */
+static int add_identity(struct roam_credentials *credentials, gnutls_x509_crt_t *chain, unsigned count,
+                        gnutls_x509_privkey_t key)
+{
+    gnutls_pcert_st certificates[CHAIN_MAX];
+    gnutls_privkey_t signer = count <= CHAIN_MAX ? signer_new(key) : NULL;
+    if (signer == NULL)
+        return gnutls_certificate_set_x509_key(credentials->x509, chain, (int)count, key);
+    int result = gnutls_pcert_import_x509_list(certificates, chain, &count, 0);
+    unsigned imported = result >= 0 ? count : 0;
+    if (result >= 0)
+        result = gnutls_certificate_set_key(credentials->x509, NULL, 0, certificates, (int)count, signer);
+    if (result >= 0)
+        return result; /* all of them belong to x509 now */
+    for (unsigned i = 0; i < imported; i++)
+        gnutls_pcert_deinit(&certificates[i]);
+    gnutls_privkey_deinit(signer);
+    return result;
+}
+
+/* GnuTLS reads the files, whatever they are. */
+static int load(struct roam_credentials *credentials, const char *chain_file, const char *key_file)
+{
+    gnutls_certificate_credentials_t read;
+    gnutls_x509_crt_t *chain;
+    gnutls_x509_privkey_t key;
+    unsigned count = 0;
+    if (gnutls_certificate_allocate_credentials(&read) < 0)
+        return GNUTLS_E_MEMORY_ERROR;
+    int result = gnutls_certificate_set_x509_key_file2(read, chain_file, key_file, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (result >= 0)
+        result = gnutls_certificate_get_x509_crt(read, 0, &chain, &count);
+    if (result >= 0) {
+        if (gnutls_certificate_get_x509_key(read, 0, &key) >= 0) {
+            result = add_identity(credentials, chain, count, key);
+            gnutls_x509_privkey_deinit(key);
+        } else { /* one that stays in a token */
+            result = gnutls_certificate_set_x509_key_file2(credentials->x509, chain_file, key_file, GNUTLS_X509_FMT_PEM,
+                                                           NULL, 0);
+        }
+        free_chain(chain, count);
+    }
+    gnutls_certificate_free_credentials(read);
+    return result;
+}
+
 roam_result roam_credentials_load(roam_credentials *credentials, const char *chain_file, const char *key_file)
 {
-    return take_certificate(credentials, gnutls_certificate_set_x509_key_file2(credentials->x509, chain_file, key_file,
-                                                                               GNUTLS_X509_FMT_PEM, NULL, 0));
+    return take_certificate(credentials, load(credentials, chain_file, key_file));
 }
 
 static int add_name(gnutls_x509_crt_t certificate, const char *name)
@@ -163,8 +217,7 @@ roam_result credentials_generate(roam_credentials *credentials, const char *cons
         gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) >= 0 &&
         describe(certificate, names, now, rng) >= 0 && gnutls_x509_crt_set_key(certificate, key) >= 0 &&
         gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0) >= 0)
-        result =
-            take_certificate(credentials, gnutls_certificate_set_x509_key(credentials->x509, &certificate, 1, key));
+        result = take_certificate(credentials, add_identity(credentials, &certificate, 1, key));
     if (certificate != NULL)
         gnutls_x509_crt_deinit(certificate);
     if (key != NULL)
