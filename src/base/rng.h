@@ -2,6 +2,8 @@
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 
+#include <string.h>
+
 #include <roam/types.h>
 
 static inline void rng_fill(const roam_rng *rng, void *buf, size_t len)
@@ -30,9 +32,7 @@ static inline bool equal_in_constant_time(const void *a, const void *b, size_t l
 /* Forgets a secret in a way that the compiler keeps. */
 static inline void wipe(void *ptr, size_t len)
 {
-    volatile uint8_t *bytes = (volatile uint8_t *)ptr;
-    while (len-- > 0)
-        *bytes++ = 0;
+    explicit_bzero(ptr, len);
 }
 
 #endif
