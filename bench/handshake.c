@@ -5,8 +5,8 @@
  *
  *   build/bench/handshake [HANDSHAKES]
  *
- * Each handshake is of a new connection with an ECDSA P-256 certificate. The client's time is shown for comparison: its
- * verification of the certificate is that of a pinned key.
+ * Each handshake is of a new connection with an ECDSA P-256 certificate; a resumed one uses the session of the one before,
+ * and does without. The client's time is shown for comparison: it knows the server by the pin of its key.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,13 +16,14 @@
 
 #include <roam/roam.h>
 
-#define HANDSHAKES     500
-#define HANDSHAKES_MAX 1000000
-#define WARM_UP        50 /* first uses: libraries load their tables, the allocator its arenas */
-#define DATAGRAM_BYTES 2048
-#define IN_FLIGHT_MAX  64
-#define ROUNDS_MAX     100 /* a handshake that takes more is none */
-#define SERVER         "192.0.2.1"
+#define HANDSHAKES        500
+#define HANDSHAKES_MAX    1000000
+#define WARM_UP           50 /* first uses: libraries load their tables, the allocator its arenas */
+#define DATAGRAM_BYTES    2048
+#define IN_FLIGHT_MAX     64
+#define SESSION_BYTES_MAX 16384
+#define ROUNDS_MAX        100 /* a handshake that takes more is none */
+#define SERVER            "192.0.2.1"
 
 enum side { CLIENT, SERVER_SIDE, SIDES };
 
@@ -42,7 +43,8 @@ struct bench {
     roam_credentials *credentials[SIDES];
     roam_address address;
     bool confirmed[SIDES];
-    uint64_t resumed;
+    uint8_t session[SESSION_BYTES_MAX]; /* the client's newest */
+    size_t session_bytes;
 };
 
 static void fail(const char *what)
@@ -104,6 +106,10 @@ static void turn(struct bench *bench, enum side side)
                                          IN_FLIGHT_MAX - out->count);
     while (roam_endpoint_poll(bench->endpoints[side], &event)) {
         bench->confirmed[side] |= event.type == ROAM_EVENT_CONFIRMED;
+        if (event.type == ROAM_EVENT_NEW_SESSION && event.token_bytes <= SESSION_BYTES_MAX) {
+            memcpy(bench->session, event.token, event.token_bytes);
+            bench->session_bytes = event.token_bytes;
+        }
         if (event.type == ROAM_EVENT_CLOSED)
             roam_conn_free(event.conn, bench->now);
     }
@@ -141,16 +147,25 @@ static void exchange(struct bench *bench, void (*step)(struct bench *, enum side
     fail("a handshake was not confirmed");
 }
 
-static void shake_hands(struct bench *bench)
+static void shake_hands(struct bench *bench, bool resumed)
 {
+    roam_config config = bench->client;
+    roam_conn_stats stats;
+    if (resumed) {
+        config.session = bench->session;
+        config.session_bytes = bench->session_bytes;
+    }
     bench->took[CLIENT] = bench->took[SERVER_SIDE] = 0;
     bench->confirmed[CLIENT] = bench->confirmed[SERVER_SIDE] = false;
     roam_time before = processor_time();
-    roam_conn *conn = roam_connect(bench->endpoints[CLIENT], SERVER, 443, &bench->client, bench->now, NULL);
+    roam_conn *conn = roam_connect(bench->endpoints[CLIENT], SERVER, 443, &config, bench->now, NULL);
     bench->took[CLIENT] += processor_time() - before;
     if (conn == NULL)
         fail("no connection");
     exchange(bench, turn_timed);
+    roam_conn_get_stats(conn, &stats);
+    if (stats.resumed != resumed)
+        fail("a session was not resumed, or one was unasked");
     roam_conn_close(conn, bench->now, 0, NULL);
     exchange(bench, turn);
     bench->now += ROAM_SECONDS(60); /* closing and draining are over */
@@ -172,20 +187,20 @@ static void print_figure(const char *kind, const char *side, roam_time *took, si
            (double)took[0] / 1e3, (double)took[n - 1] / 1e3, (double)took[n * 9 / 10] / 1e3);
 }
 
-static void measure(struct bench *bench, const char *kind, size_t n)
+static void measure(struct bench *bench, bool resumed, size_t n)
 {
     roam_time *took[SIDES] = {calloc(n, sizeof(roam_time)), calloc(n, sizeof(roam_time))};
     if (took[CLIENT] == NULL || took[SERVER_SIDE] == NULL)
         fail("no memory");
     for (size_t i = 0; i < WARM_UP; i++)
-        shake_hands(bench);
+        shake_hands(bench, resumed);
     for (size_t i = 0; i < n; i++) {
-        shake_hands(bench);
+        shake_hands(bench, resumed);
         for (int side = 0; side < SIDES; side++)
             took[side][i] = bench->took[side];
     }
-    print_figure(kind, "server", took[SERVER_SIDE], n);
-    print_figure(kind, "client", took[CLIENT], n);
+    print_figure(resumed ? "resumed" : "full", "server", took[SERVER_SIDE], n);
+    print_figure(resumed ? "resumed" : "full", "client", took[CLIENT], n);
     for (int side = 0; side < SIDES; side++)
         free(took[side]);
 }
@@ -200,7 +215,8 @@ int main(int argc, char **argv)
     if (!roam_address_parse(&bench.address, "192.0.2.2:50000"))
         fail("no address");
     make_endpoints(&bench);
-    measure(&bench, "full", n);
+    measure(&bench, false, n);
+    measure(&bench, true, n);
     for (int side = 0; side < SIDES; side++) {
         roam_endpoint_free(bench.endpoints[side]);
         roam_credentials_free(bench.credentials[side]);

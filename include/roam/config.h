@@ -138,6 +138,13 @@ typedef struct roam_config {
      * nothing. NULL: it may. */
     bool (*may_move)(void *context, const roam_conn *conn, const roam_address *from, const roam_address *to);
     void *may_move_context;
+
+    /* A session that a client had with this very server (ROAM_EVENT_NEW_SESSION), copied; NULL: none. The handshake then
+     * needs no certificate and less computing (RFC 8446 section 2.2), but no fewer round trips: 0-RTT is not sent. Where
+     * the server does not want it any more, or would not be trusted today by its certificate and name, the handshake is a
+     * full one. To be used once, like a token, and kept as a secret. */
+    const uint8_t *session;
+    size_t session_bytes;
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

@@ -67,7 +67,7 @@ typedef struct roam_event {
     /* PATH_CHALLENGED, PATH_CHALLENGE_RECEIVED, PATH_RESPONDED, PATH_ANSWERED: the eight octets of the frame, RFC 9000
      * sections 19.17 and 19.18. */
     uint8_t path_data[8];
-    const uint8_t *token; /* NEW_TOKEN: valid until the next roam_endpoint_poll */
+    const uint8_t *token; /* NEW_TOKEN, NEW_SESSION: valid until the next roam_endpoint_poll */
     size_t token_bytes;
     const roam_error *error; /* CLOSED: valid until roam_conn_free */
 

@@ -298,6 +298,7 @@ typedef struct roam_conn_stats {
     uint64_t challenges_sent, challenges_received, responses_received;
     const char *cipher;         /* "AES-128-GCM", ...; "" before the handshake is complete */
     const char *crypto_backend; /* "ipsec-mb", "libcrypto" */
+    bool resumed;               /* the handshake resumed an earlier session */
 } roam_conn_stats;
 
 ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);

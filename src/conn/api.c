@@ -140,6 +140,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .stream_bytes_received = conn->streams.bytes_received,
         .moves = conn->moves,
         .key_updates = conn->keys.updates,
+        .resumed = conn->resumed,
         .ptos = conn->counters.ptos,
         .ect0_received = received->ect0,
         .ect1_received = received->ect1,

@@ -2,6 +2,7 @@
 #include "conn/config_copy.h"
 
 #include "base/minmax.h"
+#include "base/rng.h"
 #include "base/varint.h"
 #include "cid/remote_cid.h"
 #include "conn/limits.h"
@@ -12,6 +13,24 @@
 
 /* Longest ALPN identifier that a connection remembers. */
 #define ALPN_BYTES_MAX 31
+
+static uint8_t *copy_bytes(const roam_allocator *allocator, const uint8_t *data, size_t len)
+{
+    uint8_t *ret = len > 0 ? mem_alloc(allocator, len) : NULL;
+    if (ret != NULL)
+        memcpy(ret, data, len);
+    return ret;
+}
+
+/* Tokens and sessions are nobody else's business. */
+static void free_bytes(const roam_allocator *allocator, const uint8_t *data, size_t len)
+{
+    uint8_t *bytes = (uint8_t *)(uintptr_t)data;
+    if (bytes == NULL)
+        return;
+    wipe(bytes, len);
+    mem_free(allocator, bytes, len);
+}
 
 static char *copy_text(const roam_allocator *allocator, const char *text)
 {
@@ -79,13 +98,11 @@ roam_config *config_copy(const roam_allocator *allocator, const roam_config *con
     ret->credentials = config->credentials != NULL ? credentials_ref(config->credentials) : roam_credentials_new();
     ret->alpn = copy_texts(allocator, config->alpn);
     ret->server_name = config->server_name != NULL ? copy_text(allocator, config->server_name) : NULL;
-    uint8_t *token = config->token_bytes > 0 ? mem_alloc(allocator, config->token_bytes) : NULL;
-    if (token != NULL)
-        memcpy(token, config->token, config->token_bytes);
-    ret->token = token;
+    ret->token = copy_bytes(allocator, ret->token, ret->token_bytes);
+    ret->session = copy_bytes(allocator, ret->session, ret->session_bytes);
     ret->remote = ret->local = NULL; /* roam_connect has read them */
     if (ret->credentials == NULL || ret->alpn == NULL || (config->server_name != NULL && ret->server_name == NULL) ||
-        (config->token_bytes > 0 && token == NULL)) {
+        (ret->token_bytes > 0 && ret->token == NULL) || (ret->session_bytes > 0 && ret->session == NULL)) {
         config_copy_free(allocator, ret);
         return NULL;
     }
@@ -99,7 +116,8 @@ void config_copy_free(const roam_allocator *allocator, roam_config *config)
     roam_credentials_free(config->credentials);
     free_texts(allocator, config->alpn);
     free_text(allocator, config->server_name);
-    mem_free(allocator, (uint8_t *)(uintptr_t)config->token, config->token != NULL ? config->token_bytes : 0);
+    free_bytes(allocator, config->token, config->token_bytes);
+    free_bytes(allocator, config->session, config->session_bytes);
     mem_free(allocator, config, sizeof(*config));
 }
 
@@ -152,7 +170,7 @@ roam_result config_check(const roam_config *given)
         return ROAM_ERR_CONFIG;
     if (config->initial_window_packets < 2 || config->initial_rtt < TIMER_GRANULARITY)
         return ROAM_ERR_CONFIG;
-    if (config->token_bytes > 0 && config->token == NULL)
+    if ((config->token_bytes > 0 && config->token == NULL) || (config->session_bytes > 0 && config->session == NULL))
         return ROAM_ERR_CONFIG;
     if (!preferred_is_valid(&config->preferred_ipv4, ROAM_FAMILY_IPV4) ||
         !preferred_is_valid(&config->preferred_ipv6, ROAM_FAMILY_IPV6))

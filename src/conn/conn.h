@@ -187,6 +187,7 @@ struct roam_conn {
     bool rotation_pending;    /* the CID that we write is to be changed with the next packet */
     uint32_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
     bool ticket_sent;
+    bool resumed;              /* the handshake resumed an earlier session */
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
@@ -198,6 +199,7 @@ struct roam_conn {
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
+    roam_time tickets_until;   /* client, once confirmed: TLS is kept so long for session tickets */
     bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */

@@ -3,8 +3,10 @@
  *
  *   HANDSHAKE -> ESTABLISHED   conn_on_handshake_complete: TLS is complete, the peer's parameters are checked
  *   confirmed                  conn_on_confirmed: at a server at the same moment, at a client by HANDSHAKE_DONE
- *   settled                    conn_settle_handshake: the memory of the handshake is given back
+ *   settled                    conn_settle_handshake: the memory of the handshake is given back, at a client when it
+ *                              has waited for session tickets
  */
+#include "base/minmax.h"
 #include "conn/cids.h"
 #include "conn/mobility.h"
 #include "crypto/key_schedule.h"
@@ -58,6 +60,14 @@ static void on_tls_params(void *context, const uint8_t *data, size_t len)
     conn_on_params(context, data, len);
 }
 
+static void on_tls_session(void *context, const uint8_t *data, size_t len)
+{
+    roam_conn *conn = context;
+    roam_event event = {
+        .type = ROAM_EVENT_NEW_SESSION, .time = conn->now, .conn = conn, .token = data, .token_bytes = len};
+    conn_tell(conn, &event);
+}
+
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result)
 {
     uint8_t params[PARAMS_BYTES_MAX];
@@ -68,8 +78,14 @@ bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_r
         .params = params,
         .params_len = conn_params_write(conn, create, params, sizeof(params)),
         .ticket_key = create->ticket_key,
+        .session = conn->is_server ? NULL : conn->config->session,
+        .session_len = conn->config->session_bytes,
         .keylog = create->keylog,
-        .sink = {.context = conn, .send = on_tls_send, .secrets = on_tls_secrets, .params = on_tls_params},
+        .sink = {.context = conn,
+                 .send = on_tls_send,
+                 .secrets = on_tls_secrets,
+                 .params = on_tls_params,
+                 .session = on_tls_session},
     };
     conn->handshake->tls = tls_new(conn->allocator, &config, ret_result);
     conn_set_initial_keys(conn, conn->is_server ? &create->client_dcid : &conn->handshake->original_dcid);
@@ -156,6 +172,7 @@ static void on_handshake_complete(roam_conn *conn)
     size_t alpn_bytes = min_size(strlen(tls_alpn(handshake->tls)), sizeof(conn->alpn) - 1);
     memcpy(conn->alpn, tls_alpn(handshake->tls), alpn_bytes);
     conn->handshake_complete = true;
+    conn->resumed = tls_is_resumed(handshake->tls);
     conn->state = ROAM_CONN_ESTABLISHED;
     conn->totals->handshakes_completed++;
     conn->owner.handshake_over(conn->owner.context, conn, true);
@@ -178,9 +195,11 @@ void conn_on_confirmed(roam_conn *conn)
     if (conn->confirmed || !conn->handshake_complete)
         return;
     conn->confirmed = true;
+    conn->tickets_until = saturating_add(conn->now, TICKETS_PATIENCE);
     //= rfc9001#4.9.2 Drop Handshake keys at confirmation.
     conn_discard_space(conn, SPACE_INITIAL);
     conn_discard_space(conn, SPACE_HANDSHAKE);
+    conn->handshake->peer_completed_address_validation = true;
     //= rfc9000#8.1-2 The client's address is validated by its Handshake packets.
     path_set_active(&conn->paths)->address_validated = true;
     conn_event(conn, ROAM_EVENT_CONFIRMED);
@@ -195,6 +214,9 @@ void conn_settle_handshake(roam_conn *conn)
     if (handshake->tls != NULL && !conn->handshake_complete && tls_is_complete(handshake->tls))
         on_handshake_complete(conn);
     if (!conn->confirmed || !conn_is_alive(conn))
+        return;
+    /* A server's tickets come when it likes, most often with the end of the handshake. */
+    if (!conn->is_server && conn->now < conn->tickets_until)
         return;
     /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
     if (handshake->tls != NULL)

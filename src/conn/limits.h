@@ -82,6 +82,10 @@ _Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID befo
 /* After so long with nothing to do a connection gives its buffers back and forgets the expanded forms of its keys. */
 #define TRIM_AFTER ROAM_SECONDS(2)
 
+/* So long after the handshake is confirmed a client's TLS waits for session tickets. */
+#define TICKETS_PATIENCE ROAM_SECONDS(2)
+_Static_assert(TICKETS_PATIENCE <= TRIM_AFTER, "who gives its buffers back has waited long enough");
+
 /* Spans of one packet's plaintext: each STREAM frame takes two. */
 #define PACKET_SPANS_MAX 16
 

@@ -19,7 +19,7 @@
 #include "crypto/signer.h"
 #include "crypto/tls.h"
 
-/* Certificates in a chain of ours; with a longer one GnuTLS signs. */
+/* Certificates in a chain: with a longer one of ours GnuTLS signs, one of a peer's is not looked at by itself. */
 #define CHAIN_MAX 16
 
 /* RFC 8446 section 6.2. */
@@ -318,7 +318,37 @@ static bool accept_status(unsigned status, struct verdict *ret)
     return reject(ret, ALERT_CERTIFICATE_UNKNOWN, "the certificate is not acceptable");
 }
 
-static bool accept_chain(struct roam_credentials *credentials, gnutls_session_t session, bool peer_is_server,
+/* Where a chain that leads to an authority is looked at: in the session that it came in, or, where `session` is NULL,
+ * by itself. */
+struct chain {
+    gnutls_session_t session;
+    const gnutls_datum_t *certificates; /* DER, leaf first */
+    unsigned count;
+};
+
+static int verify_by_itself(struct roam_credentials *credentials, const struct chain *chain,
+                            gnutls_typed_vdata_st *wanted, unsigned *ret_status)
+{
+    gnutls_x509_crt_t certificates[CHAIN_MAX];
+    gnutls_x509_trust_list_t authorities;
+    unsigned n = 0;
+    int result = chain->count <= CHAIN_MAX ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
+    while (result >= 0 && n < chain->count) {
+        result = gnutls_x509_crt_init(&certificates[n]);
+        if (result < 0)
+            break;
+        result = gnutls_x509_crt_import(certificates[n], &chain->certificates[n], GNUTLS_X509_FMT_DER);
+        n++;
+    }
+    gnutls_certificate_get_trust_list(credentials->x509, &authorities);
+    if (result >= 0)
+        result = gnutls_x509_trust_list_verify_crt2(authorities, certificates, n, wanted, 1, 0, ret_status, NULL);
+    while (n > 0)
+        gnutls_x509_crt_deinit(certificates[--n]);
+    return result;
+}
+
+static bool accept_chain(struct roam_credentials *credentials, const struct chain *chain, bool peer_is_server,
                          struct verdict *ret)
 {
     const char *purpose = peer_is_server ? GNUTLS_KP_TLS_WWW_SERVER : GNUTLS_KP_TLS_WWW_CLIENT;
@@ -328,7 +358,9 @@ static bool accept_chain(struct roam_credentials *credentials, gnutls_session_t 
         return reject(ret, ALERT_CERTIFICATE_UNKNOWN, "the certificate's key is not the pinned one");
     if (credentials->trust == TRUST_SYSTEM && !load_system_trust(credentials))
         return reject(ret, ALERT_UNKNOWN_CA, "the system's certificate authorities cannot be loaded");
-    if (gnutls_certificate_verify_peers(session, &wanted, 1, &status) < 0)
+    int result = chain->session != NULL ? gnutls_certificate_verify_peers(chain->session, &wanted, 1, &status)
+                                        : verify_by_itself(credentials, chain, &wanted, &status);
+    if (result < 0)
         return reject(ret, ALERT_BAD_CERTIFICATE, "the certificate cannot be verified");
     return accept_status(status, ret);
 }
@@ -351,25 +383,38 @@ static bool accept_name(gnutls_x509_crt_t leaf, const char *name, struct verdict
     return false;
 }
 
-bool credentials_accept_peer(struct roam_credentials *credentials, gnutls_session_t session, bool peer_is_server,
-                             const char *name, struct verdict *ret)
+static bool accept(struct roam_credentials *credentials, const struct chain *chain, bool peer_is_server,
+                   const char *name, struct verdict *ret)
 {
-    unsigned count = 0;
-    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
     gnutls_x509_crt_t leaf;
-
-    if (chain == NULL || count == 0 || gnutls_certificate_type_get2(session, GNUTLS_CTYPE_PEERS) != GNUTLS_CRT_X509)
+    if (chain->certificates == NULL || chain->count == 0)
         return reject(ret, ALERT_BAD_CERTIFICATE, "the peer has no X.509 certificate");
     if (credentials->trust == TRUST_ANYONE)
         return true;
     if (gnutls_x509_crt_init(&leaf) < 0)
         return reject(ret, ALERT_BAD_CERTIFICATE, "no memory for the certificate");
     bool accepted;
-    if (gnutls_x509_crt_import(leaf, &chain[0], GNUTLS_X509_FMT_DER) < 0)
+    if (gnutls_x509_crt_import(leaf, &chain->certificates[0], GNUTLS_X509_FMT_DER) < 0)
         accepted = reject(ret, ALERT_BAD_CERTIFICATE, "the certificate is malformed");
     else
-        accepted = is_pinned(credentials, leaf) || (accept_chain(credentials, session, peer_is_server, ret) &&
+        accepted = is_pinned(credentials, leaf) || (accept_chain(credentials, chain, peer_is_server, ret) &&
                                                     (!peer_is_server || accept_name(leaf, name, ret)));
     gnutls_x509_crt_deinit(leaf);
     return accepted;
+}
+
+bool credentials_accept_peer(struct roam_credentials *credentials, gnutls_session_t session, bool peer_is_server,
+                             const char *name, struct verdict *ret)
+{
+    struct chain chain = {.session = session};
+    if (gnutls_certificate_type_get2(session, GNUTLS_CTYPE_PEERS) == GNUTLS_CRT_X509)
+        chain.certificates = gnutls_certificate_get_peers(session, &chain.count);
+    return accept(credentials, &chain, peer_is_server, name, ret);
+}
+
+bool credentials_accept_again(struct roam_credentials *credentials, const gnutls_datum_t *certificates, unsigned count,
+                              const char *name, struct verdict *ret)
+{
+    const struct chain chain = {.certificates = certificates, .count = count};
+    return accept(credentials, &chain, true, name, ret);
 }

@@ -50,4 +50,8 @@ struct verdict {
 bool credentials_accept_peer(struct roam_credentials *credentials, gnutls_session_t session, bool peer_is_server,
                              const char *name, struct verdict *ret);
 
+/* The same for a server's certificates, DER, leaf first, that were accepted in an earlier handshake. */
+bool credentials_accept_again(struct roam_credentials *credentials, const gnutls_datum_t *chain, unsigned count,
+                              const char *name, struct verdict *ret);
+
 #endif

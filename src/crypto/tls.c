@@ -17,6 +17,7 @@
 
 #include "base/rng.h"
 #include "crypto/credentials.h"
+#include "crypto/session.h"
 #include "crypto/tls_messages.h"
 
 /* RFC 9001 section 8.2. */
@@ -176,6 +177,16 @@ static bool check_extensions(struct tls *tls)
     return true;
 }
 
+static int on_certificate(gnutls_session_t session)
+{
+    struct tls *tls = tls_of(session);
+    struct verdict verdict;
+    if (credentials_accept_peer(tls->credentials, session, !tls->is_server, tls->server_name, &verdict))
+        return 0;
+    fail(tls, ROAM_CRYPTO_ERROR + verdict.alert, verdict.text);
+    return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
 /* A server has made its EncryptedExtensions, in answer to all of the ClientHello; nothing has been sent yet. */
 static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                                    const gnutls_datum_t *message)
@@ -185,14 +196,13 @@ static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsi
     return check_extensions(tls) ? 0 : GNUTLS_E_MISSING_EXTENSION;
 }
 
-static int on_certificate(gnutls_session_t session)
+static void tell_session(struct tls *tls)
 {
-    struct tls *tls = tls_of(session);
-    struct verdict verdict;
-    if (credentials_accept_peer(tls->credentials, session, !tls->is_server, tls->server_name, &verdict))
-        return 0;
-    fail(tls, ROAM_CRYPTO_ERROR + verdict.alert, verdict.text);
-    return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+    uint8_t data[SESSION_BYTES_MAX];
+    size_t len = session_write(tls->session, tls->server_name, data);
+    if (len > 0)
+        tls->sink.session(tls->sink.context, data, len);
+    wipe(data, sizeof(data));
 }
 
 static size_t put_hex(char *ret, const gnutls_datum_t *data)
@@ -286,8 +296,8 @@ static roam_result set_up_client(struct tls *tls, const struct tls_config *confi
     if (len > 0 && !roam_address_parse(&address, tls->server_name) &&
         gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name, len) < 0)
         return ROAM_ERR_CONFIG;
-    if (config->session != NULL) /* one that cannot be read only means a full handshake */
-        gnutls_session_set_data(tls->session, config->session, config->session_len);
+    if (config->session != NULL)
+        session_offer(tls->session, tls->credentials, tls->server_name, config->session, config->session_len);
     return ROAM_OK;
 }
 
@@ -402,6 +412,9 @@ static uint64_t settle(struct tls *tls, int result)
 static uint64_t handshake(struct tls *tls)
 {
     int result = gnutls_handshake(tls->session);
+    /* A client that resumes shows no certificate: the one in its ticket must be good today as well. */
+    if (result == GNUTLS_E_SUCCESS && tls->is_server && tls->credentials->require_client && tls_is_resumed(tls))
+        result = on_certificate(tls->session);
     uint64_t error = settle(tls, result);
     if (error == ROAM_NO_ERROR && result == GNUTLS_E_SUCCESS)
         tls->complete = true;
@@ -435,6 +448,8 @@ static uint64_t take_message(struct tls *tls, enum tls_level level, const uint8_
     if (error == ROAM_NO_ERROR && !tls->is_server && message[0] == GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS &&
         !tls->complete)
         check_extensions(tls);
+    if (error == ROAM_NO_ERROR && !tls->is_server && message[0] == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
+        tell_session(tls);
     return tls->error;
 }
 
@@ -477,19 +492,9 @@ uint64_t tls_send_ticket(struct tls *tls)
     return settle(tls, gnutls_session_ticket_send(tls->session, 1, 0));
 }
 
-size_t tls_session(const struct tls *tls, uint8_t *ret, size_t capacity)
+bool tls_is_resumed(const struct tls *tls)
 {
-    gnutls_datum_t session;
-    /* Without a ticket GnuTLS hands out something that only looks like a session. */
-    if ((gnutls_session_get_flags(tls->session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 ||
-        gnutls_session_get_data2(tls->session, &session) < 0)
-        return 0;
-    size_t len = session.size <= capacity ? session.size : 0;
-    if (len > 0)
-        memcpy(ret, session.data, len);
-    gnutls_memset(session.data, 0, session.size);
-    gnutls_free(session.data);
-    return len;
+    return gnutls_session_is_resumed(tls->session) != 0;
 }
 
 const char *tls_alpn(const struct tls *tls)

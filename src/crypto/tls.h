@@ -30,6 +30,8 @@ struct tls_sink {
     /* The peer's transport parameters, as they came in its ClientHello or EncryptedExtensions. At a server the answer
      * (our parameters, which may depend on the client's) must be in place when this returns: see tls_config. */
     void (*params)(void *context, const uint8_t *data, size_t len);
+    /* Client: a ticket came, and with this, once, the session can be resumed. Copy it; it is a secret. */
+    void (*session)(void *context, const uint8_t *data, size_t len);
 };
 
 struct tls_config {
@@ -39,7 +41,8 @@ struct tls_config {
     const uint8_t *params;     /* our encoded transport parameters, copied */
     size_t params_len;
     const uint8_t *ticket_key; /* server: 64 octets for session tickets, or NULL: none are sent */
-    const uint8_t *session;    /* client: a session to resume, as tls_session gave it, or NULL */
+    const uint8_t *session;    /* client: a session to resume, as sink.session told it, or NULL. One that cannot be
+                                * used only means a full handshake */
     size_t session_len;
     const roam_keylog *keylog; /* NULL: secrets are told to nobody but the sink */
     struct tls_sink sink;
@@ -62,9 +65,8 @@ bool tls_is_between_messages(const struct tls *tls);
 /* Server, after completion: sends a session ticket (through sink.send at TLS_APPLICATION). */
 uint64_t tls_send_ticket(struct tls *tls);
 
-/* Client: a session for resumption once a ticket has come. Writes up to capacity octets, returns how many, 0 where
- * there is none. */
-size_t tls_session(const struct tls *tls, uint8_t *ret, size_t capacity);
+/* After completion: an earlier session was resumed, without certificates. */
+bool tls_is_resumed(const struct tls *tls);
 
 /* The protocol agreed on, "" before. */
 const char *tls_alpn(const struct tls *tls);

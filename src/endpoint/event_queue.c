@@ -1,6 +1,8 @@
 /* See event_queue.h. */
 #include "endpoint/event_queue.h"
 
+#include "base/rng.h"
+
 #define FIRST_CAPACITY 64
 
 void event_queue_init(struct event_queue *queue, const roam_allocator *allocator, size_t max)
@@ -10,6 +12,8 @@ void event_queue_init(struct event_queue *queue, const roam_allocator *allocator
 
 static void free_token(struct event_queue *queue, uint8_t *token, size_t bytes)
 {
+    if (token != NULL)
+        wipe(token, bytes);
     mem_free(queue->allocator, token, bytes);
 }
 
@@ -28,7 +32,7 @@ void event_queue_done(struct event_queue *queue)
 static bool may_be_dropped(roam_event_type type)
 {
     return roam_event_class_of(type) >= ROAM_EVENT_CLASS_PATH || type == ROAM_EVENT_KEY_UPDATED ||
-           type == ROAM_EVENT_NEW_TOKEN || type == ROAM_EVENT_RESET_RECEIVED;
+           type == ROAM_EVENT_NEW_TOKEN || type == ROAM_EVENT_NEW_SESSION || type == ROAM_EVENT_RESET_RECEIVED;
 }
 
 static bool grow(struct event_queue *queue)

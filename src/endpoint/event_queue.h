@@ -10,7 +10,7 @@
 struct queued_event {
     roam_event event;
     uint64_t stream_id; /* of event.stream, to know whether it is still there */
-    uint8_t *token;     /* our copy of NEW_TOKEN's */
+    uint8_t *token;     /* our copy of NEW_TOKEN's, NEW_SESSION's */
 };
 
 struct event_queue {

@@ -127,6 +127,10 @@ static void poll_all(struct pair_side *side)
             memcpy(side->token, event.token, event.token_bytes);
             side->token_bytes = event.token_bytes;
         }
+        if (event.type == ROAM_EVENT_NEW_SESSION && event.token_bytes <= sizeof(side->session)) {
+            memcpy(side->session, event.token, event.token_bytes);
+            side->session_bytes = event.token_bytes;
+        }
         if (side->event_count < PAIR_EVENTS_MAX)
             side->events[side->event_count++] = event;
     }

@@ -29,6 +29,8 @@ struct pair_side {
     size_t event_count;
     uint8_t token[1024]; /* of the newest ROAM_EVENT_NEW_TOKEN */
     size_t token_bytes;
+    uint8_t session[4096]; /* of the newest ROAM_EVENT_NEW_SESSION */
+    size_t session_bytes;
 };
 
 struct pair {

@@ -180,6 +180,8 @@ static void expect_late_tls_message(uint8_t type, uint64_t error)
 {
     start();
     struct roam_conn *client = pair.client.conn;
+    assert_non_null(client->handshake);
+    pair_run(&pair, TICKETS_PATIENCE + TRIM_AFTER);
     assert_null(client->handshake);
     uint8_t payload[] = {FRAME_CRYPTO, 0x80, 0, 0, 0, 5, type, 0, 0, 1, 0};
     payload[4] = (uint8_t)client->next_tls_message;

@@ -22,7 +22,9 @@
 
 static const char *const test_alpn[] = {"test", NULL};
 static const char *const names[] = {"server.example", "192.0.2.1", NULL};
-static const uint8_t ticket_key[64] = {1, 2, 3};
+static const uint8_t first_ticket_key[64] = {1, 2, 3};
+static const uint8_t *ticket_key = first_ticket_key;
+static const char *server_name = "server.example";
 
 static struct counting_allocator counting;
 static roam_allocator allocator;
@@ -71,7 +73,7 @@ static void new_client(const uint8_t *session, size_t session_len)
     memset(&client, 0, sizeof(client));
     struct tls_config config = {
         .config = &client_config,
-        .server_name = "server.example",
+        .server_name = server_name,
         .params = (const uint8_t *)"client's parameters",
         .params_len = 19,
         .session = session,
@@ -482,59 +484,173 @@ static void a_promise_of_length_allocates_little(void **state)
     assert_true(counting.bytes_out - before <= 64);
 }
 
-static void a_session_is_resumed_without_certificates(void **state)
+/* What came with the newest ticket of a handshake that ended well. */
+static uint8_t session[SESSION_BYTES_MAX];
+static size_t session_len;
+
+static void take_session(void)
 {
-    (void)state;
-    uint8_t session[4096];
-    connect_ends();
-    assert_int_equal(tls_session(client.tls, session, sizeof(session)), 0);
-    size_t full = server.sent_bytes[TLS_HANDSHAKE];
+    assert_connected();
+    assert_int_equal(client.session_count, 0);
     assert_int_equal(tls_send_ticket(server.tls), ROAM_NO_ERROR);
     assert_true(server.sent_bytes[TLS_APPLICATION] > 0);
     tls_carry(&server, &client, 7);
     assert_int_equal(client.error, ROAM_NO_ERROR);
-    size_t len = tls_session(client.tls, session, sizeof(session));
-    assert_true(len > 0);
-    assert_int_equal(tls_session(client.tls, session, 10), 0);
+    assert_int_equal(client.session_count, 1);
+    session_len = client.session_len;
+    memcpy(session, client.session, session_len);
     tls_end_done(&client);
     tls_end_done(&server);
+}
 
-    new_client(session, len);
+static void shake_hands_with(const uint8_t *data, size_t len)
+{
+    new_client(data, len);
     new_server();
     tls_handshake(&client, &server);
+}
+
+static void expect_resumed(bool expected)
+{
     assert_connected();
+    assert_int_equal(tls_is_resumed(client.tls), expected);
+    assert_int_equal(tls_is_resumed(server.tls), expected);
+    assert_memory_equal(client.send[TLS_APPLICATION], server.receive[TLS_APPLICATION], 32);
+    tls_end_done(&client);
+    tls_end_done(&server);
+}
+
+static void a_session_is_resumed_without_certificates(void **state)
+{
+    (void)state;
+    connect_ends();
+    assert_false(tls_is_resumed(client.tls));
+    size_t full = server.sent_bytes[TLS_HANDSHAKE];
+    take_session();
+    shake_hands_with(session, session_len);
     assert_true(server.sent_bytes[TLS_HANDSHAKE] + 200 < full);
     assert_string_equal(tls_alpn(client.tls), "test");
     assert_memory_equal(client.params, "parameters of the server", 24);
-    assert_memory_equal(client.send[TLS_APPLICATION], server.receive[TLS_APPLICATION], 32);
+    expect_resumed(true);
 }
 
-static void a_session_that_is_garbage_means_a_full_handshake(void **state)
+static void a_resumed_session_brings_another_one(void **state)
 {
     (void)state;
-    new_client((const uint8_t *)"garbage", 7);
-    new_server();
-    tls_handshake(&client, &server);
-    assert_connected();
+    connect_ends();
+    for (int i = 0; i < 3; i++) {
+        take_session();
+        shake_hands_with(session, session_len);
+    }
+    expect_resumed(true);
+}
+
+static void a_session_of_which_an_octet_is_changed_or_missing_means_a_full_handshake(void **state)
+{
+    (void)state;
+    connect_ends();
+    take_session();
+    for (size_t at = 0; at < session_len; at += session_len / 16) {
+        session[at] ^= 1;
+        shake_hands_with(session, session_len);
+        expect_resumed(false);
+        session[at] ^= 1;
+        shake_hands_with(session, at);
+        expect_resumed(false);
+    }
+    shake_hands_with((const uint8_t *)"garbage", 7);
+    expect_resumed(false);
+    shake_hands_with(session, session_len);
+    expect_resumed(true);
+}
+
+static void a_session_is_of_use_under_its_servers_name_only(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"server.example", "other.example", NULL};
+    uint8_t fingerprint[ROAM_FINGERPRINT_BYTES];
+    roam_credentials_generate(server_credentials, both);
+    roam_credentials_fingerprint(server_credentials, fingerprint);
+    roam_credentials_trust_pin(client_credentials, fingerprint);
+    connect_ends();
+    take_session();
+    server_name = "other.example";
+    shake_hands_with(session, session_len);
+    expect_resumed(false);
+    server_name = "server.example";
+    shake_hands_with(session, session_len);
+    expect_resumed(true);
+}
+
+static void a_session_with_a_server_that_is_not_trusted_any_more_is_not_resumed(void **state)
+{
+    (void)state;
+    roam_credentials *anyone = roam_credentials_new(), *impostor = roam_credentials_new();
+    roam_credentials_trust_anyone(anyone);
+    roam_credentials_generate(impostor, names);
+    server_config.credentials = impostor;
+    client_config.credentials = anyone;
+    connect_ends();
+    take_session();
+    client_config.credentials = client_credentials; /* which have pinned another key */
+    shake_hands_with(session, session_len);
+    assert_int_equal(client.error, ALERT(46)); /* the certificate was asked for, and refused */
+    assert_false(tls_is_complete(client.tls));
+    tls_end_done(&client);
+    tls_end_done(&server);
+    client_config.credentials = anyone;
+    shake_hands_with(session, session_len);
+    expect_resumed(true);
+    roam_credentials_free(anyone);
+    roam_credentials_free(impostor);
+}
+
+static void a_server_with_another_ticket_key_makes_a_full_handshake(void **state)
+{
+    (void)state;
+    static const uint8_t other_key[64] = {3, 2, 1};
+    connect_ends();
+    take_session();
+    ticket_key = other_key;
+    shake_hands_with(session, session_len);
+    ticket_key = first_ticket_key;
+    expect_resumed(false);
+}
+
+static void a_client_that_resumes_is_held_against_todays_trust(void **state)
+{
+    (void)state;
+    uint8_t fingerprint[ROAM_FINGERPRINT_BYTES];
+    roam_credentials *strict = roam_credentials_new();
+    roam_credentials_generate(client_credentials, names);
+    roam_credentials_fingerprint(client_credentials, fingerprint);
+    roam_credentials_require_client(server_credentials);
+    roam_credentials_trust_pin(server_credentials, fingerprint);
+    connect_ends();
+    take_session();
+    shake_hands_with(session, session_len);
+    take_session();
+    /* The same server, with another opinion of its clients. */
+    roam_credentials_generate(strict, names);
+    roam_credentials_require_client(strict);
+    fingerprint[0] ^= 1;
+    roam_credentials_trust_pin(strict, fingerprint);
+    server_config.credentials = strict;
+    shake_hands_with(session, session_len);
+    assert_int_equal(server.error, ALERT(46));
+    assert_false(tls_is_complete(server.tls));
+    roam_credentials_free(strict);
 }
 
 static void a_server_without_a_ticket_key_has_no_tickets(void **state)
 {
     (void)state;
-    new_client(NULL, 0);
-    struct tls_config config = {.is_server = true,
-                                .config = &server_config,
-                                .params = ticket_key,
-                                .params_len = 3,
-                                .keylog = keylog,
-                                .sink = tls_end_sink(&server)};
-    server.tls = tls_new(&allocator, &config, NULL);
-    tls_handshake(&client, &server);
-    assert_connected();
-    uint8_t session[4096];
+    ticket_key = NULL;
+    connect_ends();
+    ticket_key = first_ticket_key;
     tls_send_ticket(server.tls);
     tls_carry(&server, &client, SIZE_MAX);
-    assert_int_equal(tls_session(client.tls, session, sizeof(session)), 0);
+    assert_int_equal(client.session_count, 0);
 }
 
 static void configurations_that_cannot_work_are_refused(void **state)
@@ -665,7 +781,12 @@ int main(void)
         TEST(a_message_that_is_too_long_exceeds_the_buffer),
         TEST(a_promise_of_length_allocates_little),
         TEST(a_session_is_resumed_without_certificates),
-        TEST(a_session_that_is_garbage_means_a_full_handshake),
+        TEST(a_resumed_session_brings_another_one),
+        TEST(a_session_of_which_an_octet_is_changed_or_missing_means_a_full_handshake),
+        TEST(a_session_is_of_use_under_its_servers_name_only),
+        TEST(a_session_with_a_server_that_is_not_trusted_any_more_is_not_resumed),
+        TEST(a_server_with_another_ticket_key_makes_a_full_handshake),
+        TEST(a_client_that_resumes_is_held_against_todays_trust),
         TEST(a_server_without_a_ticket_key_has_no_tickets),
         TEST(configurations_that_cannot_work_are_refused),
         TEST(a_damaged_hello_is_an_alert_and_never_a_crash),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/session.h"
 #include "crypto/tls.h"
 
 #define TLS_PAIR_FLIGHTS 32
@@ -34,6 +35,8 @@ struct tls_end {
     uint8_t params[256];
     size_t params_len;
     unsigned params_count;
+    uint8_t session[SESSION_BYTES_MAX]; /* the newest */
+    size_t session_len, session_count;
     size_t sent_bytes[TLS_LEVELS];
     bool raw_complete;
 };
@@ -73,9 +76,18 @@ static inline void tls_end_params(void *context, const uint8_t *data, size_t len
     end->params_count++;
 }
 
+static inline void tls_end_session(void *context, const uint8_t *data, size_t len)
+{
+    struct tls_end *end = context;
+    assert(len <= sizeof(end->session));
+    memcpy(end->session, data, len);
+    end->session_len = len;
+    end->session_count++;
+}
+
 static inline struct tls_sink tls_end_sink(struct tls_end *end)
 {
-    return (struct tls_sink){end, tls_end_send, tls_end_secrets, tls_end_params};
+    return (struct tls_sink){end, tls_end_send, tls_end_secrets, tls_end_params, tls_end_session};
 }
 
 /* ---- Bare GnuTLS ---- */

@@ -1,0 +1,104 @@
+/*
+ * See session.h. A session is
+ *     version (1) | name (1 + n) | number of certificates (1) | each of them (2 + n) | GnuTLS's data | SHA-256 (32)
+ * where the hash is over everything before it. It keeps what was damaged on a disk from being taken for a session; it is
+ * no protection against whoever can write to where the application keeps it.
+ */
+#include "crypto/session.h"
+
+#include <string.h>
+
+#include "base/reader.h"
+#include "base/rng.h"
+#include "base/writer.h"
+#include "crypto/key_schedule.h"
+
+#define SESSION_VERSION  1
+#define HASH_BYTES       32
+#define CERTIFICATES_MAX 16
+
+static void write_certificates(struct writer *writer, gnutls_session_t session)
+{
+    unsigned count = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+    if (chain == NULL || count > CERTIFICATES_MAX) {
+        writer->failed = true;
+        return;
+    }
+    write_u8(writer, (uint8_t)count);
+    for (unsigned i = 0; i < count && !writer->failed; i++) {
+        if (chain[i].size > UINT16_MAX)
+            writer->failed = true;
+        write_u16(writer, (uint16_t)chain[i].size);
+        write_bytes(writer, chain[i].data, chain[i].size);
+    }
+}
+
+size_t session_write(gnutls_session_t session, const char *name, uint8_t ret[SESSION_BYTES_MAX])
+{
+    struct writer writer = writer_init(ret, SESSION_BYTES_MAX - HASH_BYTES);
+    gnutls_datum_t data;
+    size_t name_len = strlen(name);
+    /* Without a ticket GnuTLS hands out something that only looks like a session. */
+    if ((gnutls_session_get_flags(session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 || name_len > UINT8_MAX ||
+        gnutls_session_get_data2(session, &data) < 0)
+        return 0;
+    write_u8(&writer, SESSION_VERSION);
+    write_u8(&writer, (uint8_t)name_len);
+    write_bytes(&writer, name, name_len);
+    write_certificates(&writer, session);
+    write_bytes(&writer, data.data, data.size);
+    gnutls_memset(data.data, 0, data.size);
+    gnutls_free(data.data);
+    if (writer.failed)
+        return 0;
+    sha256(ret, writer_len(&writer), ret + writer_len(&writer));
+    return writer_len(&writer) + HASH_BYTES;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+static bool is_whole(const uint8_t *data, size_t len)
+{
+    uint8_t hash[HASH_BYTES];
+    if (len < HASH_BYTES || len > SESSION_BYTES_MAX)
+        return false;
+    sha256(data, len - HASH_BYTES, hash);
+    return memcmp(hash, data + len - HASH_BYTES, HASH_BYTES) == 0;
+}
+
+static bool is_of(struct reader *reader, const char *name)
+{
+    size_t len = read_u8(reader);
+    const uint8_t *bytes = read_bytes(reader, len);
+    return bytes != NULL && len == strlen(name) && memcmp(bytes, name, len) == 0;
+}
+
+static unsigned read_certificates(struct reader *reader, gnutls_datum_t ret[CERTIFICATES_MAX])
+{
+    unsigned count = read_u8(reader);
+    if (count > CERTIFICATES_MAX)
+        reader->failed = true;
+    for (unsigned i = 0; i < count && !reader->failed; i++) {
+        size_t len = read_u16(reader);
+        const uint8_t *bytes = read_bytes(reader, len);
+        ret[i] = (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)bytes, .size = (unsigned)len};
+    }
+    return count;
+}
+
+bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
+                   const uint8_t *data, size_t len)
+{
+    gnutls_datum_t chain[CERTIFICATES_MAX];
+    struct verdict ignored;
+    if (!is_whole(data, len))
+        return false;
+    struct reader reader = reader_init(data, len - HASH_BYTES);
+    if (read_u8(&reader) != SESSION_VERSION || !is_of(&reader, name))
+        return false;
+    unsigned count = read_certificates(&reader, chain);
+    if (reader.failed || !credentials_accept_again(credentials, chain, count, name, &ignored))
+        return false;
+    return gnutls_session_set_data(session, reader.pos, reader_left(&reader)) >= 0;
+}

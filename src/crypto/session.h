@@ -1,0 +1,25 @@
+/*
+ * A session that a client may resume (RFC 8446 section 2.2), in octets for its application to keep. It names the server
+ * and has its certificates: a resumed handshake shows none, so that they are held against today's trust, name and day
+ * once more before the session is used.
+ */
+#ifndef CRYPTO_SESSION_H
+#define CRYPTO_SESSION_H
+
+#include <gnutls/gnutls.h>
+
+#include "crypto/credentials.h"
+
+/* Longest session that is made or taken: a long chain of certificates, twice, and a ticket. */
+#define SESSION_BYTES_MAX 16384
+
+/* Writes down the session of a client that has received a ticket from the server called `name`. Returns its length; 0
+ * where there is nothing to resume, or too much. */
+size_t session_write(gnutls_session_t session, const char *name, uint8_t ret[SESSION_BYTES_MAX]);
+
+/* Offers the session data[0..len) to the server called `name`. False, and nothing is offered, where it cannot be read,
+ * is another server's, or the server would not be accepted today. */
+bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
+                   const uint8_t *data, size_t len);
+
+#endif
