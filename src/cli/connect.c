@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/keep_file.h"
 #include "cli/session.h"
-#include "cli/token_file.h"
 
 #define USAGE                                                                                                          \
     "usage: roam connect [options] HOST:PORT\n"                                                                        \
@@ -50,6 +50,8 @@ static const struct option_spec specs[] = {
     OPTION("force", 0, OPTION_NAMES, force, "IFACE", "never be on another interface"),
     OPTION("no-preferred", 0, OPTION_FLAG, no_preferred, NULL, "stay where the server would rather be elsewhere"),
     OPTION("token-file", 0, OPTION_TEXT, token_file, "FILE", "keep the server's tokens there, and use one"),
+    OPTION("session-file", 0, OPTION_TEXT, session_file, "FILE",
+           "keep TLS sessions with the server there, and resume one"),
     OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
     OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
@@ -268,20 +270,26 @@ static void print_connected(struct client *client)
 {
     roam_conn_stats stats;
     roam_conn_get_stats(client->session.conn, &stats);
-    printf("connected version=0x00000001 alpn=%s cipher=%s\n", roam_conn_alpn(client->session.conn), stats.cipher);
+    printf("connected version=0x00000001 alpn=%s cipher=%s resumed=%s\n", roam_conn_alpn(client->session.conn),
+           stats.cipher, stats.resumed ? "yes" : "no");
     client->connected = true;
 }
 
-/* The name that a server's certificate bears: what its tokens are kept by. */
+/* The name that a server's certificate bears: what its tokens and sessions are kept by. */
 static const char *server_name(const struct client *client)
 {
     return client->options.name != NULL ? client->options.name : client->host;
 }
 
-static void keep_token(const struct client *client, const roam_event *event)
+static const char *file_of(const struct client *client, enum keepsake what)
 {
-    const char *file = client->options.token_file;
-    if (file != NULL && !token_file_put(file, server_name(client), client->port, event->token, event->token_bytes))
+    return what == KEEP_TOKEN ? client->options.token_file : client->options.session_file;
+}
+
+static void keep(const struct client *client, enum keepsake what, const roam_event *event)
+{
+    const char *file = file_of(client, what);
+    if (file != NULL && !keep_file_put(file, what, server_name(client), client->port, event->token, event->token_bytes))
         say_error("cannot write to %s: %s", file, strerror(errno));
 }
 
@@ -289,8 +297,8 @@ static void on_event(struct client *client, const roam_event *event)
 {
     struct session *session = &client->session;
     session_on_event(session, event);
-    if (event->type == ROAM_EVENT_NEW_TOKEN)
-        keep_token(client, event);
+    if (event->type == ROAM_EVENT_NEW_TOKEN || event->type == ROAM_EVENT_NEW_SESSION)
+        keep(client, event->type == ROAM_EVENT_NEW_TOKEN ? KEEP_TOKEN : KEEP_SESSION, event);
     if (client->options.handshake_only) {
         if (event->type == ROAM_EVENT_CONFIRMED)
             print_connected(client);
@@ -330,17 +338,16 @@ static bool parse_url(struct client *client, const char *url)
     return true;
 }
 
-static bool take_token(struct client *client, roam_config *config)
+static bool take(const struct client *client, enum keepsake what, uint8_t *buffer, const uint8_t **ret, size_t *ret_len)
 {
-    static uint8_t token[TOKEN_FILE_BYTES_MAX];
-    const char *file = client->options.token_file;
-    ptrdiff_t len = file != NULL ? token_file_take(file, server_name(client), client->port, token) : 0;
+    const char *file = file_of(client, what);
+    ptrdiff_t len = file != NULL ? keep_file_take(file, what, server_name(client), client->port, buffer) : 0;
     if (len < 0) {
         say_error("cannot use %s: %s", file, strerror(errno));
         return false;
     }
-    config->token = len > 0 ? token : NULL;
-    config->token_bytes = (size_t)len;
+    *ret = len > 0 ? buffer : NULL;
+    *ret_len = (size_t)len;
     return true;
 }
 
@@ -349,7 +356,9 @@ static bool open_connection(struct client *client, roam_config *config)
     const struct net_options *options = &client->options;
     roam_address local = options->bind;
     roam_result result;
-    if (!take_token(client, config))
+    static uint8_t token[KEEP_TOKEN_BYTES_MAX], kept_session[KEEP_SESSION_BYTES_MAX];
+    if (!take(client, KEEP_TOKEN, token, &config->token, &config->token_bytes) ||
+        !take(client, KEEP_SESSION, kept_session, &config->session, &config->session_bytes))
         return false;
     if (options->ipv4 || options->ipv6)
         local.family = local.family != ROAM_FAMILY_NONE ? local.family

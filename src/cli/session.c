@@ -177,10 +177,10 @@ static void print_summary(const struct session *session)
     fprintf(stderr,
             "summary sent=%" PRIu64 " received=%" PRIu64 " seconds=%.3f moves=%" PRIu64
             " handshakes=%u retransmitted=%" PRIu64 " packets_lost=%" PRIu64 " key_updates=%" PRIu64
-            " cipher=%s crypto=%s\n",
+            " cipher=%s crypto=%s resumed=%s\n",
             pipe->bytes_in, pipe->bytes_out, seconds, session->moves, session->handshakes,
             session->stats.stream_bytes_resent, session->stats.packets_lost, session->stats.key_updates,
-            session->stats.cipher, session->stats.crypto_backend);
+            session->stats.cipher, session->stats.crypto_backend, session->stats.resumed ? "yes" : "no");
 }
 
 int session_end(struct session *session)

@@ -161,7 +161,7 @@ for path in missing below ../secret/file below/../../secret/file way-out/file li
 done
 kill -0 "$server" || fail 'the server ended'
 "$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only "127.0.0.1:$port" >"$scratch/connected" 2>"$scratch/client.err"
-grep -qx 'connected version=0x00000001 alpn=hq-interop cipher=[A-Z0-9-]*' "$scratch/connected" || fail '--handshake-only'
+grep -qx 'connected version=0x00000001 alpn=hq-interop cipher=[A-Z0-9-]* resumed=no' "$scratch/connected" || fail '--handshake-only'
 "$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only --force-version 0x1a2a3a4a --cid-length 0 "127.0.0.1:$port" \
     >"$scratch/connected" 2>"$scratch/client.err" || fail '--force-version'
 expect 3 'cannot write to' "$ROAM" connect --pin "$pin" --hq "https://127.0.0.1:$port/file" -o "$scratch/no/such/dir"

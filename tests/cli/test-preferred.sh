@@ -134,3 +134,31 @@ printf 'nonsense\n%s\n' "127.0.0.1:$first_port zz" >"$scratch/tokens"
 visit 5 "$first_port" "$first_pin"
 [ "$(retries 5)" = 1 ] && grep -qx nonsense "$scratch/tokens" || fail 'a line that is no token'
 echo 'tokens: kept by server, used once'
+
+# ---- Sessions
+# resumed PORT PIN: connects with the session file and says whether a session was resumed
+resumed()
+{
+    "$ROAM" connect --handshake-only --session-file "$scratch/sessions" --pin "$2" "127.0.0.1:$1" </dev/null \
+        2>"$scratch/client.err" | sed -n 's/.* resumed=//p'
+}
+[ "$(resumed "$first_port" "$first_pin")" = no ] || fail 'a session was resumed before there was one'
+cp "$scratch/sessions" "$scratch/sessions.1"
+[ "$(stat -c '%a' "$scratch/sessions")" = 600 ] || fail 'anybody may read the sessions'
+[ "$(grep -c "^session 127.0.0.1:$first_port [0-9a-f]*$" "$scratch/sessions")" = 1 ] || fail 'no session was kept'
+[ "$(resumed "$third_port" "$third_pin")" = no ] || fail 'a session was resumed with another server'
+[ "$(resumed "$first_port" "$first_pin")" = yes ] || fail 'a session was not resumed'
+grep -qxF "$(cat "$scratch/sessions.1")" "$scratch/sessions" && fail 'a used session is still there'
+cp "$scratch/sessions.1" "$scratch/sessions"
+[ "$(resumed "$first_port" "$third_pin")" = '' ] || fail 'a session got around the pin'
+grep -q 'pinned' "$scratch/client.err" || fail 'a wrong pin is not what ended it'
+sed 's/.$//; s/.$/0/' "$scratch/sessions.1" >"$scratch/sessions"
+[ "$(resumed "$first_port" "$first_pin")" = no ] || fail 'half a session was resumed'
+# A server that was restarted with its key takes them, one with another key does not.
+[ "$(resumed "$third_port" "$third_pin")" = no ] || fail 'a session of nobody was resumed'
+for expected in no yes; do
+    kill "$server" && wait "$server" || true
+    restart key "$third_port"
+    [ "$(resumed "$third_port" "$third_pin")" = "$expected" ] || fail "resumed after a restart: not $expected"
+done
+echo 'sessions: kept by server, used once, and only where the server is trusted'
