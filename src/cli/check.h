@@ -8,7 +8,8 @@
  *   check_eye.c       reads copies of its packets
  *   check_log.c       what was seen, and what that says about a move
  *   check_exam.c      the order of the probes
- *   check_hello.c     probes: versions, ALPNs, handshake, acknowledgements, Retry
+ *   check_hello.c     probes: versions, ALPNs, handshake, acknowledgements, Retry,
+ *                     resumption
  *   check_moves.c     probes: rebindings, migration, connection IDs
  *   check_response.c  probe: a rebinding in the middle of a response
  *   check_stateless.c probes: packets that belong to no connection
@@ -26,6 +27,7 @@
 #include "cli/check_bench.h"
 #include "cli/check_verdicts.h"
 #include "cli/cli.h"
+#include "cli/keep_file.h"
 #include "io/log_files.h"
 
 /* What `roam check` ends with. */
@@ -88,6 +90,8 @@ struct exam {
     roam_cid late_cid;
     uint8_t late_token[RESET_TOKEN_BYTES];
     bool has_late;
+    uint8_t session[KEEP_SESSION_BYTES_MAX]; /* the newest */
+    size_t session_bytes;
     const volatile sig_atomic_t *interrupted;
     int local_error; /* errno of what failed on our side */
 };
@@ -103,6 +107,7 @@ void exam_run(struct exam *exam);
 /* check_hello.c */
 void probe_handshakes(struct exam *exam);
 void probe_retry(struct exam *exam);
+void probe_resumption(struct exam *exam);
 void probe_preferred(struct exam *exam);
 void probe_end(struct exam *exam);
 

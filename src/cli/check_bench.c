@@ -48,7 +48,7 @@ static bool start(struct bench *bench, const roam_address *from, uint64_t window
         return false;
     fill_config(bench, window);
     if (adjust != NULL)
-        adjust(&bench->config);
+        adjust(&bench->config, bench->exam);
     bench->endpoint = roam_endpoint_new(&config, bench->started, &result);
     if (bench->endpoint != NULL)
         check_logs_attach(&exam->logs, bench->endpoint);
@@ -274,6 +274,14 @@ void bench_read(struct bench *bench)
         read_stream(bench, bench->stream);
 }
 
+static void remember_session(struct exam *exam, const roam_event *event)
+{
+    if (event->token_bytes > sizeof(exam->session))
+        return;
+    memcpy(exam->session, event->token, event->token_bytes);
+    exam->session_bytes = event->token_bytes;
+}
+
 static void on_event(struct bench *bench, const roam_event *event)
 {
     bench->events[event->type]++;
@@ -283,6 +291,9 @@ static void on_event(struct bench *bench, const roam_event *event)
         break;
     case ROAM_EVENT_CONFIRMED:
         bench->confirmed_at = event->time;
+        break;
+    case ROAM_EVENT_NEW_SESSION:
+        remember_session(bench->exam, event);
         break;
     case ROAM_EVENT_PATH_MOVED:
         bench->moved_to = event->remote;

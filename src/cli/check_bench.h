@@ -72,7 +72,7 @@ struct bench {
 bool bench_init(struct bench *bench, struct exam *exam, const roam_address *from, uint64_t window);
 
 /* The same with another ALPN, and a configuration that `adjust` (may be NULL) has its way with. */
-typedef void bench_adjust(roam_config *config);
+typedef void bench_adjust(roam_config *config, const struct exam *exam);
 bool bench_init_adjusted(struct bench *bench, struct exam *exam, const char *alpn, const roam_address *from,
                          uint64_t window, bench_adjust *adjust);
 

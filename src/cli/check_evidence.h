@@ -57,6 +57,14 @@ struct handshake_evidence {
     struct transport_params params;
 };
 
+/* Another handshake, with the session that came with the newest ticket. */
+struct resumption_evidence {
+    enum probe_state state;
+    bool connected, resumed;
+    roam_time took;
+    roam_error error;
+};
+
 /* A PING, and how long its acknowledgement took beyond the round trip. */
 struct ack_evidence {
     enum probe_state state;
@@ -155,6 +163,7 @@ struct evidence {
     struct ack_evidence acks;
     struct size_evidence size;
     struct retry_evidence retry;
+    struct resumption_evidence resumption;
     struct move_evidence port, small, address, response, migration;
     struct row_evidence row;
     struct refill_evidence refill;

@@ -87,6 +87,7 @@ static void run_probes(struct exam *exam)
         struct move_evidence *move; /* NULL: it is no move */
     } probes[] = {
         {probe_retry, NULL},
+        {probe_resumption, NULL},
         {probe_port_rebinding, &evidence->port},
         {probe_small_rebinding, &evidence->small},
         {probe_address_rebinding, &evidence->address},

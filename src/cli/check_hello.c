@@ -1,5 +1,5 @@
 /* Probes of the beginning: which ALPNs, what the handshake tells, how PINGs are acknowledged, whether a Retry token
- * means anything. */
+ * means anything, whether a session is resumed. */
 #include <string.h>
 
 #include "base/minmax.h"
@@ -118,8 +118,9 @@ static void take_handshake(struct exam *exam, struct bench *bench)
 }
 
 /* The one connection that sends a large datagram. */
-static void allow_large(roam_config *config)
+static void allow_large(roam_config *config, const struct exam *exam)
 {
+    (void)exam;
     config->datagram_bytes = LARGE_BYTES;
 }
 
@@ -217,10 +218,39 @@ void probe_retry(struct exam *exam)
     bench_done(&bench);
 }
 
+/* ---- Resumption -------------------------------------------------------------------------------------------------- */
+
+static void use_session(roam_config *config, const struct exam *exam)
+{
+    config->session = exam->session;
+    config->session_bytes = exam->session_bytes;
+}
+
+void probe_resumption(struct exam *exam)
+{
+    struct resumption_evidence *resumption = &exam->evidence.resumption;
+    struct bench bench;
+    roam_conn_stats stats;
+    if (exam->session_bytes == 0) {
+        resumption->state = PROBE_NOT_APPLICABLE;
+        return;
+    }
+    if (bench_init_adjusted(&bench, exam, exam->alpn, &exam->local, 0, use_session)) {
+        resumption->connected = bench_run(&bench, is_connected, HANDSHAKE_PATIENCE);
+        roam_conn_get_stats(bench.conn, &stats);
+        resumption->resumed = stats.resumed;
+        resumption->took = resumption->connected ? bench.connected_at - bench.started : 0;
+        resumption->error = bench.error;
+        resumption->state = resumption->connected || !bench_was_cut(&bench) ? PROBE_RAN : PROBE_NOT_RUN;
+    }
+    bench_done(&bench);
+}
+
 /* ---- The preferred address --------------------------------------------------------------------------------------- */
 
-static void follow_preferred(roam_config *config)
+static void follow_preferred(roam_config *config, const struct exam *exam)
 {
+    (void)exam;
     config->preferred_policy = ROAM_PREFERRED_ANYWHERE;
 }
 

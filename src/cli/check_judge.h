@@ -16,8 +16,8 @@ static inline double milliseconds(roam_time time)
 
 /* check_verdicts.c */
 judge judge_handshake, judge_versions, judge_alpns, judge_cid_length, judge_params, judge_idle, judge_size,
-    judge_ack_delay, judge_retry, judge_retry_validates, judge_tickets, judge_new_token, judge_cid_supply,
-    judge_cid_refill, judge_preferred, judge_reset, judge_reset_smaller, judge_reset_token, judge_end;
+    judge_ack_delay, judge_retry, judge_retry_validates, judge_tickets, judge_resumption, judge_new_token,
+    judge_cid_supply, judge_cid_refill, judge_preferred, judge_reset, judge_reset_smaller, judge_reset_token, judge_end;
 
 /* check_verdicts_moves.c */
 judge judge_port, judge_small, judge_address, judge_row, judge_response, judge_migration, judge_challenge_new,

@@ -168,7 +168,24 @@ enum answer judge_tickets(const struct evidence *evidence, char *text)
 {
     if (evidence->handshake.tickets == 0)
         return say(text, ANSWER_NO, "no NewSessionTicket came with the handshake");
-    return say(text, ANSWER_YES, "%u (whether they resume anything was not tried)", evidence->handshake.tickets);
+    return say(text, ANSWER_YES, "%u", evidence->handshake.tickets);
+}
+
+enum answer judge_resumption(const struct evidence *evidence, char *text)
+{
+    const struct resumption_evidence *resumption = &evidence->resumption;
+    char cause[CAUSE_TEXT_MAX];
+    if (resumption->state == PROBE_NOT_APPLICABLE)
+        return say(text, ANSWER_NOT_APPLICABLE, "there is no session to resume");
+    if (resumption->state != PROBE_RAN)
+        return say(text, ANSWER_UNKNOWN, "not tried");
+    if (!resumption->connected)
+        return say(text, ANSWER_NO, "no handshake with a session: %s", describe_error(&resumption->error, cause));
+    if (!resumption->resumed)
+        return say(text, ANSWER_NO, "a full handshake in spite of the session, in %.1f ms",
+                   (double)resumption->took / 1e6);
+    return say(text, ANSWER_YES, "without a certificate, in %.1f ms (0-RTT was not tried)",
+               (double)resumption->took / 1e6);
 }
 
 enum answer judge_new_token(const struct evidence *evidence, char *text)
@@ -294,6 +311,7 @@ static const struct {
     {"retry", "asks for proof of address (Retry)", "RFC 9000 8.1.2", SEVERITY_INFO, judge_retry},
     {"retry-token", "verifies Retry tokens", "RFC 9000 8.1.2", SEVERITY_MUST, judge_retry_validates},
     {"session-tickets", "hands out session tickets", "RFC 9001 4.5", SEVERITY_INFO, judge_tickets},
+    {"session-resumption", "resumes sessions", "RFC 9001 4.5", SEVERITY_INFO, judge_resumption},
     {"new-token", "hands out address tokens", "RFC 9000 8.1.3", SEVERITY_INFO, judge_new_token},
     {"ack-delay", "acknowledges in time", "RFC 9000 13.2.1", SEVERITY_MUST, judge_ack_delay},
     {"datagram-size", "takes datagrams as announced", "RFC 9000 18.2", SEVERITY_INFO, judge_size},

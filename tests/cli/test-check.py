@@ -164,7 +164,8 @@ def well(directory):
         "amplification": "yes", "challenge-old-path": "yes", "probe-answered": "yes", "probe-stays": "yes",
         "cid-rotation": "yes", "cid-supply": "yes", "cid-refill": "yes", "stateless-reset": "yes", "reset-size": "yes",
         "reset-token": "yes", "version-negotiation": "yes", "ack-delay": "yes", "still-there": "yes", "datagram-size": "yes", "retry": "no",
-        "retry-token": "n/a", "disable-active-migration": "n/a", "session-tickets": "yes", "new-token": "yes"}, 0)
+        "retry-token": "n/a", "disable-active-migration": "n/a", "session-tickets": "yes",
+        "session-resumption": "yes", "new-token": "yes"}, 0)
     check("well: nothing that matters is no", nos(report) == set())
     check("well: outcome", report["outcome"] == "survives" and report["schema"] == "roam-check/1")
     moves = {move["id"]: move for move in report["moves"]}

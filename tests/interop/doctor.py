@@ -17,7 +17,7 @@ PATIENTS = {
     "roam": (peers.roam_server, 0, {
         **SURVIVES, **PROVES_FIRST, "rebinding-row": "yes", "rebinding-response": "yes", "challenge-first": "yes",
         "challenge-old-path": "yes", "stateless-reset": "yes", "reset-size": "yes", "reset-token": "yes",
-        "version-negotiation": "yes", "disable-active-migration": "n/a"}),
+        "version-negotiation": "yes", "disable-active-migration": "n/a", "session-resumption": "yes"}),
     # ngtcp2 challenges the new path, though not always with its first packet; it sends no resets.
     "gtls": (peers.gtls_server, 0, {
         **SURVIVES, **PROVES_FIRST, "rebinding-row": "yes", "rebinding-response": "yes", "challenge-old-path": "yes",

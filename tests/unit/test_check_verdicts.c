@@ -80,6 +80,7 @@ static int set_up(void **state)
                  .rtt_min = ROAM_MILLISECONDS(1)},
         .size = {.state = PROBE_RAN, .bytes = 1452, .acked = true},
         .retry = {.state = PROBE_NOT_APPLICABLE},
+        .resumption = {.state = PROBE_RAN, .connected = true, .resumed = true},
         .port = move,
         .small = move,
         .address = move,
@@ -372,6 +373,20 @@ static void acknowledgements_are_late_only_where_all_of_them_are(void **state)
     assert_answer("ack-delay", ANSWER_UNKNOWN);
 }
 
+static void a_session_that_ends_in_a_full_handshake_or_in_none_is_no(void **state)
+{
+    (void)state;
+    assert_answer("session-resumption", ANSWER_YES);
+    evidence.resumption.resumed = false;
+    assert_answer("session-resumption", ANSWER_NO);
+    evidence.resumption.connected = false;
+    assert_answer("session-resumption", ANSWER_NO);
+    evidence.resumption.state = PROBE_NOT_RUN;
+    assert_answer("session-resumption", ANSWER_UNKNOWN);
+    evidence.resumption.state = PROBE_NOT_APPLICABLE;
+    assert_answer("session-resumption", ANSWER_NOT_APPLICABLE);
+}
+
 static void a_retry_token_that_is_taken_though_broken_is_no(void **state)
 {
     (void)state;
@@ -493,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup(a_server_without_spare_cids_cannot_be_migrated_to, set_up),
         cmocka_unit_test_setup(who_announces_disable_active_migration_must_not_end_rebound_connections, set_up),
         cmocka_unit_test_setup(acknowledgements_are_late_only_where_all_of_them_are, set_up),
+        cmocka_unit_test_setup(a_session_that_ends_in_a_full_handshake_or_in_none_is_no, set_up),
         cmocka_unit_test_setup(a_retry_token_that_is_taken_though_broken_is_no, set_up),
         cmocka_unit_test_setup(a_reset_as_large_as_its_cause_is_no, set_up),
         cmocka_unit_test_setup(a_reset_with_another_token_is_believed_by_nobody, set_up),
