@@ -142,7 +142,8 @@ typedef struct roam_config {
     /* A session that a client had with this very server (ROAM_EVENT_NEW_SESSION), copied; NULL: none. The handshake then
      * needs no certificate and less computing (RFC 8446 section 2.2), but no fewer round trips: 0-RTT is not sent. Where
      * the server does not want it any more, or would not be trusted today by its certificate and name, the handshake is a
-     * full one. To be used once, like a token, and kept as a secret. */
+     * full one. To be used once, like a token; a secret, to be kept where nobody else reads or writes: damage is noticed,
+     * malice is not. */
     const uint8_t *session;
     size_t session_bytes;
 } roam_config;

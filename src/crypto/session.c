@@ -1,8 +1,9 @@
 /*
  * See session.h. A session is
  *     version (1) | name (1 + n) | number of certificates (1) | each of them (2 + n) | GnuTLS's data | SHA-256 (32)
- * where the hash is over everything before it. It keeps what was damaged on a disk from being taken for a session; it is
- * no protection against whoever can write to where the application keeps it.
+ * where the hash is over everything before it. What was damaged on its way is found out by it before GnuTLS sees it, which
+ * believes whatever it is given here. It is no protection against whoever may write to where the application keeps its
+ * sessions: that must be as safe as the application itself.
  */
 #include "crypto/session.h"
 
@@ -13,15 +14,14 @@
 #include "base/writer.h"
 #include "crypto/key_schedule.h"
 
-#define SESSION_VERSION  1
-#define HASH_BYTES       32
-#define CERTIFICATES_MAX 16
+#define SESSION_VERSION 1
+#define HASH_BYTES      32
 
 static void write_certificates(struct writer *writer, gnutls_session_t session)
 {
     unsigned count = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-    if (chain == NULL || count > CERTIFICATES_MAX) {
+    if (chain == NULL || count > SESSION_CERTIFICATES_MAX) {
         writer->failed = true;
         return;
     }
@@ -67,38 +67,40 @@ static bool is_whole(const uint8_t *data, size_t len)
     return memcmp(hash, data + len - HASH_BYTES, HASH_BYTES) == 0;
 }
 
-static bool is_of(struct reader *reader, const char *name)
+static void read_certificates(struct reader *reader, struct session_parts *ret)
 {
-    size_t len = read_u8(reader);
-    const uint8_t *bytes = read_bytes(reader, len);
-    return bytes != NULL && len == strlen(name) && memcmp(bytes, name, len) == 0;
-}
-
-static unsigned read_certificates(struct reader *reader, gnutls_datum_t ret[CERTIFICATES_MAX])
-{
-    unsigned count = read_u8(reader);
-    if (count > CERTIFICATES_MAX)
+    ret->count = read_u8(reader);
+    if (ret->count > SESSION_CERTIFICATES_MAX)
         reader->failed = true;
-    for (unsigned i = 0; i < count && !reader->failed; i++) {
+    for (unsigned i = 0; i < ret->count && !reader->failed; i++) {
         size_t len = read_u16(reader);
         const uint8_t *bytes = read_bytes(reader, len);
-        ret[i] = (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)bytes, .size = (unsigned)len};
+        ret->certificates[i] = (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)bytes, .size = (unsigned)len};
     }
-    return count;
+}
+
+bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
+{
+    if (!is_whole(data, len))
+        return false;
+    struct reader reader = reader_init(data, len - HASH_BYTES);
+    if (read_u8(&reader) != SESSION_VERSION)
+        return false;
+    ret->name_len = read_u8(&reader);
+    ret->name = read_bytes(&reader, ret->name_len);
+    read_certificates(&reader, ret);
+    ret->data = reader.pos;
+    ret->data_len = reader_left(&reader);
+    return !reader.failed && ret->data_len > 0;
 }
 
 bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
                    const uint8_t *data, size_t len)
 {
-    gnutls_datum_t chain[CERTIFICATES_MAX];
+    struct session_parts parts;
     struct verdict ignored;
-    if (!is_whole(data, len))
-        return false;
-    struct reader reader = reader_init(data, len - HASH_BYTES);
-    if (read_u8(&reader) != SESSION_VERSION || !is_of(&reader, name))
-        return false;
-    unsigned count = read_certificates(&reader, chain);
-    if (reader.failed || !credentials_accept_again(credentials, chain, count, name, &ignored))
-        return false;
-    return gnutls_session_set_data(session, reader.pos, reader_left(&reader)) >= 0;
+    return session_read(&parts, data, len) && parts.name_len == strlen(name) &&
+           memcmp(parts.name, name, parts.name_len) == 0 &&
+           credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
+           gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;
 }

@@ -17,6 +17,21 @@
  * where there is nothing to resume, or too much. */
 size_t session_write(gnutls_session_t session, const char *name, uint8_t ret[SESSION_BYTES_MAX]);
 
+#define SESSION_CERTIFICATES_MAX 16
+
+/* What stands in a session; all of it points into its octets. */
+struct session_parts {
+    const uint8_t *name; /* of the server */
+    size_t name_len;
+    gnutls_datum_t certificates[SESSION_CERTIFICATES_MAX]; /* DER, leaf first */
+    unsigned count;
+    const uint8_t *data; /* GnuTLS's */
+    size_t data_len;
+};
+
+/* False where these are not the octets that session_write has made, whole and undamaged. */
+bool session_read(struct session_parts *ret, const uint8_t *data, size_t len);
+
 /* Offers the session data[0..len) to the server called `name`. False, and nothing is offered, where it cannot be read,
  * is another server's, or the server would not be accepted today. */
 bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,

@@ -1,10 +1,10 @@
 /*
- * Sessions as they may come from a damaged file, or from one that somebody else wrote. What a client does with them is to
- * offer them or to leave them out; either way it says hello. Octet 0 chooses what the rest is:
- *   0  a session
- *   1  a session without its hash, which is put behind it, so that what the hash protects is reached too
- *   2  GnuTLS's part of a session of our making
- *   3  instructions for damaging a session that a server gave us: position (2), value to exclusive-or (1), ...
+ * Sessions as they come from where an application has kept them. What was damaged there must be left out, and the client
+ * says hello all the same. Octet 0 chooses what the rest is:
+ *   0  a session: no input of anybody's making has its own hash in it
+ *   1  what the hash of a session is over: the hash is put behind it, so that reading it and its certificates is reached
+ *   2  instructions for damaging a session that a server gave us: position (2), value to exclusive-or (1), ..., and, if two
+ *      octets are left, the length to cut it to
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,6 +24,7 @@ static const uint8_t ticket_key[64] = {1};
 static roam_allocator allocator;
 static roam_config client_config, server_config;
 static struct tls_end client, server;
+static roam_credentials *pinned; /* which trust a key that nobody has */
 static uint8_t genuine[SESSION_BYTES_MAX];
 static size_t genuine_len;
 
@@ -63,6 +64,9 @@ static void get_genuine(void)
     server_config.credentials = roam_credentials_new();
     roam_credentials_trust_anyone(client_config.credentials);
     require(roam_credentials_generate(server_config.credentials, names) == ROAM_OK);
+    const uint8_t fingerprint[ROAM_FINGERPRINT_BYTES] = {0};
+    pinned = roam_credentials_new();
+    require(pinned != NULL && roam_credentials_trust_pin(pinned, fingerprint) == ROAM_OK);
     new_client(NULL, 0);
     server.tls = tls_new(&allocator, &config, NULL);
     require(server.tls != NULL);
@@ -78,61 +82,68 @@ static void get_genuine(void)
 
 static void offer(const uint8_t *session, size_t len)
 {
+    struct session_parts parts;
     uint8_t *copy = malloc(len > 0 ? len : 1); /* of just this size, so that a read beyond it is seen */
     require(copy != NULL);
     if (len > 0)
         memcpy(copy, session, len);
+    bool is_genuine = len == genuine_len && memcmp(session, genuine, len) == 0;
+    require(session_read(&parts, copy, len) == is_genuine);
     new_client(copy, len);
     tls_end_start(&client);
-    require(client.error != ROAM_NO_ERROR || client.sent_bytes[TLS_INITIAL] > 0);
+    require(client.error == ROAM_NO_ERROR && client.sent_bytes[TLS_INITIAL] > 0);
     tls_end_done(&client);
     free(copy);
 }
 
-/* The octets at session[0..len), with their hash. */
-static void offer_hashed(uint8_t *session, size_t len)
+static void require_inside(const uint8_t *outer, size_t outer_len, const uint8_t *inner, size_t inner_len)
 {
-    sha256(session, len, session + len);
-    offer(session, len + HASH_BYTES);
+    require(inner >= outer && inner_len <= outer_len && (size_t)(inner - outer) <= outer_len - inner_len);
 }
 
-static void offer_made(const uint8_t *data, size_t size)
+static void read_hashed(const uint8_t *data, size_t size)
 {
-    static const uint8_t head[] = {1,   14,  's', 'e', 'r', 'v', 'e', 'r', '.', 'e',
-                                   'x', 'a', 'm', 'p', 'l', 'e', 1,   0,   1,   0x30};
-    static uint8_t session[sizeof(head) + SESSION_BYTES_MAX];
-    memcpy(session, head, sizeof(head));
-    memcpy(session + sizeof(head), data, size);
-    offer_hashed(session, sizeof(head) + size);
+    struct session_parts parts;
+    struct verdict verdict;
+    uint8_t *session = malloc(size + HASH_BYTES);
+    require(session != NULL);
+    if (size > 0)
+        memcpy(session, data, size);
+    sha256(session, size, session + size);
+    if (session_read(&parts, session, size + HASH_BYTES)) {
+        require_inside(session, size, parts.name, parts.name_len);
+        require_inside(session, size, parts.data, parts.data_len);
+        for (unsigned i = 0; i < parts.count; i++)
+            require_inside(session, size, parts.certificates[i].data, parts.certificates[i].size);
+        require(!credentials_accept_again(pinned, parts.certificates, parts.count, names[0], &verdict));
+    }
+    free(session);
 }
 
 static void offer_damaged(const uint8_t *data, size_t size)
 {
     static uint8_t session[SESSION_BYTES_MAX];
-    const size_t len = genuine_len - HASH_BYTES;
+    size_t len = genuine_len;
     memcpy(session, genuine, len);
     for (; size >= 3; data += 3, size -= 3)
         session[((size_t)data[0] << 8 | data[1]) % len] ^= data[2];
-    offer_hashed(session, len);
+    if (size == 2)
+        len = ((size_t)data[0] << 8 | data[1]) % len;
+    offer(session, len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t session[SESSION_BYTES_MAX];
     if (genuine_len == 0)
         get_genuine();
     if (size == 0 || size > SESSION_BYTES_MAX - HASH_BYTES)
         return 0;
-    switch (data[0] & 3) {
+    switch (data[0] % 3) {
     case 0:
         offer(data + 1, size - 1);
         break;
     case 1:
-        memcpy(session, data + 1, size - 1);
-        offer_hashed(session, size - 1);
-        break;
-    case 2:
-        offer_made(data + 1, size - 1);
+        read_hashed(data + 1, size - 1);
         break;
     default:
         offer_damaged(data + 1, size - 1);
