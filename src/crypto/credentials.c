@@ -15,7 +15,7 @@
 
 #include "base/minmax.h"
 #include "base/rng.h"
-#include "crypto/key_schedule.h"
+#include "crypto/hash.h"
 #include "crypto/signer.h"
 #include "crypto/tls.h"
 

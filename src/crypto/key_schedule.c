@@ -8,38 +8,52 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "crypto/hash.h"
 #include "crypto/libcrypto.h"
 
 #define LABEL_PREFIX "tls13 "
 
 /* HKDF-Expand-Label of RFC 8446 section 7.1 with an empty context: the info is length, label with its length, 0. */
-static void expand_label(const EVP_MD *md, const uint8_t *secret, const char *label, uint8_t *ret, size_t len)
+static void expand_label(struct hmac_key *secret, const struct label *label)
 {
     uint8_t info[HKDF_INFO_MAX];
-    size_t prefix_len = sizeof(LABEL_PREFIX) - 1, label_len = strlen(label), at = 0;
-    assert(prefix_len + label_len + 4 <= sizeof(info) && len <= UINT16_MAX);
-    info[at++] = (uint8_t)(len >> 8);
-    info[at++] = (uint8_t)len;
+    size_t prefix_len = sizeof(LABEL_PREFIX) - 1, label_len = strlen(label->text), at = 0;
+    assert(prefix_len + label_len + 4 <= sizeof(info) && label->len <= UINT16_MAX);
+    info[at++] = (uint8_t)(label->len >> 8);
+    info[at++] = (uint8_t)label->len;
     info[at++] = (uint8_t)(prefix_len + label_len);
     memcpy(info + at, LABEL_PREFIX, prefix_len);
     at += prefix_len;
-    memcpy(info + at, label, label_len);
+    memcpy(info + at, label->text, label_len);
     at += label_len;
     info[at++] = 0;
-    hkdf_expand(md, secret, info, at, ret, len);
+    hkdf_expand(secret, info, at, label->ret, label->len);
+}
+
+void hkdf_expand_labels(enum aead_suite suite, const uint8_t *secret, const struct label *labels, size_t n)
+{
+    struct hmac_key key;
+    hmac_key_init(&key, suite == AEAD_AES_256_GCM ? HASH_SHA384 : HASH_SHA256, secret,
+                  aead_suite_info(suite)->secret_bytes);
+    for (size_t i = 0; i < n; i++)
+        expand_label(&key, &labels[i]);
+    hmac_key_done(&key);
 }
 
 void hkdf_expand_label(enum aead_suite suite, const uint8_t *secret, const char *label, uint8_t *ret, size_t len)
 {
-    expand_label(libcrypto_hash(suite), secret, label, ret, len);
+    hkdf_expand_labels(suite, secret, &(struct label){label, ret, len}, 1);
 }
 
 void derive_key(const uint8_t *key, size_t key_len, const char *label, uint8_t *ret, size_t len)
 {
     static const uint8_t salt[] = "roam key derivation 1";
+    struct hmac_key pseudorandom;
     uint8_t secret[32];
-    hmac(libcrypto()->sha256, salt, sizeof(salt) - 1, key, key_len, secret);
-    hkdf_expand(libcrypto()->sha256, secret, (const uint8_t *)label, strlen(label), ret, len);
+    hmac(HASH_SHA256, salt, sizeof(salt) - 1, key, key_len, secret);
+    hmac_key_init(&pseudorandom, HASH_SHA256, secret, sizeof(secret));
+    hkdf_expand(&pseudorandom, (const uint8_t *)label, strlen(label), ret, len);
+    hmac_key_done(&pseudorandom);
     wipe(secret, sizeof(secret));
 }
 
@@ -48,10 +62,10 @@ void initial_secrets(const roam_cid *client_dcid, uint8_t ret_client[32], uint8_
 {
     static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
                                      0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
+    const struct label sides[] = {{"client in", ret_client, 32}, {"server in", ret_server, 32}};
     uint8_t secret[32];
-    hmac(libcrypto()->sha256, salt, sizeof(salt), client_dcid->bytes, client_dcid->len, secret);
-    expand_label(libcrypto()->sha256, secret, "client in", ret_client, 32);
-    expand_label(libcrypto()->sha256, secret, "server in", ret_server, 32);
+    hmac(HASH_SHA256, salt, sizeof(salt), client_dcid->bytes, client_dcid->len, secret);
+    hkdf_expand_labels(AEAD_AES_128_GCM, secret, sides, 2);
 }
 
 void next_secret(enum aead_suite suite, const uint8_t *secret, uint8_t *ret)
@@ -72,11 +86,4 @@ void retry_integrity_tag(const roam_cid *original_dcid, const uint8_t *retry, si
         {retry, len},
     };
     gcm_seal_once(key, sizeof(key), nonce, pseudo_packet, 3, NULL, 0, ret);
-}
-
-void sha256(const void *data, size_t len, uint8_t ret[32])
-{
-    bool done = EVP_Digest(data, len, ret, NULL, libcrypto()->sha256, NULL) > 0;
-    assert(done);
-    (void)done;
 }

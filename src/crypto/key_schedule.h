@@ -10,6 +10,14 @@
 /* HKDF-Expand-Label(secret, label, "", len) with the hash of the suite. */
 void hkdf_expand_label(enum aead_suite suite, const uint8_t *secret, const char *label, uint8_t *ret, size_t len);
 
+/* The same for several labels of one secret, which is hashed once for all of them. */
+struct label {
+    const char *text;
+    uint8_t *ret;
+    size_t len;
+};
+void hkdf_expand_labels(enum aead_suite suite, const uint8_t *secret, const struct label *labels, size_t n);
+
 /* HKDF-Extract-and-Expand with SHA-256 for keys of our own: ret[0..len) from a key and a text. */
 void derive_key(const uint8_t *key, size_t key_len, const char *label, uint8_t *ret, size_t len);
 
@@ -21,7 +29,5 @@ void next_secret(enum aead_suite suite, const uint8_t *secret, uint8_t *ret);
 
 /* RFC 9001 section 5.8: the tag over a Retry packet without its tag. */
 void retry_integrity_tag(const roam_cid *original_dcid, const uint8_t *retry, size_t len, uint8_t ret[RETRY_TAG_BYTES]);
-
-void sha256(const void *data, size_t len, uint8_t ret[32]);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * libcrypto's algorithms, fetched once (a fetch costs more than sealing a packet), and the hashes over them. Invariant:
+ * libcrypto's algorithms, fetched once (a fetch costs more than sealing a packet), and AES-GCM over them. Invariant:
  * after `fetch` has run the table never changes, so that every thread may read it.
  */
 #include "crypto/libcrypto.h"
@@ -12,8 +12,6 @@
 #include "base/rng.h"
 #include "wire/packet.h"
 
-#define BLOCK_BYTES_MAX 128 /* of SHA-384 */
-
 static struct libcrypto algorithms;
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 
@@ -25,8 +23,6 @@ static void fetch(void)
     algorithms.header[AEAD_AES_128_GCM] = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
     algorithms.header[AEAD_AES_256_GCM] = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
     algorithms.header[AEAD_CHACHA20_POLY1305] = EVP_CIPHER_fetch(NULL, "ChaCha20", NULL);
-    algorithms.sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
-    algorithms.sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
 }
 
 const struct libcrypto *libcrypto(void)
@@ -35,66 +31,11 @@ const struct libcrypto *libcrypto(void)
     return &algorithms;
 }
 
-const EVP_MD *libcrypto_hash(enum aead_suite suite)
-{
-    return suite == AEAD_AES_256_GCM ? libcrypto()->sha384 : libcrypto()->sha256;
-}
-
 /* A wrong key would be worse than the end. */
 static void must(bool done)
 {
     if (!done)
         abort();
-}
-
-void hmac(const EVP_MD *md, const void *key, size_t key_len, const void *data, size_t len, uint8_t *ret)
-{
-    must(md != NULL);
-    size_t block_bytes = (size_t)EVP_MD_get_block_size(md), hash_bytes = (size_t)EVP_MD_get_size(md);
-    uint8_t inner[BLOCK_BYTES_MAX] = {0}, outer[BLOCK_BYTES_MAX], hash[HASH_BYTES_MAX];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    must(ctx != NULL && block_bytes <= sizeof(inner) && hash_bytes <= sizeof(hash));
-
-    if (key_len > block_bytes)
-        must(EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, key, key_len) &&
-             EVP_DigestFinal_ex(ctx, inner, NULL));
-    else if (key_len > 0)
-        memcpy(inner, key, key_len);
-    for (size_t i = 0; i < block_bytes; i++) {
-        outer[i] = inner[i] ^ 0x5c;
-        inner[i] ^= 0x36;
-    }
-    must(EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, inner, block_bytes) &&
-         EVP_DigestUpdate(ctx, data, len) && EVP_DigestFinal_ex(ctx, hash, NULL));
-    must(EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, outer, block_bytes) &&
-         EVP_DigestUpdate(ctx, hash, hash_bytes) && EVP_DigestFinal_ex(ctx, ret, NULL));
-    EVP_MD_CTX_free(ctx);
-    wipe(inner, sizeof(inner));
-    wipe(outer, sizeof(outer));
-    wipe(hash, sizeof(hash));
-}
-
-void hkdf_expand(const EVP_MD *md, const uint8_t *secret, const uint8_t *info, size_t info_len, uint8_t *ret,
-                 size_t len)
-{
-    must(md != NULL);
-    size_t hash_bytes = (size_t)EVP_MD_get_size(md), have = 0;
-    uint8_t block[HASH_BYTES_MAX], input[HASH_BYTES_MAX + HKDF_INFO_MAX + 1];
-    uint8_t counter = 0;
-    assert(info_len <= HKDF_INFO_MAX && len <= 255 * hash_bytes);
-
-    while (have < len) {
-        size_t before = counter == 0 ? 0 : hash_bytes;
-        memcpy(input, block, before);
-        memcpy(input + before, info, info_len);
-        input[before + info_len] = ++counter;
-        hmac(md, secret, hash_bytes, input, before + info_len + 1, block);
-        size_t take = len - have < hash_bytes ? len - have : hash_bytes;
-        memcpy(ret + have, block, take);
-        have += take;
-    }
-    wipe(block, sizeof(block));
-    wipe(input, sizeof(input));
 }
 
 static EVP_CIPHER_CTX *gcm_begin(const uint8_t *key, size_t key_bytes, const uint8_t *nonce, int encrypt)

@@ -25,12 +25,14 @@ void packet_keys_init(struct packet_keys *keys)
     memset(keys, 0, sizeof(*keys));
 }
 
-/* Packet key and IV from the secret; the header protection key is the caller's matter. */
-static void derive_packet_key(struct packet_keys *keys)
+/* Packet key and IV from the secret, and the header protection key where it is wanted. */
+static void derive_keys(struct packet_keys *keys, bool header)
 {
     size_t key_bytes = aead_suite_info(keys->suite)->key_bytes;
-    hkdf_expand_label(keys->suite, keys->secret, "quic key", keys->key, key_bytes);
-    hkdf_expand_label(keys->suite, keys->secret, "quic iv", keys->iv, sizeof(keys->iv));
+    const struct label labels[] = {{"quic key", keys->key, key_bytes},
+                                   {"quic iv", keys->iv, sizeof(keys->iv)},
+                                   {"quic hp", keys->hp_key, key_bytes}};
+    hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 3 : 2);
 }
 
 void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
@@ -41,8 +43,7 @@ void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, 
     keys->suite = suite;
     keys->backend = backend != NULL ? backend : crypto_backend_for(suite);
     memcpy(keys->secret, secret, aead_suite_info(suite)->secret_bytes);
-    derive_packet_key(keys);
-    hkdf_expand_label(suite, keys->secret, "quic hp", keys->hp_key, aead_suite_info(suite)->key_bytes);
+    derive_keys(keys, true);
     keys->available = true;
 }
 
@@ -55,7 +56,7 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->backend = keys->backend;
     ret->suite = keys->suite;
     next_secret(keys->suite, keys->secret, ret->secret);
-    derive_packet_key(ret);
+    derive_keys(ret, false);
     memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
     ret->available = true;
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "crypto/hash.h"
 #include "crypto/key_schedule.h"
-#include "crypto/libcrypto.h"
 
 void reset_key_derive(uint8_t ret[RESET_KEY_BYTES], const uint8_t *static_key, size_t len)
 {
@@ -18,7 +18,7 @@ void reset_key_scope(uint8_t ret[RESET_KEY_BYTES], const uint8_t key[RESET_KEY_B
     if (len == 0)
         memcpy(ret, key, RESET_KEY_BYTES);
     else
-        hmac(libcrypto()->sha256, key, RESET_KEY_BYTES, scope, len, ret);
+        hmac(HASH_SHA256, key, RESET_KEY_BYTES, scope, len, ret);
 }
 
 //= rfc9000#10.3.2-1 HMAC of a static key and the connection ID, truncated to 16 octets.
@@ -26,7 +26,7 @@ void reset_token_make(uint8_t ret[16], const uint8_t key[RESET_KEY_BYTES], const
 {
     uint8_t mac[32];
     //= rfc9000#10.3.2-5 One token never serves several CIDs.
-    hmac(libcrypto()->sha256, key, RESET_KEY_BYTES, cid->bytes, cid->len, mac);
+    hmac(HASH_SHA256, key, RESET_KEY_BYTES, cid->bytes, cid->len, mac);
     memcpy(ret, mac, 16);
     wipe(mac, sizeof(mac));
 }

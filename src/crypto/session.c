@@ -12,7 +12,7 @@
 #include "base/reader.h"
 #include "base/rng.h"
 #include "base/writer.h"
-#include "crypto/key_schedule.h"
+#include "crypto/hash.h"
 
 #define SESSION_VERSION 1
 #define HASH_BYTES      32

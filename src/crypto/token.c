@@ -16,6 +16,7 @@
 #include "base/minmax.h"
 #include "base/reader.h"
 #include "base/writer.h"
+#include "crypto/hash.h"
 #include "crypto/key_schedule.h"
 #include "crypto/libcrypto.h"
 
@@ -36,7 +37,7 @@ void token_key_derive(uint8_t ret[TOKEN_KEY_BYTES], const uint8_t *static_key, s
 
 static void key_of_token(uint8_t ret[32], const uint8_t key[TOKEN_KEY_BYTES], const uint8_t random[RANDOM_BYTES])
 {
-    hmac(libcrypto()->sha256, key, TOKEN_KEY_BYTES, random, RANDOM_BYTES, ret);
+    hmac(HASH_SHA256, key, TOKEN_KEY_BYTES, random, RANDOM_BYTES, ret);
 }
 
 static void write_cid(struct writer *writer, const roam_cid *cid)

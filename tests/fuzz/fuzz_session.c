@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/key_schedule.h"
+#include "crypto/hash.h"
 #include "crypto/session.h"
 #include "unit/tls_pair.h"
 
