@@ -186,7 +186,10 @@ static roam_endpoint *new_endpoint(const roam_endpoint_config *config, roam_resu
     if (endpoint == NULL)
         return NULL;
     endpoint->allocator = allocator;
-    endpoint->rng = own.rng.fill != NULL ? own.rng : roam_rng_default();
+    /* The application's source is asked for each octet when it is wanted. */
+    const roam_rng kernel = roam_rng_default();
+    rng_buffer_init(&endpoint->random, &kernel);
+    endpoint->rng = own.rng.fill != NULL ? own.rng : rng_buffer_source(&endpoint->random);
     endpoint->config = own;
     endpoint->accept = own.accept != NULL ? config_copy(&endpoint->allocator, own.accept) : NULL;
     endpoint->config.accept = NULL;
@@ -241,6 +244,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));
     wipe(endpoint->token_key, sizeof(endpoint->token_key));
     wipe(endpoint->ticket_key, sizeof(endpoint->ticket_key));
+    rng_buffer_done(&endpoint->random);
     mem_free(&allocator, endpoint, sizeof(*endpoint));
 }
 

@@ -8,6 +8,7 @@
 #ifndef ENDPOINT_ENDPOINT_H
 #define ENDPOINT_ENDPOINT_H
 
+#include "base/rng_buffer.h"
 #include "base/token_bucket.h"
 #include "cid/cid_plan.h"
 #include "crypto/reset_token.h"
@@ -43,7 +44,8 @@ struct endpoint_plan {
 
 struct roam_endpoint {
     roam_allocator allocator;
-    roam_rng rng;
+    struct rng_buffer random; /* of the kernel's */
+    roam_rng rng;             /* draws from it, or is the application's */
     roam_endpoint_config config;
     roam_config *accept; /* our copy, NULL: no incoming connections */
     roam_time now;
