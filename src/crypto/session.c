@@ -34,9 +34,9 @@ static void write_certificates(struct writer *writer, gnutls_session_t session)
     }
 }
 
-size_t session_write(gnutls_session_t session, const char *name, uint8_t ret[SESSION_BYTES_MAX])
+size_t session_write(gnutls_session_t session, const char *name, uint8_t *ret, size_t capacity)
 {
-    struct writer writer = writer_init(ret, SESSION_BYTES_MAX - HASH_BYTES);
+    struct writer writer = writer_init(ret, capacity - HASH_BYTES);
     gnutls_datum_t data;
     size_t name_len = strlen(name);
     /* Without a ticket GnuTLS hands out something that only looks like a session. */

@@ -14,8 +14,8 @@
 #define SESSION_BYTES_MAX 16384
 
 /* Writes down the session of a client that has received a ticket from the server called `name`. Returns its length; 0
- * where there is nothing to resume, or too much. */
-size_t session_write(gnutls_session_t session, const char *name, uint8_t ret[SESSION_BYTES_MAX]);
+ * where there is nothing to resume, or more than capacity, which is 32 at least. */
+size_t session_write(gnutls_session_t session, const char *name, uint8_t *ret, size_t capacity);
 
 #define SESSION_CERTIFICATES_MAX 16
 

@@ -199,7 +199,7 @@ static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsi
 static void tell_session(struct tls *tls)
 {
     uint8_t data[SESSION_BYTES_MAX];
-    size_t len = session_write(tls->session, tls->server_name, data);
+    size_t len = session_write(tls->session, tls->server_name, data, sizeof(data));
     if (len > 0)
         tls->sink.session(tls->sink.context, data, len);
     wipe(data, sizeof(data));
