@@ -1,4 +1,10 @@
-/* See conn_table.h. Each kind of key has its own map, so that no key of one kind can be taken for one of another. */
+/*
+ * See conn_table.h. Each kind of key has its own map, so that no key of one kind can be taken for one of another.
+ *
+ * The maps keep hashes and not keys. A connection that is found by the hash of something that is not its own looks at
+ * the packet as at any other, and drops it: without its keys nothing comes of a packet, nor of a reset whose token it
+ * does not know.
+ */
 #include "endpoint/conn_table.h"
 
 /* Stands in by_cid for a CID in quarantine. */
@@ -106,8 +112,6 @@ struct initial_key {
     uint8_t dcid[ROAM_CID_MAX];
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct initial_key) <= HASH_KEY_MAX, "the key fits");
-
 static struct initial_key initial_key(const roam_address *remote, const roam_cid *dcid)
 {
     struct initial_key key = {.remote = address_key(remote), .len = dcid->len};
@@ -118,8 +122,7 @@ static struct initial_key initial_key(const roam_address *remote, const roam_cid
 bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn)
 {
     struct initial_key key = initial_key(remote, dcid);
-    return hash_map_find(&table->by_initial_dcid, &key, sizeof(key)) == NULL &&
-           hash_map_insert(&table->by_initial_dcid, &key, sizeof(key), conn);
+    return hash_map_insert(&table->by_initial_dcid, &key, sizeof(key), conn);
 }
 
 void conn_table_remove_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid)
@@ -138,8 +141,7 @@ roam_conn *conn_table_find_initial(const struct conn_table *table, const roam_ad
 
 bool conn_table_add_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], roam_conn *conn)
 {
-    return hash_map_find(&table->by_reset_token, token, RESET_TOKEN_BYTES) == NULL &&
-           hash_map_insert(&table->by_reset_token, token, RESET_TOKEN_BYTES, conn);
+    return hash_map_insert(&table->by_reset_token, token, RESET_TOKEN_BYTES, conn);
 }
 
 void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES],

@@ -101,7 +101,7 @@ roam_stream *stream_find(struct stream_set *set, uint64_t id)
     /* Nearly always it is the one of the frame before. */
     if (set->recent == NULL || set->recent->id != id)
         set->recent = hash_map_find(&set->by_id, &id, sizeof(id));
-    return set->recent;
+    return set->recent != NULL && set->recent->id == id ? set->recent : NULL;
 }
 
 bool stream_set_end_loans(struct stream_set *set)
