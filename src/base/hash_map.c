@@ -1,7 +1,7 @@
 /*
  * The hash map: buckets of four slots, one cache line each, linear probing from bucket to bucket, at most 3/4 full, so
  * that nearly every search looks at one line. The array grows to twice its size little by little: each insertion moves
- * the entries of one home bucket, and while that goes on the home of a hash in the old array says where its entry is, so
+ * the entries of a few home buckets, and while that goes on the home of a hash in the old array says where its entry is, so
  * that no search looks into both. Arrays are made of segments, which come when entries reach them and go when the last
  * has left: no insertion allocates, clears or frees more than two of them.
  *
@@ -22,6 +22,9 @@
 
 /* 64 KiB: some microseconds to clear. */
 #define SEGMENT_BUCKETS 1024
+
+/* Home buckets that move with each insertion. What is left in the old array grows fuller meanwhile: to 13/16. */
+#define HOMES_PER_STEP 4
 
 /* Buckets that an entry may be away from its home. Chance does not get that far, and who does not know the secret has
  * nothing but chance. */
@@ -171,17 +174,29 @@ struct place {
     unsigned slot;
 };
 
-static bool find_in(const struct hash_array *array, uint64_t hash, struct place *ret)
+/* Which slots have the hash, as bits. Without a branch for each, which nobody could predict: so the processor begins with
+ * the next search while this one waits for memory. */
+static inline unsigned slots_with(const struct hash_bucket *bucket, uint64_t hash)
+{
+    unsigned slots = 0;
+    for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+        slots |= (unsigned)(bucket->hashes[slot] == hash) << slot;
+    return slots;
+}
+
+static inline bool find_in(const struct hash_array *array, uint64_t hash, struct place *ret)
 {
     if (array->buckets == 0)
         return false;
     for (size_t index = home_of(array, hash);; index = next_bucket(array, index)) {
         struct hash_bucket *bucket = bucket_at(array, index);
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-            if (bucket->hashes[slot] == hash && bucket->values[slot] != NULL) {
-                *ret = (struct place){.bucket = bucket, .index = index, .slot = slot};
+        const unsigned slots = slots_with(bucket, hash);
+        if (slots != 0) {
+            /* A free slot may still have a hash; but those in use come first. */
+            const unsigned slot = (unsigned)__builtin_ctz(slots);
+            *ret = (struct place){.bucket = bucket, .index = index, .slot = slot};
+            if (bucket->values[slot] != NULL)
                 return true;
-            }
         }
         if (!is_full(bucket))
             return false;
@@ -292,13 +307,15 @@ static void move_home(struct hash_map *map, size_t home)
  * runs that pass the end go on. */
 static bool go_on_growing(struct hash_map *map)
 {
-    if (!make_room_for(map, map->moved))
-        return false;
-    move_home(map, map->moved++);
-    if (map->moved == map->old.buckets)
-        free_array(map, &map->old);
-    else if (map->moved % SEGMENT_BUCKETS == 0 && map->moved > SEGMENT_BUCKETS)
-        free_segment(map, &map->old, map->moved / SEGMENT_BUCKETS - 1);
+    for (unsigned i = 0; i < HOMES_PER_STEP && is_growing(map); i++) {
+        if (!make_room_for(map, map->moved))
+            return false;
+        move_home(map, map->moved++);
+        if (map->moved == map->old.buckets)
+            free_array(map, &map->old);
+        else if (map->moved % SEGMENT_BUCKETS == 0 && map->moved > SEGMENT_BUCKETS)
+            free_segment(map, &map->old, map->moved / SEGMENT_BUCKETS - 1);
+    }
     return true;
 }
 
@@ -318,7 +335,7 @@ static bool begin_to_grow(struct hash_map *map)
     return true;
 }
 
-/* Growing is over long before the new array is 3/4 full: each insertion moves a bucket. */
+/* Growing is over long before the new array is 3/4 full. */
 static bool prepare_insertion(struct hash_map *map)
 {
     if (!is_growing(map) && map->count + 1 > map->now.buckets * BUCKET_SLOTS / 4 * 3 && !begin_to_grow(map))

@@ -85,6 +85,19 @@ roam_conn *conn_table_find(const struct conn_table *table, const roam_cid *cid, 
     return found == RETIRED ? NULL : found;
 }
 
+uint64_t conn_table_prefetch(const struct conn_table *table, const roam_cid *cid)
+{
+    uint64_t hash = hash_map_hash(&table->by_cid, cid->bytes, cid->len);
+    hash_map_prefetch(&table->by_cid, hash);
+    return hash;
+}
+
+roam_conn *conn_table_find_hash(const struct conn_table *table, uint64_t hash)
+{
+    void *found = hash_map_find_hash(&table->by_cid, hash);
+    return found == RETIRED ? NULL : found;
+}
+
 void conn_table_expire(struct conn_table *table, roam_time now)
 {
     while (table->quarantine_count > 0 && table->quarantine[table->quarantine_first].until <= now)

@@ -7,6 +7,9 @@
 #include "conn/log.h"
 #include "crypto/key_schedule.h"
 
+/* Datagrams of a batch whose connections are asked for ahead. */
+#define ROUTED_AHEAD 8
+
 /* ---- What connections ask for */
 
 static void owner_event(void *context, const roam_event *event)
@@ -264,8 +267,13 @@ roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ip
 void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n)
 {
     endpoint->now = now;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < min_size(ROUTED_AHEAD, n); i++)
+        route_prefetch(endpoint, &in[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i + ROUTED_AHEAD < n)
+            route_prefetch(endpoint, &in[i + ROUTED_AHEAD]);
         route_datagram(endpoint, &in[i]);
+    }
 }
 
 void roam_endpoint_reclaim(roam_endpoint *endpoint)

@@ -129,6 +129,9 @@ bool endpoint_may_reset(const roam_endpoint *endpoint, const roam_cid *cid, uint
 
 /* ---- route.c */
 
+/* The datagram will be routed soon: where the table is large, asks for the memory that this will look at. */
+void route_prefetch(const roam_endpoint *endpoint, const roam_datagram *datagram);
+
 /* One UDP datagram, or several in one: each to its connection, to admission, or dropped. */
 void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);
 
