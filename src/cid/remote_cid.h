@@ -17,6 +17,7 @@
 
 #include <roam/error.h>
 
+#include "base/alloc.h"
 #include "wire/frame.h"
 
 /* Largest active_connection_id_limit that we offer. */
@@ -44,28 +45,35 @@ struct remote_cid {
 
 enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };
 
-struct remote_cid_set {
-    struct remote_cid entries[REMOTE_CIDS_MAX]; /* ascending by sequence */
-    size_t count;
-    size_t limit;             /* our active_connection_id_limit */
-    uint64_t retire_prior_to; /* the highest that the peer asked for */
-    struct {
-        uint64_t sequence;
-        enum retirement_state state;
-    } retirements[REMOTE_RETIREMENTS_MAX];
-    size_t retirement_count;
-    struct {
-        uint64_t path_id, sequence;
-    } assignments[REMOTE_ASSIGNMENTS_MAX];
-    size_t assignment_count;
-    struct {
-        uint64_t start, end;
-    } seen[REMOTE_SEEN_RANGES_MAX]; /* [start, end), ascending, apart; the first from 0 */
-    size_t seen_count;
+struct remote_retirement {
+    uint64_t sequence : 62;
+    uint64_t state : 2; /* enum retirement_state */
 };
 
-/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX. */
-void remote_cid_set_init(struct remote_cid_set *set, const roam_cid *initial, size_t limit);
+/* The arrays have the capacity that was ever needed. */
+struct remote_cid_set {
+    const roam_allocator *allocator;
+    struct remote_cid *entries; /* ascending by sequence */
+    struct remote_retirement *retirements;
+    struct {
+        uint64_t path_id, sequence;
+    } * assignments;
+    struct {
+        uint64_t start, end;
+    } * seen;                 /* [start, end), ascending, apart; the first from 0 */
+    uint64_t retire_prior_to; /* the highest that the peer asked for */
+    uint8_t limit;            /* our active_connection_id_limit */
+    uint8_t count, entry_capacity;
+    uint8_t retirement_count, retirement_capacity;
+    uint8_t assignment_count, assignment_capacity;
+    uint8_t seen_count, seen_capacity;
+};
+
+/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX; paths_max: how
+ * many paths may have a CID, beside one that is about to take the place of another. False without memory. */
+bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
+                         size_t limit, size_t paths_max);
+void remote_cid_set_done(struct remote_cid_set *set);
 
 /* The handshake changed the initial CID (Retry, first server Initial): only while nothing else is known. */
 void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid);
@@ -73,8 +81,8 @@ void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid)
 /* From the server's transport parameters. */
 void remote_cid_set_initial_token(struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES]);
 
-/* NEW_CONNECTION_ID came (frame_parse made sure that Retire Prior To <= sequence). Returns ROAM_NO_ERROR,
- * PROTOCOL_VIOLATION (peer uses zero-length CIDs; same sequence with another CID or token, same CID with another
+/* NEW_CONNECTION_ID came (frame_parse made sure that Retire Prior To <= sequence). Returns ROAM_NO_ERROR, INTERNAL_ERROR
+ * (no memory), PROTOCOL_VIOLATION (peer uses zero-length CIDs; same sequence with another CID or token, same CID with another
  * sequence, a token twice), CONNECTION_ID_LIMIT_ERROR (too many live, too many retirements unacknowledged, or too many
  * gaps in the numbering). Exact repeats are ignored, also of retired ones. Paths whose CID fell under Retire Prior To
  * have no assignment afterwards: remote_cid_of_path gives NULL for them. *ret_added says whether it is new and live. */

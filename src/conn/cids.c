@@ -9,10 +9,13 @@ void conn_issue_cids(roam_conn *conn)
         conn->renewal_pending = false;
     //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
     //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.
-    while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
+    const size_t wanted = conn->handshake_complete ? local_cid_wanted(&conn->local_cids) : 0;
+    if (!local_cid_reserve(&conn->local_cids, wanted))
+        return; /* no memory now: the next deadline tries again */
+    for (size_t i = 0; i < wanted; i++) {
         roam_cid cid;
         if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
-            return; /* no memory now: the next deadline tries again */
+            return;
         struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
         conn->owner.cid_reset_token(conn->owner.context, &cid, issued->reset_token);
         conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &issued->cid, issued->sequence);

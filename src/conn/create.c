@@ -125,7 +125,10 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
     roam_cid ours;
     if (!conn->owner.cid_new(conn->owner.context, conn, &ours))
         return false;
-    local_cid_set_init(&conn->local_cids, &ours);
+    if (!local_cid_set_init(&conn->local_cids, conn->allocator, &ours)) {
+        conn->owner.cid_gone(conn->owner.context, conn, &ours);
+        return false;
+    }
     conn->row_cid = ours;
     roam_cid theirs = create->client_scid;
     if (create->is_server) {
@@ -140,8 +143,8 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
         rng_fill(conn->rng, theirs.bytes, theirs.len);
         conn->initial_dcid = conn->handshake->original_dcid = theirs;
     }
-    remote_cid_set_init(&conn->remote_cids, &theirs, (size_t)conn->config->active_connection_id_limit);
-    return true;
+    return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
+                               (size_t)conn->config->active_connection_id_limit, conn->config->max_paths);
 }
 
 static bool init_first_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
@@ -290,6 +293,8 @@ void conn_delete(roam_conn *conn)
         return;
     conn_log_close(conn);
     give_up_cids(conn);
+    local_cid_set_done(&conn->local_cids);
+    remote_cid_set_done(&conn->remote_cids);
     conn_mobility_end(conn);
     conn_handshake_free(conn);
     stream_set_done(&conn->streams);

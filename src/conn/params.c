@@ -6,21 +6,21 @@
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
 {
     const roam_config *config = conn->config;
-    const roam_cid *ours = &conn->local_cids.entries[0].cid;
+    const roam_cid ours = conn->local_cids.entries[0].cid;
     struct transport_params params;
     transport_params_init(&params);
     //= rfc9000#7.3 CID transport parameters equal the CIDs really used in the handshake.
     params.has_initial_source_cid = true;
-    params.initial_source_cid = *ours;
+    params.initial_source_cid = ours;
     if (conn->is_server) {
         params.has_original_destination_cid = true;
         params.original_destination_cid = conn->handshake->original_dcid;
         params.has_retry_source_cid = create->retried;
         params.retry_source_cid = conn->handshake->retry_scid;
         //= rfc9000#18.2 Client does not send stateless_reset_token.
-        if (ours->len > 0) {
+        if (ours.len > 0) {
             params.has_stateless_reset_token = true;
-            conn->owner.cid_reset_token(conn->owner.context, ours, params.stateless_reset_token);
+            conn->owner.cid_reset_token(conn->owner.context, &ours, params.stateless_reset_token);
         }
         conn_offer_preferred(conn, &params);
     }
@@ -34,7 +34,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
     //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
-    params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours->len == 0);
+    params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);

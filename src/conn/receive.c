@@ -277,7 +277,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     if (local != NULL)
         conn_on_cid_used(conn, local, header->packet_len);
     if (admit(conn, header, context, &opened)) {
-        conn->row_cid = local != NULL ? local->cid : conn->row_cid;
+        conn->row_cid = local != NULL ? header->dcid : conn->row_cid;
         process_authentic(conn, header, context, &opened);
     }
     return true;

@@ -77,13 +77,8 @@ static bool is_worn(const roam_conn *conn, const struct local_cid *cid)
 
 void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes)
 {
-    if (!cid->used) {
-        cid->used = true;
-        cid->used_since = conn->now;
-        if (cid->sequence > 0)
-            conn_cid_event(conn, ROAM_EVENT_CID_USED, &cid->cid, cid->sequence);
-    }
-    cid->bytes += bytes;
+    if (local_cid_on_used(cid, conn->now, bytes) && cid->sequence > 0)
+        conn_cid_event(conn, ROAM_EVENT_CID_USED, &cid->cid, cid->sequence);
     if (!conn->confirmed || !is_worn(conn, cid) || !local_cid_has_spare(&conn->local_cids))
         return;
     //= rfc9000#5.1.2-9 Refused while the peer has still to meet an earlier request.
