@@ -31,7 +31,7 @@ bool roam_conn_is_confirmed(const roam_conn *conn)
 
 const roam_error *roam_conn_error(const roam_conn *conn)
 {
-    return &conn->error;
+    return conn->error;
 }
 
 const char *roam_conn_alpn(const roam_conn *conn)

@@ -209,7 +209,7 @@ static void put_ping(roam_conn *conn, struct payload *payload, enum assemble_mod
 
 static void put_close(roam_conn *conn, struct payload *payload, enum packet_type type)
 {
-    const roam_error *error = &conn->error;
+    const roam_error *error = conn->error;
     bool application = error->cause == ROAM_CLOSE_LOCAL_APPLICATION;
     if (type != PACKET_ONE_RTT && application) {
         //= rfc9000#10.2.3 Turn an application close into 0x1c, APPLICATION_ERROR, with a blank reason.

@@ -40,5 +40,5 @@ void conn_check(const roam_conn *conn)
     assert(!conn->confirmed || conn->handshake_complete);
     assert(conn->handshake_complete || conn->handshake != NULL);
     assert((conn->state == ROAM_CONN_CLOSED) ==
-           (conn->close_at == ROAM_TIME_NEVER && conn->error.cause != ROAM_CLOSE_NONE));
+           (conn->close_at == ROAM_TIME_NEVER && conn->error->cause != ROAM_CLOSE_NONE));
 }

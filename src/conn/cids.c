@@ -79,6 +79,9 @@ void conn_sync_reset_tokens(roam_conn *conn)
         const struct remote_cid *entry = &conn->remote_cids.entries[j];
         if (!entry->used || !entry->has_reset_token || token_is_known(conn, entry->sequence))
             continue;
+        if (!mem_reserve(conn->allocator, &conn->tokens_known, &conn->token_capacity, conn->token_count + 1u,
+                         REMOTE_CIDS_MAX, sizeof(*conn->tokens_known)))
+            return; /* no memory: the next change of CIDs tries again */
         conn->tokens_known[conn->token_count].sequence = entry->sequence;
         memcpy(conn->tokens_known[conn->token_count++].token, entry->reset_token, RESET_TOKEN_BYTES);
         conn->owner.reset_token_add(conn->owner.context, conn, entry->reset_token);

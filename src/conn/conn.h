@@ -91,6 +91,7 @@ struct handshake {
     size_t alternate_count;
     uint8_t *token; /* client: to be sent in Initials, own memory */
     size_t token_bytes;
+    struct transport_params peer; /* all that it sent; conn.peer has what counts afterwards */
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
@@ -125,6 +126,25 @@ enum preferred_state {
     PREFERRED_FAILED,  /* client: nobody answered there */
 };
 
+/* What counts of the peer's transport parameters for as long as the connection lasts; those of streams are theirs. */
+struct peer_params {
+    uint64_t max_idle_timeout_ms; /* 0: none */
+    uint64_t active_connection_id_limit;
+    uint32_t max_udp_payload;
+    uint16_t max_ack_delay_ms;
+    uint8_t ack_delay_exponent;
+    bool disable_active_migration;
+};
+
+/* What only the end of a connection needs. */
+struct conn_end {
+    roam_error error;
+    uint64_t received;          /* datagrams that came while closing */
+    roam_address local, remote; /* where the newest of them came from, if not from a path: to be answered there too */
+    roam_cid cid;               /* which CID of the peer's is written there */
+    size_t allowance;           /* octets of the answer, at most three times those of the datagram */
+};
+
 struct roam_conn {
     struct conn_owner owner;
     const roam_allocator *allocator;
@@ -154,15 +174,17 @@ struct roam_conn {
     struct path_memory *memory;     /* of earlier networks; NULL before the first move */
     struct path_budget path_budget; /* server */
     struct stream_set streams;
-    struct transport_params peer;
-    char alpn[32];
+    struct peer_params peer;
+    struct transport_params
+        *server_params; /* client: all that the server sent; NULL before the handshake is complete */
+    const char *alpn;   /* of the configuration's, or "" */
 
     /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
     struct {
         uint64_t sequence;
         uint8_t token[RESET_TOKEN_BYTES];
-    } tokens_known[REMOTE_CIDS_MAX];
-    size_t token_count;
+    } * tokens_known;
+    uint8_t token_count, token_capacity;
 
     /* Where the handshake ran, and where the server would rather be. */
     roam_address handshake_local, handshake_remote;
@@ -201,14 +223,10 @@ struct roam_conn {
     bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
-    roam_error error;
+    const roam_error *error; /* of `end`, once there is one */
+    struct conn_end *end;    /* NULL before it, or where there was no memory for it */
     bool close_pending;      /* CONNECTION_CLOSE is due */
     roam_time close_at;      /* end of closing or draining */
-    uint64_t close_received; /* datagrams that came while closing */
-    roam_address close_local,
-        close_remote;       /* where the newest of them came from, if not from a path: to be answered there too */
-    roam_cid close_cid;     /* which CID of the peer's is written there */
-    size_t close_allowance; /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
     struct conn_log *log; /* NULL: nobody wants to know; see log.h */
@@ -407,6 +425,8 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
 void conn_end(roam_conn *conn, enum roam_close_cause cause);
 /* A datagram came while closing: answers now and then. */
 void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context);
+/* The error of a connection that has not ended. */
+extern const roam_error conn_no_error;
 /* True where the owner may delete it: closed and given back. */
 bool conn_is_over(const roam_conn *conn);
 

@@ -37,7 +37,7 @@ void conn_event(roam_conn *conn, roam_event_type type)
 {
     roam_event event = {.type = type, .time = conn->now, .conn = conn};
     if (type == ROAM_EVENT_CLOSED)
-        event.error = &conn->error;
+        event.error = conn->error;
     conn_tell(conn, &event);
 }
 
@@ -168,7 +168,12 @@ static void init_modules(roam_conn *conn)
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
     sway_init(&conn->sway);
-    transport_params_init(&conn->peer);
+    transport_params_init(&conn->handshake->peer);
+    /* What an absent parameter means, until they are known. */
+    conn->peer = (struct peer_params){.active_connection_id_limit = ACTIVE_CID_LIMIT_MIN,
+                                      .max_udp_payload = UDP_PAYLOAD_DEFAULT,
+                                      .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
+                                      .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
     stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
                     (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
     timer_node_init(&conn->timer);
@@ -217,6 +222,8 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->handshake_local = create->local;
     conn->handshake_remote = create->remote;
     conn->close_at = ROAM_TIME_NEVER;
+    conn->error = &conn_no_error;
+    conn->alpn = "";
     conn->app_holds = true;
     conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
     conn->handshake = mem_zalloc(create->allocator, sizeof(*conn->handshake));
@@ -304,5 +311,8 @@ void conn_delete(roam_conn *conn)
     one_rtt_keys_done(&conn->keys);
     pool_done(&conn->frame_pool);
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
+    mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
+    mem_free(conn->allocator, conn->server_params, sizeof(*conn->server_params));
+    mem_free(conn->allocator, conn->end, sizeof(*conn->end));
     free_shell(conn);
 }

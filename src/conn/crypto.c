@@ -153,8 +153,9 @@ static void on_handshake_complete(roam_conn *conn)
     if (conn_params_apply(conn) != ROAM_NO_ERROR)
         return;
     take_one_rtt_keys(conn);
-    size_t alpn_bytes = min_size(strlen(tls_alpn(handshake->tls)), sizeof(conn->alpn) - 1);
-    memcpy(conn->alpn, tls_alpn(handshake->tls), alpn_bytes);
+    for (const char *const *alpn = conn->config->alpn; *alpn != NULL; alpn++)
+        if (strcmp(*alpn, tls_alpn(handshake->tls)) == 0)
+            conn->alpn = *alpn;
     conn->handshake_complete = true;
     conn->state = ROAM_CONN_ESTABLISHED;
     conn->totals->handshakes_completed++;

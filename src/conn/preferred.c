@@ -64,11 +64,13 @@ bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *con
 /* The preferred address of a family, if the client wants it. */
 static const roam_address *find_preferred(const roam_conn *conn, uint8_t family)
 {
-    const struct preferred_address *preferred = &conn->peer.preferred_address;
+    if (conn->server_params == NULL || !conn->server_params->has_preferred_address)
+        return NULL;
+    const struct preferred_address *preferred = &conn->server_params->preferred_address;
     const roam_address *address = family == ROAM_FAMILY_IPV4   ? &preferred->ipv4
                                   : family == ROAM_FAMILY_IPV6 ? &preferred->ipv6
                                                                : NULL;
-    if (conn->is_server || !conn->peer.has_preferred_address || address == NULL || !roam_address_is_set(address))
+    if (address == NULL || !roam_address_is_set(address))
         return NULL;
     return migration_may_prefer(&conn->handshake_remote, address, conn->config->preferred_policy) ? address : NULL;
 }

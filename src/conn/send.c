@@ -209,10 +209,11 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
 static bool start_close(roam_conn *conn, roam_datagram *ret, struct assembly *assembly)
 {
     struct path *path = path_set_active(&conn->paths);
-    if (!roam_address_is_set(&conn->close_remote))
+    const struct conn_end *end = conn->end;
+    if (end == NULL || !roam_address_is_set(&end->remote))
         return start(conn, path, ret, assembly);
-    *assembly = (struct assembly){.path = path, .dcid = &conn->close_cid, .data = ret->data, .elsewhere = true};
-    assembly->limit = min_size(min_size(conn->close_allowance, ret->capacity), DATAGRAM_BYTES_MIN);
+    *assembly = (struct assembly){.path = path, .dcid = &end->cid, .data = ret->data, .elsewhere = true};
+    assembly->limit = min_size(min_size(end->allowance, ret->capacity), DATAGRAM_BYTES_MIN);
     return true;
 }
 
@@ -230,10 +231,11 @@ static bool transmit_close(roam_conn *conn, roam_datagram *ret)
     }
     bool sent = finish(conn, &assembly, ret);
     if (sent && assembly.elsewhere) {
-        ret->local = conn->close_local;
-        ret->remote = conn->close_remote;
+        ret->local = conn->end->local;
+        ret->remote = conn->end->remote;
     }
-    conn->close_remote = (roam_address){0};
+    if (conn->end != NULL)
+        conn->end->remote = (roam_address){0};
     return sent;
 }
 

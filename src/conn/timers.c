@@ -293,7 +293,7 @@ static bool expire_end(roam_conn *conn)
 {
     if (conn->state == ROAM_CONN_CLOSING || conn->state == ROAM_CONN_DRAINING) {
         if (conn->close_at <= conn->now)
-            conn_end(conn, conn->error.cause);
+            conn_end(conn, conn->error->cause);
         return true;
     }
     if (idle_deadline(conn) <= conn->now) {

@@ -25,11 +25,8 @@ void packet_keys_init(struct packet_keys *keys)
     memset(keys, 0, sizeof(*keys));
 }
 
-/* Packet key and IV from the secret; the header protection key is the caller's matter. */
-static void derive_packet_key(struct packet_keys *keys)
+static void derive_iv(struct packet_keys *keys)
 {
-    size_t key_bytes = aead_suite_info(keys->suite)->key_bytes;
-    hkdf_expand_label(keys->suite, keys->secret, "quic key", keys->key, key_bytes);
     hkdf_expand_label(keys->suite, keys->secret, "quic iv", keys->iv, sizeof(keys->iv));
 }
 
@@ -38,10 +35,10 @@ void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, 
 {
     packet_keys_done(keys);
     keys->allocator = allocator;
-    keys->suite = suite;
+    keys->suite = (uint8_t)suite;
     keys->backend = backend != NULL ? backend : crypto_backend_for(suite);
     memcpy(keys->secret, secret, aead_suite_info(suite)->secret_bytes);
-    derive_packet_key(keys);
+    derive_iv(keys);
     hkdf_expand_label(suite, keys->secret, "quic hp", keys->hp_key, aead_suite_info(suite)->key_bytes);
     keys->available = true;
 }
@@ -55,7 +52,7 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->backend = keys->backend;
     ret->suite = keys->suite;
     next_secret(keys->suite, keys->secret, ret->secret);
-    derive_packet_key(ret);
+    derive_iv(ret);
     memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
     ret->available = true;
 }
@@ -75,9 +72,13 @@ void packet_keys_done(struct packet_keys *keys)
 
 bool packet_keys_expand(struct packet_keys *keys)
 {
+    uint8_t key[AEAD_KEY_BYTES_MAX];
     assert(keys->available);
-    if (keys->expanded == NULL)
-        keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, keys->key, keys->hp_key);
+    if (keys->expanded != NULL)
+        return true;
+    hkdf_expand_label(keys->suite, keys->secret, "quic key", key, aead_suite_info(keys->suite)->key_bytes);
+    keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, key, keys->hp_key);
+    wipe(key, sizeof(key));
     return keys->expanded != NULL;
 }
 

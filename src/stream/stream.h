@@ -74,7 +74,9 @@ struct stream_set {
     bool closed;                /* stream_set_close */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
-    struct transport_params peer;                               /* limits as the peer gave them */
+    struct {
+        uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
+    } peer;                                                     /* limits as the peer gave them */
     uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
     size_t send_capacity;                                       /* octets a stream buffers */
     uint64_t next_id[2];                                        /* ID of the next stream that we open: bidi, uni */

@@ -22,7 +22,6 @@ void stream_set_init(struct stream_set *set, const roam_allocator *allocator, ro
     list_init(&set->lent);
     flow_send_init(&set->send_flow, 0);
     flow_receive_init(&set->receive_flow, config->initial_max_data);
-    transport_params_init(&set->peer);
     set->window_bidi_local = set->window_bidi_remote = set->window_uni = config->initial_max_stream_data;
     set->send_capacity = config->stream_buffer_bytes;
     set->streams_window[0] = min_u64(config->initial_max_streams_bidi, MAX_STREAMS_LIMIT);
@@ -56,7 +55,9 @@ static void raise_peer_streams(struct stream_set *set, unsigned direction, uint6
 
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
 {
-    set->peer = *params;
+    set->peer.initial_max_stream_data_bidi_local = params->initial_max_stream_data_bidi_local;
+    set->peer.initial_max_stream_data_bidi_remote = params->initial_max_stream_data_bidi_remote;
+    set->peer.initial_max_stream_data_uni = params->initial_max_stream_data_uni;
     flow_send_raise(&set->send_flow, params->initial_max_data);
     raise_peer_streams(set, 0, params->initial_max_streams_bidi);
     raise_peer_streams(set, 1, params->initial_max_streams_uni);
