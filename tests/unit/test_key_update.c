@@ -358,7 +358,9 @@ static void idle_keys_hold_no_memory(void **state)
     assert_int_equal(counting.bytes_out, 0);
     assert_true(carry(&ends.client, &ends.server, 2, 0));
     assert_true(carry(&ends.server, &ends.client, 2, 0));
-    update(&ends.client, 2, PTO * 10); /* and the next ones are made again where they are called for */
+    /* And the next ones are made again where they are called for. */
+    key_update_on_acked(&ends.client, 2, 0, PTO);
+    assert_true(key_update_begin(&ends.client, PTO * 10, PTO));
     assert_true(carry(&ends.client, &ends.server, 3, PTO * 10));
     assert_true(ends.updated);
 }
