@@ -155,13 +155,18 @@ static bool reserve(struct remote_cid_set *set, size_t entries, size_t retiremen
                        sizeof(*set->seen));
 }
 
-bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
-                         size_t limit, size_t paths_max)
+static bool reserve_assignment(struct remote_cid_set *set)
 {
-    assert(limit >= 2 && limit <= REMOTE_CIDS_MAX && paths_max < REMOTE_ASSIGNMENTS_MAX);
+    return mem_reserve(set->allocator, &set->assignments, &set->assignment_capacity, set->assignment_count + 1u,
+                       REMOTE_ASSIGNMENTS_MAX, sizeof(*set->assignments));
+}
+
+bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
+                         size_t limit)
+{
+    assert(limit >= 2 && limit <= REMOTE_CIDS_MAX);
     *set = (struct remote_cid_set){.allocator = allocator, .limit = (uint8_t)limit};
-    if (!reserve(set, 1, 1, 1) || !mem_reserve(allocator, &set->assignments, &set->assignment_capacity, paths_max + 1,
-                                               REMOTE_ASSIGNMENTS_MAX, sizeof(*set->assignments))) {
+    if (!reserve(set, 1, 1, 1) || !reserve_assignment(set)) {
         remote_cid_set_done(set);
         return false;
     }
@@ -300,9 +305,7 @@ static const struct remote_cid *find_unused(const struct remote_cid_set *set)
 static void add_assignment(struct remote_cid_set *set, uint64_t path_id, uint64_t sequence)
 {
     assert(set->assignment_count < set->assignment_capacity);
-    set->assignments[set->assignment_count].path_id = path_id;
-    set->assignments[set->assignment_count].sequence = sequence;
-    set->assignment_count++;
+    set->assignments[set->assignment_count++] = (struct remote_assignment){.path_id = path_id, .sequence = sequence};
 }
 
 size_t remote_cid_spare(const struct remote_cid_set *set)
@@ -328,15 +331,18 @@ void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t fro
         return;
     size_t from = assignment_of(set, from_path_id);
     assert(from < set->assignment_count);
-    uint64_t sequence = set->assignments[from].sequence;
+    struct remote_assignment shared = set->assignments[from];
     if (path_id == from_path_id)
         return;
     size_t own = assignment_of(set, path_id);
-    if (own < set->assignment_count && set->assignments[own].sequence == sequence)
+    if (own < set->assignment_count && set->assignments[own].sequence == shared.sequence)
         return;
     remote_cid_release(set, path_id);
     //= rfc9000#9.5-4 The peer's address changed under an unchanged CID: ours may stay as well.
-    add_assignment(set, path_id, sequence);
+    if (!reserve_assignment(set))
+        return;
+    shared.path_id = path_id;
+    set->assignments[set->assignment_count++] = shared;
 }
 
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id)
@@ -344,7 +350,8 @@ bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id)
     if (is_zero_length(set))
         return false;
     const struct remote_cid *unused = find_unused(set);
-    if (unused == NULL)
+    const bool has_one = assignment_of(set, path_id) < set->assignment_count;
+    if (unused == NULL || (!has_one && !reserve_assignment(set)))
         return false;
     uint64_t sequence = unused->sequence;
     remote_cid_release(set, path_id);
@@ -371,6 +378,12 @@ struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_
         return &set->entries[0];
     size_t index = assignment_of(set, path_id);
     return index < set->assignment_count ? find_sequence(set, set->assignments[index].sequence) : NULL;
+}
+
+struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set, uint64_t path_id)
+{
+    size_t index = assignment_of(set, path_id);
+    return index < set->assignment_count ? &set->assignments[index] : NULL;
 }
 
 /* ---- RETIRE_CONNECTION_ID on the wire ------------------------------------------------------------ */

@@ -39,6 +39,11 @@ struct remote_cid {
     bool has_reset_token;
     bool used; /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
     uint8_t reset_token[RESET_TOKEN_BYTES];
+};
+
+/* The CID of a path, and what was written there under it; a path that shares it goes on from what the other had. */
+struct remote_assignment {
+    uint64_t path_id, sequence;
     roam_time used_since, written_at; /* first and last packet of ours with it */
     uint64_t bytes;                   /* of those packets */
 };
@@ -55,9 +60,7 @@ struct remote_cid_set {
     const roam_allocator *allocator;
     struct remote_cid *entries; /* ascending by sequence */
     struct remote_retirement *retirements;
-    struct {
-        uint64_t path_id, sequence;
-    } * assignments;
+    struct remote_assignment *assignments;
     struct {
         uint64_t start, end;
     } * seen;                 /* [start, end), ascending, apart; the first from 0 */
@@ -69,10 +72,10 @@ struct remote_cid_set {
     uint8_t seen_count, seen_capacity;
 };
 
-/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX; paths_max: how
- * many paths may have a CID, beside one that is about to take the place of another. False without memory. */
+/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX. False without
+ * memory; the first path gets its CID without. */
 bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
-                         size_t limit, size_t paths_max);
+                         size_t limit);
 void remote_cid_set_done(struct remote_cid_set *set);
 
 /* The handshake changed the initial CID (Retry, first server Initial): only while nothing else is known. */
@@ -92,15 +95,15 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
 size_t remote_cid_spare(const struct remote_cid_set *set);
 
 /* Gives the path an unused CID (the lowest sequence); true at once where it has one already. With a zero-length peer
- * all paths use that. False where none is left. */
+ * all paths use that. False where none is left, or no memory. */
 bool remote_cid_assign(struct remote_cid_set *set, uint64_t path_id);
 
 /* The path uses the same CID as another path (which must have one): RFC 9000 section 9.5, the peer's address changed
- * under an unchanged CID. */
+ * under an unchanged CID. Without memory the path has none. */
 void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t from_path_id);
 
 /* Gives the path a fresh CID instead of the one it has, which is retired where no other path uses it. False, nothing
- * changed, where none is left: always so with a zero-length peer. */
+ * changed, where none is left, or no memory: always so with a zero-length peer. */
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id);
 
 /* The path is gone: its CID is retired where no other path uses it. Harmless where it has none. */
@@ -108,6 +111,9 @@ void remote_cid_release(struct remote_cid_set *set, uint64_t path_id);
 
 /* The CID to write on packets to this path, or NULL: then nothing can be sent there. */
 struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_id);
+
+/* NULL where the path has none, and with a zero-length peer. */
+struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set, uint64_t path_id);
 
 /* RETIRE_CONNECTION_ID to be sent: false where none is due. */
 bool remote_cid_next_retirement(const struct remote_cid_set *set, uint64_t *ret_sequence);

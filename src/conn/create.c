@@ -144,7 +144,7 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
         conn->initial_dcid = conn->handshake->original_dcid = theirs;
     }
     return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
-                               (size_t)conn->config->active_connection_id_limit, conn->config->max_paths);
+                               (size_t)conn->config->active_connection_id_limit);
 }
 
 static bool init_first_path(roam_conn *conn, const roam_address *local, const roam_address *remote)

@@ -153,7 +153,7 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     else
         pmtud_on_sent(&path->pmtud, assembly->len);
     if (!assembly->elsewhere) {
-        conn_on_cid_written(conn, remote_cid_of_path(&conn->remote_cids, path->id), assembly->len);
+        conn_on_cid_written(conn, path->id, assembly->len);
         path_on_sent(path, assembly->len, conn->now);
     }
     conn->counters.bytes_sent += assembly->len;

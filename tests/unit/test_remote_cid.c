@@ -46,7 +46,7 @@ static uint64_t receive(struct remote_cid_set *set, uint64_t sequence, uint64_t 
 static void set_up(struct remote_cid_set *set, size_t limit, uint64_t count)
 {
     roam_cid initial = cid_number(0);
-    assert_true(remote_cid_set_init(set, scratch_allocator(), &initial, limit, REMOTE_ASSIGNMENTS_MAX - 1));
+    assert_true(remote_cid_set_init(set, scratch_allocator(), &initial, limit));
     assert_true(remote_cid_assign(set, 0));
     for (uint64_t sequence = 1; sequence <= count; sequence++)
         assert_int_equal(receive(set, sequence, 0), ROAM_NO_ERROR);
@@ -111,7 +111,7 @@ static void all_paths_use_the_cid_of_a_zero_length_peer(void **state)
     struct remote_cid_set set;
     roam_cid empty = {.len = 0};
     uint64_t sequence;
-    assert_true(remote_cid_set_init(&set, scratch_allocator(), &empty, 4, 4));
+    assert_true(remote_cid_set_init(&set, scratch_allocator(), &empty, 4));
     for (uint64_t path_id = 0; path_id < 3 * REMOTE_ASSIGNMENTS_MAX; path_id++) {
         assert_true(remote_cid_assign(&set, path_id));
         remote_cid_share(&set, path_id + 1, path_id);
@@ -660,7 +660,7 @@ static void model_run(uint64_t seed, unsigned steps)
     model->loss_percent = (unsigned)draw(model, 60);
     assert_true(local_cid_set_init(&model->local, scratch_allocator(), &initial));
     local_cid_set_peer_limit(&model->local, limit);
-    assert_true(remote_cid_set_init(&model->remote, scratch_allocator(), &initial, limit, MODEL_PATHS));
+    assert_true(remote_cid_set_init(&model->remote, scratch_allocator(), &initial, limit));
     assert_true(remote_cid_assign(&model->remote, 0));
     model->live_paths = 1;
     for (unsigned step = 0; step < steps; step++) {
@@ -697,10 +697,10 @@ static void without_memory_a_cid_is_an_internal_error_and_nothing_changes(void *
     roam_allocator allocator = counting_allocator(&counting);
     struct remote_cid_set set;
     roam_cid initial = cid_number(0);
-    assert_false(remote_cid_set_init(&set, &allocator, &initial, 8, 4));
+    assert_false(remote_cid_set_init(&set, &allocator, &initial, 8));
     assert_int_equal(counting.bytes_out, 0);
     counting.refuses = false;
-    assert_true(remote_cid_set_init(&set, &allocator, &initial, 8, 4));
+    assert_true(remote_cid_set_init(&set, &allocator, &initial, 8));
     size_t refused = 0;
     for (uint64_t sequence = 14; sequence > 0; sequence -= 2) {
         counting.refuses = true;
