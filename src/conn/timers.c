@@ -248,6 +248,7 @@ static void trim(roam_conn *conn)
     loss_discard_space(&conn->application.sent, &context);
     pool_trim(&conn->frame_pool);
     one_rtt_keys_shrink(&conn->keys);
+    stream_set_trim(&conn->streams);
     conn->trimmed = true;
 }
 

@@ -141,6 +141,11 @@ bool stream_set_wants(const struct stream_set *set)
            set->max_streams_pending[1] || set->streams_blocked_pending[0] || set->streams_blocked_pending[1];
 }
 
+void stream_set_trim(struct stream_set *set)
+{
+    hash_map_trim(&set->by_id);
+}
+
 void stream_set_close(struct stream_set *set)
 {
     set->closed = true;
