@@ -166,7 +166,7 @@ struct roam_conn {
 
     struct handshake *handshake; /* NULL afterwards */
     struct one_rtt_keys keys;
-    struct pool frame_pool;
+    struct pool *frame_pool; /* the endpoint's */
     struct pn_space application;
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
@@ -237,7 +237,7 @@ struct roam_conn {
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
     struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
-    roam_cid initial_dcid; /* the client's first DCID, which a server routes for as long as the connection lasts */
+    roam_cid initial_dcid;      /* the client's first DCID, which a server routes for as long as the connection lasts */
     roam_address initial_remote; /* and where it came from */
     bool initial_dcid_routed, half_open;
     size_t events_queued;
@@ -252,7 +252,7 @@ struct packet_context {
     enum packet_space space;
     uint64_t number;
     uint64_t seen_path_id; /* the path of these addresses when the datagram came, or PATH_ID_NONE: a hint */
-    uint64_t path_id; /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
+    uint64_t path_id;      /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
     uint64_t local_cid_sequence; /* of the CID that it came to */
     bool ack_eliciting, non_probing;
     uint64_t frames;
@@ -266,6 +266,7 @@ struct conn_create {
     const roam_rng *rng;
     const roam_config *config; /* client: copied; server: kept */
     roam_endpoint_stats *totals;
+    struct pool *frame_pool; /* of struct sent_frame */
     bool is_server;
     uint32_t version;
     roam_time now;

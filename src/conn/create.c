@@ -10,9 +10,6 @@
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
-/* Records of sent frames that the pool takes from the allocator at once. */
-#define FRAMES_PER_SLAB 64
-
 void conn_tell(roam_conn *conn, const roam_event *event)
 {
     if (conn->log != NULL)
@@ -60,7 +57,7 @@ static void init_handshake(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     for (int space = 0; space < 2; space++) {
-        pn_space_init(&handshake->spaces[space], conn->allocator, &conn->frame_pool);
+        pn_space_init(&handshake->spaces[space], conn->allocator, conn->frame_pool);
         packet_keys_init(&handshake->receive[space]);
         packet_keys_init(&handshake->send[space]);
     }
@@ -163,8 +160,7 @@ static void init_modules(roam_conn *conn)
 {
     uint8_t secret[SIPHASH_KEY_BYTES];
     rng_fill(conn->rng, secret, sizeof(secret));
-    pool_init(&conn->frame_pool, conn->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
-    pn_space_init(&conn->application, conn->allocator, &conn->frame_pool);
+    pn_space_init(&conn->application, conn->allocator, conn->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
     sway_init(&conn->sway);
@@ -214,6 +210,7 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->rng = create->rng;
     conn->config = create->config;
     conn->totals = create->totals;
+    conn->frame_pool = create->frame_pool;
     conn->user = create->config->user;
     conn->is_server = create->is_server;
     conn->version = create->version;
@@ -309,7 +306,6 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     conn_forget_networks(conn);
     one_rtt_keys_done(&conn->keys);
-    pool_done(&conn->frame_pool);
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
     mem_free(conn->allocator, conn->server_params, sizeof(*conn->server_params));

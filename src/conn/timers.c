@@ -246,7 +246,7 @@ static void trim(roam_conn *conn)
     /* What is outstanding are ACKs, which nobody need acknowledge. */
     struct loss_context context = conn_loss_context(conn);
     loss_discard_space(&conn->application.sent, &context);
-    pool_trim(&conn->frame_pool);
+    pool_trim(conn->frame_pool);
     one_rtt_keys_shrink(&conn->keys);
     stream_set_trim(&conn->streams);
     conn->trimmed = true;

@@ -211,6 +211,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     endpoint->now = now;
     conn_table_init(&endpoint->table, &endpoint->allocator, &endpoint->rng);
     timer_heap_init(&endpoint->timers, &endpoint->allocator);
+    pool_init(&endpoint->frame_pool, &endpoint->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
     list_init(&endpoint->conns);
     list_init(&endpoint->ready);
@@ -236,6 +237,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     roam_allocator allocator = endpoint->allocator;
     conn_table_done(&endpoint->table);
     timer_heap_done(&endpoint->timers);
+    pool_done(&endpoint->frame_pool);
     event_queue_done(&endpoint->events);
     replies_free(endpoint);
     token_filter_done(&endpoint->used_tokens);

@@ -24,6 +24,9 @@
 /* The plan that CIDs are made to now, and those of before: one for each config id of QUIC-LB, and one more. */
 #define CID_PLANS_KEPT 8
 
+/* Records of sent frames that the pool takes from the allocator at once. */
+#define FRAMES_PER_SLAB 256
+
 /* Session ticket keys, as TLS wants them. */
 #define TICKET_KEY_BYTES 64
 
@@ -53,6 +56,7 @@ struct roam_endpoint {
     struct list_node conns, ready;
     struct list_node lent; /* connections with stream data in buffers that are to be reclaimed */
     size_t conn_count, half_open;
+    struct pool frame_pool; /* struct sent_frame, of all connections */
     struct event_queue events;
     struct network_list networks; /* of the host */
     /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not
