@@ -173,7 +173,7 @@ void roam_conn_ping(roam_conn *conn, roam_time now)
     if (!conn_is_alive(conn) || !conn->handshake_complete)
         return;
     conn->ping_pending = true;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_ping_of_size(roam_conn *conn, roam_time now, uint32_t bytes)

@@ -50,7 +50,7 @@ static void tell_closed(roam_conn *conn)
         return;
     conn->closed_told = true;
     conn->totals->connections_closed++;
-    conn->owner.handshake_over(conn->owner.context, conn, false);
+    conn->owner->handshake_over(conn->owner->context, conn, false);
     stream_set_close(&conn->streams);
     conn_event(conn, ROAM_EVENT_CLOSED);
 }
@@ -73,7 +73,7 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     //= rfc9000#10.2 Closing and draining last at least 3 x PTO.
     conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
@@ -88,7 +88,7 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
         conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
     conn->state = ROAM_CONN_DRAINING;
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_end(roam_conn *conn, enum roam_close_cause cause)
@@ -98,7 +98,7 @@ void conn_end(roam_conn *conn, enum roam_close_cause cause)
     conn->close_pending = false;
     conn->close_at = ROAM_TIME_NEVER;
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_on_close_frame(roam_conn *conn, const struct frame *frame)

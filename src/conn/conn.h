@@ -146,7 +146,7 @@ struct conn_end {
 };
 
 struct roam_conn {
-    struct conn_owner owner;
+    const struct conn_owner *owner;
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config;
@@ -261,7 +261,7 @@ struct packet_context {
 /* ---- create.c */
 
 struct conn_create {
-    struct conn_owner owner;
+    const struct conn_owner *owner; /* kept */
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config; /* client: copied; server: kept */

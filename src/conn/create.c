@@ -14,7 +14,7 @@ void conn_tell(roam_conn *conn, const roam_event *event)
 {
     if (conn->log != NULL)
         conn_log_event(conn, event);
-    conn->owner.event(conn->owner.context, event);
+    conn->owner->event(conn->owner->context, event);
 }
 
 static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
@@ -27,7 +27,7 @@ static void stream_event(void *context, roam_stream *stream, roam_event_type typ
 static void stream_wake(void *context)
 {
     roam_conn *conn = context;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_event(roam_conn *conn, roam_event_type type)
@@ -120,10 +120,10 @@ static bool take_client_token(roam_conn *conn)
 static bool init_cids(roam_conn *conn, const struct conn_create *create)
 {
     roam_cid ours;
-    if (!conn->owner.cid_new(conn->owner.context, conn, &ours))
+    if (!conn->owner->cid_new(conn->owner->context, conn, &ours))
         return false;
     if (!local_cid_set_init(&conn->local_cids, conn->allocator, &ours)) {
-        conn->owner.cid_gone(conn->owner.context, conn, &ours);
+        conn->owner->cid_gone(conn->owner->context, conn, &ours);
         return false;
     }
     conn->row_cid = ours;
@@ -280,15 +280,15 @@ void conn_start(roam_conn *conn, const roam_address *remote)
         error = ROAM_INTERNAL_ERROR;
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 static void give_up_cids(roam_conn *conn)
 {
     for (size_t i = 0; i < conn->local_cids.count; i++)
-        conn->owner.cid_gone(conn->owner.context, conn, &conn->local_cids.entries[i].cid);
+        conn->owner->cid_gone(conn->owner->context, conn, &conn->local_cids.entries[i].cid);
     for (size_t i = 0; i < conn->token_count; i++)
-        conn->owner.reset_token_remove(conn->owner.context, conn, conn->tokens_known[i].token);
+        conn->owner->reset_token_remove(conn->owner->context, conn, conn->tokens_known[i].token);
 }
 
 void conn_delete(roam_conn *conn)

@@ -20,7 +20,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
         //= rfc9000#18.2 Client does not send stateless_reset_token.
         if (ours.len > 0) {
             params.has_stateless_reset_token = true;
-            conn->owner.cid_reset_token(conn->owner.context, &ours, params.stateless_reset_token);
+            conn->owner->cid_reset_token(conn->owner->context, &ours, params.stateless_reset_token);
         }
         conn_offer_preferred(conn, &params);
     }

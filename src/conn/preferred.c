@@ -23,14 +23,14 @@ void conn_offer_preferred(roam_conn *conn, struct transport_params *params)
     //= rfc9000#18.2-4 A server with zero-length CIDs offers none.
     if (!config_offers_preferred(conn->config) || conn->local_cids.cid_bytes == 0)
         return;
-    if (!local_cid_reserve(&conn->local_cids, 1) || !conn->owner.cid_new(conn->owner.context, conn, &cid))
+    if (!local_cid_reserve(&conn->local_cids, 1) || !conn->owner->cid_new(conn->owner->context, conn, &cid))
         return;
     local_cid_add_preferred(&conn->local_cids, &cid);
     //= rfc9000#9.6.1-1 One address for each family.
     preferred->ipv4 = conn->config->preferred_ipv4;
     preferred->ipv6 = conn->config->preferred_ipv6;
     preferred->cid = cid;
-    conn->owner.cid_reset_token(conn->owner.context, &cid, preferred->reset_token);
+    conn->owner->cid_reset_token(conn->owner->context, &cid, preferred->reset_token);
     params->has_preferred_address = true;
     conn->preferred = PREFERRED_OFFERED;
 }

@@ -99,7 +99,7 @@ void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const s
 {
     conn->counters.packets_sent++;
     conn->totals->packets_sent++;
-    if (conn->owner.observe == NULL)
+    if (conn->owner->observe == NULL)
         return;
     struct observed_packet observed = {.conn = conn,
                                        .sent = true,
@@ -111,7 +111,7 @@ void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const s
                                        .dcid = *assembly->dcid,
                                        .bytes = pending_packet_bytes(packet),
                                        .frames = packet->frames};
-    conn->owner.observe(conn->owner.context, &observed);
+    conn->owner->observe(conn->owner->context, &observed);
 }
 
 static bool datagram_is_eliciting(const struct assembly *assembly)

@@ -344,7 +344,7 @@ void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept)
         conn->ping_pending = conn->full_ping_pending = true;
         conn_mobility_on_silence(conn);
     }
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)

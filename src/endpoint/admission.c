@@ -153,7 +153,7 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
 {
     roam_result result;
     struct conn_create create = {
-        .owner = endpoint_owner(endpoint),
+        .owner = &endpoint->owner,
         .allocator = &endpoint->allocator,
         .rng = &endpoint->rng,
         .config = endpoint->accept,

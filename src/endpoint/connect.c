@@ -45,7 +45,7 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
                              roam_result *ret_result)
 {
     struct conn_create create = {
-        .owner = endpoint_owner(endpoint),
+        .owner = &endpoint->owner,
         .allocator = &endpoint->allocator,
         .rng = &endpoint->rng,
         .config = config,

@@ -84,7 +84,7 @@ static void owner_observe(void *context, const struct observed_packet *packet)
         endpoint->observe(endpoint->observe_context, packet);
 }
 
-struct conn_owner endpoint_owner(roam_endpoint *endpoint)
+static struct conn_owner owner_of(roam_endpoint *endpoint)
 {
     return (struct conn_owner){
         .context = endpoint,
@@ -99,7 +99,6 @@ struct conn_owner endpoint_owner(roam_endpoint *endpoint)
         .wake = owner_wake,
         .handshake_over = owner_handshake_over,
         .new_token = owner_new_token,
-        .observe = endpoint->observe != NULL ? owner_observe : NULL,
     };
 }
 
@@ -134,7 +133,7 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
 
 static roam_endpoint *endpoint_of(const roam_conn *conn)
 {
-    return conn->owner.context;
+    return conn->owner->context;
 }
 
 void roam_conn_free(roam_conn *conn, roam_time now)
@@ -210,6 +209,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
         return NULL;
     endpoint->now = now;
     conn_table_init(&endpoint->table, &endpoint->allocator, &endpoint->rng);
+    endpoint->owner = owner_of(endpoint);
     timer_heap_init(&endpoint->timers, &endpoint->allocator);
     pool_init(&endpoint->frame_pool, &endpoint->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
@@ -396,6 +396,7 @@ void endpoint_set_packet_observer(roam_endpoint *endpoint,
                                   void (*observe)(void *context, const struct observed_packet *packet), void *context)
 {
     endpoint->observe = observe;
+    endpoint->owner.observe = observe != NULL ? owner_observe : NULL;
     endpoint->observe_context = context;
 }
 

@@ -51,6 +51,7 @@ struct roam_endpoint {
     roam_config *accept; /* our copy, NULL: no incoming connections */
     roam_time now;
 
+    struct conn_owner owner; /* what connections ask of it */
     struct conn_table table;
     struct timer_heap timers;
     struct list_node conns, ready;
@@ -96,9 +97,6 @@ static inline roam_time endpoint_unix_time(const roam_endpoint *endpoint)
 }
 
 /* ---- endpoint.c */
-
-/* The callbacks of this endpoint's connections. */
-struct conn_owner endpoint_owner(roam_endpoint *endpoint);
 
 /* Puts a new connection in the heap and on the lists; false without memory (nothing is done then). */
 bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
