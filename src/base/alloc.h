@@ -28,6 +28,11 @@ static inline void *mem_resize(const roam_allocator *allocator, void *ptr, size_
     return allocator->reallocate(allocator->context, ptr, old_bytes, new_bytes);
 }
 
+/* Room for `count` items of an array that grows, in place of the *capacity that there is: at least twice as many, and
+ * `max` at most. What stood in the old memory is wiped, as it may be secret. False, nothing changed, without memory. */
+bool mem_reserve(const roam_allocator *allocator, void *ret_items, uint8_t *capacity, size_t count, size_t max,
+                 size_t item_bytes);
+
 static inline void mem_free(const roam_allocator *allocator, void *ptr, size_t bytes)
 {
     if (ptr != NULL)

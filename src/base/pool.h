@@ -27,7 +27,7 @@ void pool_done(struct pool *pool);
 void *pool_take(struct pool *pool);
 void pool_give(struct pool *pool, void *object);
 
-/* Gives all slabs back when nothing is in use: an idle connection holds none. */
+/* Gives all slabs back when nothing is in use: an idle endpoint holds none. */
 void pool_trim(struct pool *pool);
 
 #endif

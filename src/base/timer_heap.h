@@ -1,6 +1,6 @@
 /*
- * Binary min-heap of deadlines, one entry per connection, embedded in what it times. A node that waits for nothing
- * is not in the heap.
+ * Min-heap of deadlines, four children to each parent, one entry per connection, whose node is embedded in what it
+ * times. A node that waits for nothing is not in the heap.
  */
 #ifndef BASE_TIMER_HEAP_H
 #define BASE_TIMER_HEAP_H
@@ -17,9 +17,14 @@ struct timer_node {
     size_t index; /* TIMER_HEAP_NOWHERE outside of the heap */
 };
 
+struct timer_entry {
+    roam_time deadline; /* of the node */
+    struct timer_node *node;
+};
+
 struct timer_heap {
     const roam_allocator *allocator;
-    struct timer_node **nodes;
+    struct timer_entry *entries;
     size_t count, capacity;
 };
 

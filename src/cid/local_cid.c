@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "base/varint.h"
 
 static size_t count_live(const struct local_cid_set *set)
@@ -29,21 +30,37 @@ static struct local_cid *find_sequence(struct local_cid_set *set, uint64_t seque
     return NULL;
 }
 
-void local_cid_set_init(struct local_cid_set *set, const roam_cid *initial)
+bool local_cid_reserve(struct local_cid_set *set, size_t more)
 {
-    memset(set, 0, sizeof(*set));
-    set->entries[0].cid = *initial;
-    set->entries[0].state = LOCAL_CID_KNOWN;
+    return mem_reserve(set->allocator, &set->entries, &set->capacity, set->count + more, LOCAL_CIDS_KEPT_MAX,
+                       sizeof(*set->entries));
+}
+
+bool local_cid_set_init(struct local_cid_set *set, const roam_allocator *allocator, const roam_cid *initial)
+{
+    *set = (struct local_cid_set){.allocator = allocator};
+    if (!local_cid_reserve(set, 1))
+        return false;
+    set->entries[0] = (struct local_cid){.cid = *initial, .state = LOCAL_CID_KNOWN};
     set->count = 1;
     set->next_sequence = 1;
     set->sent_below = 1;
     set->peer_limit = 1;
     set->cid_bytes = initial->len;
+    return true;
+}
+
+void local_cid_set_done(struct local_cid_set *set)
+{
+    if (set->entries != NULL)
+        wipe(set->entries, set->capacity * sizeof(*set->entries));
+    mem_free(set->allocator, set->entries, set->capacity * sizeof(*set->entries));
+    *set = (struct local_cid_set){.allocator = set->allocator};
 }
 
 void local_cid_add_preferred(struct local_cid_set *set, const roam_cid *cid)
 {
-    assert(set->next_sequence == 1 && set->cid_bytes > 0);
+    assert(set->next_sequence == 1 && set->cid_bytes > 0 && set->count < set->capacity);
     set->peer_limit = max_u64(set->peer_limit, 2);
     struct local_cid *entry = &set->entries[set->count++];
     //= rfc9000#5.1.1-1 The CID of the preferred address has the number after the handshake's.
@@ -71,7 +88,7 @@ size_t local_cid_wanted(const struct local_cid_set *set)
 struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid)
 {
     assert(local_cid_wanted(set) > 0);
-    assert(set->count < ARRAY_LENGTH(set->entries));
+    assert(set->count < set->capacity);
     assert(cid->len == set->cid_bytes);
     assert(local_cid_find(set, cid) == NULL);
     struct local_cid *entry = &set->entries[set->count++];
@@ -120,6 +137,20 @@ void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence)
     //= rfc9000#13.3 NEW_CONNECTION_ID is sent again with the same content, until some copy is acknowledged.
     if (entry != NULL && entry->state == LOCAL_CID_SENT)
         entry->state = LOCAL_CID_PENDING;
+}
+
+bool local_cid_on_used(struct local_cid *cid, roam_time now, size_t bytes)
+{
+    const bool first = !cid->used;
+    if (first) {
+        /* What it is used for takes the place of its token: the frame need not be sent again. */
+        cid->used = true;
+        cid->state = LOCAL_CID_KNOWN;
+        cid->used_since = now;
+        cid->bytes = 0;
+    }
+    cid->bytes += bytes;
+    return first;
 }
 
 void local_cid_repeat(struct local_cid_set *set)
@@ -192,7 +223,7 @@ struct local_cid *local_cid_find(struct local_cid_set *set, const roam_cid *cid)
 
 void local_cid_set_check(const struct local_cid_set *set)
 {
-    assert(set->count <= ARRAY_LENGTH(set->entries));
+    assert(set->count <= set->capacity && set->capacity <= LOCAL_CIDS_KEPT_MAX);
     assert(count_live(set) <= set->peer_limit && count_live(set) <= LOCAL_CIDS_MAX);
     assert(set->count - count_live(set) <= 2 * LOCAL_CIDS_MAX);
     assert(set->sent_below <= set->next_sequence && set->retire_prior_to <= set->next_sequence);
@@ -203,6 +234,7 @@ void local_cid_set_check(const struct local_cid_set *set)
         assert(i == 0 || entry[-1].sequence < entry->sequence);
         assert(entry->state == LOCAL_CID_PENDING || entry->sequence < set->sent_below);
         assert(entry->cid.len == set->cid_bytes);
+        assert(!entry->used || entry->state == LOCAL_CID_KNOWN);
         for (size_t j = 0; j < i; j++)
             assert(!roam_cid_equal(&entry->cid, &set->entries[j].cid));
     }

@@ -2,7 +2,7 @@
  * The connection IDs that we issued to the peer, RFC 9000 section 5.1.1: what it may write on packets to us.
  *
  * Each entry goes: (local_cid_issue) PENDING -> (on_sent) SENT -> (on_acked) KNOWN, or (on_lost) PENDING again; from
- * any of them, (on_retire) gone. Sequence 0 is KNOWN from the start.
+ * either of these, (on_used) KNOWN; from any of them, (on_retire) gone. Sequence 0 is KNOWN from the start.
  * Invariants: sequences are consecutive and never used twice; live entries (those that we did not ask the peer to
  * retire) never exceed the peer's active_connection_id_limit nor LOCAL_CIDS_MAX; no two entries are equal. An entry
  * that the peer was asked to retire stays, and packets on it are accepted, until its RETIRE_CONNECTION_ID comes.
@@ -12,6 +12,7 @@
 
 #include <roam/error.h>
 
+#include "base/alloc.h"
 #include "base/minmax.h"
 #include "wire/frame.h"
 
@@ -23,16 +24,25 @@ enum local_cid_state { LOCAL_CID_PENDING, LOCAL_CID_SENT, LOCAL_CID_KNOWN };
 struct local_cid {
     uint64_t sequence;
     roam_cid cid;
-    enum local_cid_state state;
-    bool used;                              /* a packet came on it */
-    roam_time used_since;                   /* when the first did */
-    uint64_t bytes;                         /* of all that did */
-    uint8_t reset_token[RESET_TOKEN_BYTES]; /* the same in every copy of its frame, whatever becomes of our keys */
+    uint8_t state; /* enum local_cid_state; KNOWN where it is used: then the peer has it */
+    bool used;     /* a packet came on it */
+    union {
+        uint8_t reset_token[RESET_TOKEN_BYTES]; /* until it is used: the same in every copy of its frame, whatever
+                                                 * becomes of our keys */
+        struct {
+            roam_time used_since; /* when the first packet came */
+            uint64_t bytes;       /* of all that did */
+        };
+    };
 };
 
+/* Those to be retired, as many as the peer must be able to keep track of, and the live ones. */
+#define LOCAL_CIDS_KEPT_MAX (3 * LOCAL_CIDS_MAX)
+
 struct local_cid_set {
-    struct local_cid entries[3 * LOCAL_CIDS_MAX]; /* ascending by sequence: those to be retired, then the live ones */
-    size_t count;
+    const roam_allocator *allocator;
+    struct local_cid *entries; /* ascending by sequence: those to be retired, then the live ones */
+    uint8_t count, capacity;
     uint64_t next_sequence;
     uint64_t sent_below;      /* one above the largest sequence that was ever on the wire */
     uint64_t retire_prior_to; /* see local_cid_frame_retire_prior_to */
@@ -40,10 +50,15 @@ struct local_cid_set {
     uint8_t cid_bytes;        /* 0: one CID of length zero, none is ever issued */
 };
 
-void local_cid_set_init(struct local_cid_set *set, const roam_cid *initial);
+/* False without memory. */
+bool local_cid_set_init(struct local_cid_set *set, const roam_allocator *allocator, const roam_cid *initial);
+void local_cid_set_done(struct local_cid_set *set);
+
+/* Makes room for so many entries more. False without memory. */
+bool local_cid_reserve(struct local_cid_set *set, size_t more);
 
 /* The CID of a server's preferred address, with sequence number 1: the peer gets it in the handshake, and may hold two
- * whatever its limit (RFC 9000 section 18.2). */
+ * whatever its limit (RFC 9000 section 18.2). There must be room for it. */
 void local_cid_add_preferred(struct local_cid_set *set, const roam_cid *cid);
 
 /* The peer's active_connection_id_limit is known. */
@@ -53,8 +68,8 @@ void local_cid_set_peer_limit(struct local_cid_set *set, uint64_t limit);
  * goes on with those that it has. */
 size_t local_cid_wanted(const struct local_cid_set *set);
 
-/* Adds one with the next sequence number; local_cid_wanted must be > 0 and the CID new. The caller fills in its reset
- * token. */
+/* Adds one with the next sequence number; local_cid_wanted must be > 0, there must be room, and the CID be new. The
+ * caller fills in its reset token. */
 struct local_cid *local_cid_issue(struct local_cid_set *set, const roam_cid *cid);
 
 /* The next whose NEW_CONNECTION_ID is to go out, or NULL. Those that are good for something first: what the peer is to
@@ -70,6 +85,9 @@ static inline uint64_t local_cid_frame_retire_prior_to(const struct local_cid_se
 void local_cid_on_sent(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_acked(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence); /* nothing where it was retired meanwhile */
+
+/* A packet of so many octets came on it. True where that is the first. */
+bool local_cid_on_used(struct local_cid *cid, roam_time now, size_t bytes);
 
 /* Nothing is acknowledged: all frames that may never have arrived are to go out once more. */
 void local_cid_repeat(struct local_cid_set *set);

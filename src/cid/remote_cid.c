@@ -77,6 +77,7 @@ static bool add_seen(struct remote_cid_set *set, uint64_t sequence)
     }
     if (set->seen_count == REMOTE_SEEN_RANGES_MAX)
         return false;
+    assert(set->seen_count < set->seen_capacity);
     memmove(&set->seen[i + 1], &set->seen[i], (set->seen_count - i) * sizeof(set->seen[0]));
     set->seen[i].start = sequence;
     set->seen[i].end = sequence + 1;
@@ -88,7 +89,7 @@ static bool add_seen(struct remote_cid_set *set, uint64_t sequence)
 
 static void queue_retirement(struct remote_cid_set *set, uint64_t sequence)
 {
-    assert(set->retirement_count < REMOTE_RETIREMENTS_MAX);
+    assert(set->retirement_count < set->retirement_capacity);
     set->retirements[set->retirement_count].sequence = sequence;
     set->retirements[set->retirement_count].state = RETIREMENT_PENDING;
     set->retirement_count++;
@@ -143,15 +144,49 @@ static void retire_below(struct remote_cid_set *set, uint64_t end)
 
 /* ---- What the peer gives ---------------------------------------------------------------------------------------- */
 
-void remote_cid_set_init(struct remote_cid_set *set, const roam_cid *initial, size_t limit)
+/* Room for so many entries, retirements and runs, so that nothing fails on the way. */
+static bool reserve(struct remote_cid_set *set, size_t entries, size_t retirements, size_t runs)
+{
+    return mem_reserve(set->allocator, &set->entries, &set->entry_capacity, entries, REMOTE_CIDS_MAX,
+                       sizeof(*set->entries)) &&
+           mem_reserve(set->allocator, &set->retirements, &set->retirement_capacity, retirements,
+                       REMOTE_RETIREMENTS_MAX, sizeof(*set->retirements)) &&
+           mem_reserve(set->allocator, &set->seen, &set->seen_capacity, runs, REMOTE_SEEN_RANGES_MAX,
+                       sizeof(*set->seen));
+}
+
+static bool reserve_assignment(struct remote_cid_set *set)
+{
+    return mem_reserve(set->allocator, &set->assignments, &set->assignment_capacity, set->assignment_count + 1u,
+                       REMOTE_ASSIGNMENTS_MAX, sizeof(*set->assignments));
+}
+
+bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
+                         size_t limit)
 {
     assert(limit >= 2 && limit <= REMOTE_CIDS_MAX);
-    memset(set, 0, sizeof(*set));
-    set->entries[0].cid = *initial;
+    *set = (struct remote_cid_set){.allocator = allocator, .limit = (uint8_t)limit};
+    if (!reserve(set, 1, 1, 1) || !reserve_assignment(set)) {
+        remote_cid_set_done(set);
+        return false;
+    }
+    set->entries[0] = (struct remote_cid){.cid = *initial};
     set->count = 1;
-    set->limit = limit;
+    set->seen[0].start = 0;
     set->seen[0].end = 1;
     set->seen_count = 1;
+    return true;
+}
+
+void remote_cid_set_done(struct remote_cid_set *set)
+{
+    if (set->entries != NULL)
+        wipe(set->entries, set->entry_capacity * sizeof(*set->entries));
+    mem_free(set->allocator, set->entries, set->entry_capacity * sizeof(*set->entries));
+    mem_free(set->allocator, set->retirements, set->retirement_capacity * sizeof(*set->retirements));
+    mem_free(set->allocator, set->assignments, set->assignment_capacity * sizeof(*set->assignments));
+    mem_free(set->allocator, set->seen, set->seen_capacity * sizeof(*set->seen));
+    *set = (struct remote_cid_set){.allocator = set->allocator};
 }
 
 void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid)
@@ -219,9 +254,14 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
     if (live > set->limit)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
     //= rfc9000#5.1.2-5 Retirements that wait for acknowledgement are bounded, and their overflow is an error.
-    size_t room = REMOTE_RETIREMENTS_MAX - set->retirement_count - set->count;
-    if (fresh > room || count_unseen_below(set, prior) > room - fresh)
+    const size_t kept = (size_t)set->retirement_count + set->count;
+    const size_t room = REMOTE_RETIREMENTS_MAX - kept;
+    const uint64_t unseen = count_unseen_below(set, prior);
+    if (fresh > room || unseen > room - fresh)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
+    if (!reserve(set, min_size(set->count + fresh, REMOTE_CIDS_MAX), kept + fresh + unseen,
+                 min_size(set->seen_count + fresh, REMOTE_SEEN_RANGES_MAX)))
+        return ROAM_INTERNAL_ERROR;
 
     if (prior > set->retire_prior_to)
         retire_below(set, prior);
@@ -264,10 +304,8 @@ static const struct remote_cid *find_unused(const struct remote_cid_set *set)
 
 static void add_assignment(struct remote_cid_set *set, uint64_t path_id, uint64_t sequence)
 {
-    assert(set->assignment_count < REMOTE_ASSIGNMENTS_MAX);
-    set->assignments[set->assignment_count].path_id = path_id;
-    set->assignments[set->assignment_count].sequence = sequence;
-    set->assignment_count++;
+    assert(set->assignment_count < set->assignment_capacity);
+    set->assignments[set->assignment_count++] = (struct remote_assignment){.path_id = path_id, .sequence = sequence};
 }
 
 size_t remote_cid_spare(const struct remote_cid_set *set)
@@ -293,15 +331,18 @@ void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t fro
         return;
     size_t from = assignment_of(set, from_path_id);
     assert(from < set->assignment_count);
-    uint64_t sequence = set->assignments[from].sequence;
+    struct remote_assignment shared = set->assignments[from];
     if (path_id == from_path_id)
         return;
     size_t own = assignment_of(set, path_id);
-    if (own < set->assignment_count && set->assignments[own].sequence == sequence)
+    if (own < set->assignment_count && set->assignments[own].sequence == shared.sequence)
         return;
     remote_cid_release(set, path_id);
     //= rfc9000#9.5-4 The peer's address changed under an unchanged CID: ours may stay as well.
-    add_assignment(set, path_id, sequence);
+    if (!reserve_assignment(set))
+        return;
+    shared.path_id = path_id;
+    set->assignments[set->assignment_count++] = shared;
 }
 
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id)
@@ -309,7 +350,8 @@ bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id)
     if (is_zero_length(set))
         return false;
     const struct remote_cid *unused = find_unused(set);
-    if (unused == NULL)
+    const bool has_one = assignment_of(set, path_id) < set->assignment_count;
+    if (unused == NULL || (!has_one && !reserve_assignment(set)))
         return false;
     uint64_t sequence = unused->sequence;
     remote_cid_release(set, path_id);
@@ -336,6 +378,12 @@ struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_
         return &set->entries[0];
     size_t index = assignment_of(set, path_id);
     return index < set->assignment_count ? find_sequence(set, set->assignments[index].sequence) : NULL;
+}
+
+struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set, uint64_t path_id)
+{
+    size_t index = assignment_of(set, path_id);
+    return index < set->assignment_count ? &set->assignments[index] : NULL;
 }
 
 /* ---- RETIRE_CONNECTION_ID on the wire ------------------------------------------------------------ */
@@ -400,7 +448,7 @@ const struct remote_cid *remote_cid_of_token(const struct remote_cid_set *set, c
 
 static void check_assignments(const struct remote_cid_set *set)
 {
-    assert(set->assignment_count <= REMOTE_ASSIGNMENTS_MAX);
+    assert(set->assignment_count <= set->assignment_capacity);
     for (size_t i = 0; i < set->assignment_count; i++) {
         bool named = false;
         for (size_t j = 0; j < set->count; j++)
@@ -414,7 +462,9 @@ static void check_assignments(const struct remote_cid_set *set)
 void remote_cid_set_check(const struct remote_cid_set *set)
 {
     assert(set->count <= set->limit && set->limit <= REMOTE_CIDS_MAX);
-    assert(set->count + set->retirement_count <= REMOTE_RETIREMENTS_MAX);
+    assert(set->count <= set->entry_capacity && set->seen_count <= set->seen_capacity);
+    assert(set->count + set->retirement_count <= set->retirement_capacity);
+    assert(set->retirement_capacity <= REMOTE_RETIREMENTS_MAX);
     assert(set->seen_count >= 1 && set->seen_count <= REMOTE_SEEN_RANGES_MAX && set->seen[0].start == 0);
     assert(set->seen[0].end >= set->retire_prior_to);
     for (size_t i = 0; i < set->seen_count; i++) {

@@ -17,6 +17,7 @@
 
 #include <roam/error.h>
 
+#include "base/alloc.h"
 #include "wire/frame.h"
 
 /* Largest active_connection_id_limit that we offer. */
@@ -38,34 +39,44 @@ struct remote_cid {
     bool has_reset_token;
     bool used; /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
     uint8_t reset_token[RESET_TOKEN_BYTES];
+};
+
+/* The CID of a path, and what was written there under it; a path that shares it goes on from what the other had. */
+struct remote_assignment {
+    uint64_t path_id, sequence;
     roam_time used_since, written_at; /* first and last packet of ours with it */
     uint64_t bytes;                   /* of those packets */
 };
 
 enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };
 
-struct remote_cid_set {
-    struct remote_cid entries[REMOTE_CIDS_MAX]; /* ascending by sequence */
-    size_t count;
-    size_t limit;             /* our active_connection_id_limit */
-    uint64_t retire_prior_to; /* the highest that the peer asked for */
-    struct {
-        uint64_t sequence;
-        enum retirement_state state;
-    } retirements[REMOTE_RETIREMENTS_MAX];
-    size_t retirement_count;
-    struct {
-        uint64_t path_id, sequence;
-    } assignments[REMOTE_ASSIGNMENTS_MAX];
-    size_t assignment_count;
-    struct {
-        uint64_t start, end;
-    } seen[REMOTE_SEEN_RANGES_MAX]; /* [start, end), ascending, apart; the first from 0 */
-    size_t seen_count;
+struct remote_retirement {
+    uint64_t sequence : 62;
+    uint64_t state : 2; /* enum retirement_state */
 };
 
-/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX. */
-void remote_cid_set_init(struct remote_cid_set *set, const roam_cid *initial, size_t limit);
+/* The arrays have the capacity that was ever needed. */
+struct remote_cid_set {
+    const roam_allocator *allocator;
+    struct remote_cid *entries; /* ascending by sequence */
+    struct remote_retirement *retirements;
+    struct remote_assignment *assignments;
+    struct {
+        uint64_t start, end;
+    } * seen;                 /* [start, end), ascending, apart; the first from 0 */
+    uint64_t retire_prior_to; /* the highest that the peer asked for */
+    uint8_t limit;            /* our active_connection_id_limit */
+    uint8_t count, entry_capacity;
+    uint8_t retirement_count, retirement_capacity;
+    uint8_t assignment_count, assignment_capacity;
+    uint8_t seen_count, seen_capacity;
+};
+
+/* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX. False without
+ * memory; the first path gets its CID without. */
+bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *allocator, const roam_cid *initial,
+                         size_t limit);
+void remote_cid_set_done(struct remote_cid_set *set);
 
 /* The handshake changed the initial CID (Retry, first server Initial): only while nothing else is known. */
 void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid);
@@ -73,8 +84,8 @@ void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid)
 /* From the server's transport parameters. */
 void remote_cid_set_initial_token(struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES]);
 
-/* NEW_CONNECTION_ID came (frame_parse made sure that Retire Prior To <= sequence). Returns ROAM_NO_ERROR,
- * PROTOCOL_VIOLATION (peer uses zero-length CIDs; same sequence with another CID or token, same CID with another
+/* NEW_CONNECTION_ID came (frame_parse made sure that Retire Prior To <= sequence). Returns ROAM_NO_ERROR, INTERNAL_ERROR
+ * (no memory), PROTOCOL_VIOLATION (peer uses zero-length CIDs; same sequence with another CID or token, same CID with another
  * sequence, a token twice), CONNECTION_ID_LIMIT_ERROR (too many live, too many retirements unacknowledged, or too many
  * gaps in the numbering). Exact repeats are ignored, also of retired ones. Paths whose CID fell under Retire Prior To
  * have no assignment afterwards: remote_cid_of_path gives NULL for them. *ret_added says whether it is new and live. */
@@ -84,15 +95,15 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
 size_t remote_cid_spare(const struct remote_cid_set *set);
 
 /* Gives the path an unused CID (the lowest sequence); true at once where it has one already. With a zero-length peer
- * all paths use that. False where none is left. */
+ * all paths use that. False where none is left, or no memory. */
 bool remote_cid_assign(struct remote_cid_set *set, uint64_t path_id);
 
 /* The path uses the same CID as another path (which must have one): RFC 9000 section 9.5, the peer's address changed
- * under an unchanged CID. */
+ * under an unchanged CID. Without memory the path has none. */
 void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t from_path_id);
 
 /* Gives the path a fresh CID instead of the one it has, which is retired where no other path uses it. False, nothing
- * changed, where none is left: always so with a zero-length peer. */
+ * changed, where none is left, or no memory: always so with a zero-length peer. */
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id);
 
 /* The path is gone: its CID is retired where no other path uses it. Harmless where it has none. */
@@ -100,6 +111,9 @@ void remote_cid_release(struct remote_cid_set *set, uint64_t path_id);
 
 /* The CID to write on packets to this path, or NULL: then nothing can be sent there. */
 struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_id);
+
+/* NULL where the path has none, and with a zero-length peer. */
+struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set, uint64_t path_id);
 
 /* RETIRE_CONNECTION_ID to be sent: false where none is due. */
 bool remote_cid_next_retirement(const struct remote_cid_set *set, uint64_t *ret_sequence);

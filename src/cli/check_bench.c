@@ -213,10 +213,11 @@ static void transmit_all(struct bench *bench)
 /* What comes from elsewhere is no evidence against this server. */
 static bool is_from_server(const struct bench *bench, const roam_address *remote)
 {
-    const struct preferred_address *preferred = &bench->conn->peer.preferred_address;
+    const struct transport_params *params = bench->conn->server_params;
     return roam_address_equal(remote, &bench->exam->remote) ||
-           (bench->conn->peer.has_preferred_address &&
-            (roam_address_equal(remote, &preferred->ipv4) || roam_address_equal(remote, &preferred->ipv6)));
+           (params != NULL && params->has_preferred_address &&
+            (roam_address_equal(remote, &params->preferred_address.ipv4) ||
+             roam_address_equal(remote, &params->preferred_address.ipv6)));
 }
 
 static void flip_a_bit_of_the_token(struct bench *bench)

@@ -26,7 +26,7 @@ static bool follow_keys(const struct eye *eye, struct packet_keys *copy, const s
 {
     if (!keys->available)
         return false;
-    if (!copy->available || memcmp(copy->key, keys->key, sizeof(copy->key)) != 0) {
+    if (!copy->available || memcmp(copy->secret, keys->secret, sizeof(copy->secret)) != 0) {
         packet_keys_done(copy);
         *copy = *keys;
         copy->allocator = &eye->allocator;

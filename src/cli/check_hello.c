@@ -112,8 +112,11 @@ static void take_handshake(struct exam *exam, struct bench *bench)
         .cid_bytes = bench->conn->remote_cids.count > 0 ? bench->conn->remote_cids.entries[0].cid.len : 0,
         .cids_given = bench->events[ROAM_EVENT_CID_RECEIVED],
         .cid_limit = bench->config.active_connection_id_limit,
-        .params = bench->conn->peer,
     };
+    if (bench->conn->server_params != NULL)
+        handshake->params = *bench->conn->server_params;
+    else
+        transport_params_init(&handshake->params);
     snprintf(handshake->alpn, sizeof(handshake->alpn), "%s", roam_conn_alpn(bench->conn));
 }
 

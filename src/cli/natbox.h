@@ -80,11 +80,16 @@ struct outer {
     size_t held; /* datagrams under way that know it */
 };
 
+/* What one mapping is for: see key_of. */
+struct mapping_key {
+    uint8_t bytes[24];
+};
+
 /* A client as it is seen from outside: all that it sends, or with a symmetric NAT what it sends to one door. */
 struct mapping {
     struct mapping *next;
     roam_address client;
-    struct hash_key key;
+    struct mapping_key key;
     roam_address inside;   /* of ours: to which address the client sent last */
     struct outer *current; /* NULL after a rebinding, until the client sends */
     roam_address last;     /* where the newest one is or was bound; no family before the first */

@@ -163,10 +163,9 @@ static bool open_outer(struct natbox *box, struct mapping *mapping, const struct
 
 /* ---- Mappings ---------------------------------------------------------------------------------------------------- */
 
-static struct hash_key key_of(const struct natbox *box, const struct door *door, const roam_address *client)
+static struct mapping_key key_of(const struct natbox *box, const struct door *door, const roam_address *client)
 {
-    struct hash_key key = {0};
-    key.len = (uint8_t)(sizeof(client->ip) + sizeof(client->scope_id) + sizeof(client->port) + 2);
+    struct mapping_key key = {0};
     memcpy(key.bytes, client->ip, sizeof(client->ip));
     memcpy(key.bytes + 16, &client->scope_id, sizeof(client->scope_id));
     memcpy(key.bytes + 20, &client->port, sizeof(client->port));
@@ -184,7 +183,7 @@ static void remove_mapping(struct natbox *box, struct mapping *mapping, roam_tim
     *link = mapping->next;
     bury_all(box, mapping, OUTER_CURRENT, now);
     bury_all(box, mapping, OUTER_OLD, now);
-    hash_map_remove(&box->by_client, mapping->key.bytes, mapping->key.len);
+    hash_map_remove(&box->by_client, &mapping->key, sizeof(mapping->key));
     box->mapping_count--;
     free(mapping);
 }
@@ -200,13 +199,13 @@ static void evict_oldest(struct natbox *box, roam_time now)
     remove_mapping(box, oldest, now);
 }
 
-static struct mapping *new_mapping(struct natbox *box, const struct hash_key *key, const roam_address *client,
+static struct mapping *new_mapping(struct natbox *box, const struct mapping_key *key, const roam_address *client,
                                    roam_time now)
 {
     if (box->mapping_count >= box->options.clients)
         evict_oldest(box, now);
     struct mapping *mapping = calloc(1, sizeof(*mapping));
-    if (mapping == NULL || !hash_map_insert(&box->by_client, key->bytes, key->len, mapping)) {
+    if (mapping == NULL || !hash_map_insert(&box->by_client, key, sizeof(*key), mapping)) {
         free(mapping);
         return NULL;
     }
@@ -246,8 +245,8 @@ static bool take_place(struct natbox *box, struct mapping *mapping, struct door 
 
 struct outer *nat_way_out(struct natbox *box, struct door *door, const roam_datagram *datagram, roam_time now)
 {
-    struct hash_key key = key_of(box, door, &datagram->remote);
-    struct mapping *mapping = hash_map_find(&box->by_client, key.bytes, key.len);
+    struct mapping_key key = key_of(box, door, &datagram->remote);
+    struct mapping *mapping = hash_map_find(&box->by_client, &key, sizeof(key));
     if (mapping == NULL)
         mapping = new_mapping(box, &key, &datagram->remote, now);
     if (mapping == NULL)

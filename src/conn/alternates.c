@@ -25,7 +25,7 @@ static bool has_ip(const roam_address *address)
  * that moves by itself. */
 static bool choose_local(const roam_conn *conn, uint8_t family, roam_address *ret_local)
 {
-    const struct network_list *networks = conn->owner.networks;
+    const struct network_list *networks = conn->owner->networks;
     const roam_network *found = NULL;
     if (ret_local->family == family)
         return true;

@@ -31,7 +31,7 @@ bool roam_conn_is_confirmed(const roam_conn *conn)
 
 const roam_error *roam_conn_error(const roam_conn *conn)
 {
-    return &conn->error;
+    return conn->error;
 }
 
 const char *roam_conn_alpn(const roam_conn *conn)
@@ -174,7 +174,7 @@ void roam_conn_ping(roam_conn *conn, roam_time now)
     if (!conn_is_alive(conn) || !conn->handshake_complete)
         return;
     conn->ping_pending = true;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_ping_of_size(roam_conn *conn, roam_time now, uint32_t bytes)

@@ -142,7 +142,7 @@ static void put_handshake_frames(roam_conn *conn, struct payload *payload)
     }
     if (conn->new_token_pending && payload->assembly->path->address_validated && room(payload) > TOKEN_BYTES_MAX + 4) {
         uint8_t token[TOKEN_BYTES_MAX];
-        size_t len = conn->owner.new_token(conn->owner.context, &payload->assembly->path->remote, token);
+        size_t len = conn->owner->new_token(conn->owner->context, &payload->assembly->path->remote, token);
         conn->new_token_pending = false;
         payload->assembly->path->token_given = true;
         if (len > 0) {
@@ -209,7 +209,7 @@ static void put_ping(roam_conn *conn, struct payload *payload, enum assemble_mod
 
 static void put_close(roam_conn *conn, struct payload *payload, enum packet_type type)
 {
-    const roam_error *error = &conn->error;
+    const roam_error *error = conn->error;
     bool application = error->cause == ROAM_CLOSE_LOCAL_APPLICATION;
     if (type != PACKET_ONE_RTT && application) {
         //= rfc9000#10.2.3 Turn an application close into 0x1c, APPLICATION_ERROR, with a blank reason.

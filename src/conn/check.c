@@ -28,7 +28,7 @@ static void check_cids(const roam_conn *conn)
 
 void conn_check(const roam_conn *conn)
 {
-    assert(conn->frame_pool.object_bytes >= sizeof(struct sent_frame));
+    assert(conn->frame_pool->object_bytes >= sizeof(struct sent_frame));
     path_set_check(&conn->paths);
     for (size_t i = 0; i < conn->paths.count; i++)
         path_check(conn->paths.paths[i]);
@@ -40,5 +40,5 @@ void conn_check(const roam_conn *conn)
     assert(!conn->confirmed || conn->handshake_complete);
     assert(conn->handshake_complete || conn->handshake != NULL);
     assert((conn->state == ROAM_CONN_CLOSED) ==
-           (conn->close_at == ROAM_TIME_NEVER && conn->error.cause != ROAM_CLOSE_NONE));
+           (conn->close_at == ROAM_TIME_NEVER && conn->error->cause != ROAM_CLOSE_NONE));
 }

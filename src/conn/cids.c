@@ -9,12 +9,15 @@ void conn_issue_cids(roam_conn *conn)
         conn->renewal_pending = false;
     //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
     //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.
-    while (conn->handshake_complete && local_cid_wanted(&conn->local_cids) > 0) {
+    const size_t wanted = conn->handshake_complete ? local_cid_wanted(&conn->local_cids) : 0;
+    if (!local_cid_reserve(&conn->local_cids, wanted))
+        return; /* no memory now: the next deadline tries again */
+    for (size_t i = 0; i < wanted; i++) {
         roam_cid cid;
-        if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
-            return; /* no memory now: the next deadline tries again */
+        if (!conn->owner->cid_new(conn->owner->context, conn, &cid))
+            return;
         struct local_cid *issued = local_cid_issue(&conn->local_cids, &cid);
-        conn->owner.cid_reset_token(conn->owner.context, &cid, issued->reset_token);
+        conn->owner->cid_reset_token(conn->owner->context, &cid, issued->reset_token);
         conn_cid_event(conn, ROAM_EVENT_CID_ISSUED, &issued->cid, issued->sequence);
     }
 }
@@ -41,7 +44,7 @@ void conn_renew_all_cids(roam_conn *conn, roam_time now)
     //= rfc9000#5.1.2-9 Where an earlier request is not met yet, this one waits until it is.
     conn->renewal_pending = true;
     conn_issue_cids(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 static bool token_is_current(const roam_conn *conn, size_t i)
@@ -68,7 +71,7 @@ void conn_sync_reset_tokens(roam_conn *conn)
 {
     for (size_t i = conn->token_count; i-- > 0;) {
         if (!token_is_current(conn, i)) {
-            conn->owner.reset_token_remove(conn->owner.context, conn, conn->tokens_known[i].token);
+            conn->owner->reset_token_remove(conn->owner->context, conn, conn->tokens_known[i].token);
             conn->tokens_known[i] = conn->tokens_known[--conn->token_count];
         }
     }
@@ -76,9 +79,12 @@ void conn_sync_reset_tokens(roam_conn *conn)
         const struct remote_cid *entry = &conn->remote_cids.entries[j];
         if (!entry->used || !entry->has_reset_token || token_is_known(conn, entry->sequence))
             continue;
+        if (!mem_reserve(conn->allocator, &conn->tokens_known, &conn->token_capacity, conn->token_count + 1u,
+                         REMOTE_CIDS_MAX, sizeof(*conn->tokens_known)))
+            return; /* no memory: the next change of CIDs tries again */
         conn->tokens_known[conn->token_count].sequence = entry->sequence;
         memcpy(conn->tokens_known[conn->token_count++].token, entry->reset_token, RESET_TOKEN_BYTES);
-        conn->owner.reset_token_add(conn->owner.context, conn, entry->reset_token);
+        conn->owner->reset_token_add(conn->owner->context, conn, entry->reset_token);
     }
 }
 
@@ -150,7 +156,7 @@ uint64_t conn_on_retire_connection_id(roam_conn *conn, const struct packet_conte
     uint64_t error = local_cid_on_retire(&conn->local_cids, frame->sequence, context->local_cid_sequence, &retired);
     if (error != ROAM_NO_ERROR || retired.len > ROAM_CID_MAX)
         return error;
-    conn->owner.cid_retired(conn->owner.context, conn, &retired);
+    conn->owner->cid_retired(conn->owner->context, conn, &retired);
     conn_cid_event(conn, ROAM_EVENT_CID_RETIRED, &retired, frame->sequence);
     forget_standby(conn, frame->sequence);
     //= rfc9000#5.1.1-7 Replace a CID with a fresh one when the peer retires it.

@@ -31,8 +31,8 @@ bool conn_on_stateless_reset(roam_conn *conn, roam_time now, const uint8_t token
 void conn_rotate_if_due(roam_conn *conn);
 /* On the active path the peer writes another CID of ours than before. */
 void conn_on_peer_rotated(roam_conn *conn);
-/* A datagram of so many octets leaves with this CID of the peer's. */
-void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid, size_t bytes);
+/* A datagram of so many octets leaves on the path, with its CID of the peer's. */
+void conn_on_cid_written(roam_conn *conn, uint64_t path_id, size_t bytes);
 /* An authentic packet of so many octets came on this CID of ours. */
 void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes);
 

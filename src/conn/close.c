@@ -9,18 +9,39 @@
  */
 #include "conn/paths.h"
 
+const roam_error conn_no_error = {.cause = ROAM_CLOSE_NONE};
+
+#define WITHOUT_MEMORY(CAUSE, CODE) [CAUSE] = {.cause = (CAUSE), .code = (CODE), .reason = "no memory"}
+
+/* For connections whose end there is no memory to tell of. */
+static const roam_error errors_without_memory[ROAM_CLOSE_CAUSES] = {
+    WITHOUT_MEMORY(ROAM_CLOSE_LOCAL_TRANSPORT, ROAM_INTERNAL_ERROR),
+    WITHOUT_MEMORY(ROAM_CLOSE_LOCAL_APPLICATION, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_PEER_TRANSPORT, ROAM_INTERNAL_ERROR),
+    WITHOUT_MEMORY(ROAM_CLOSE_PEER_APPLICATION, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_IDLE_TIMEOUT, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_HANDSHAKE_TIMEOUT, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_STATELESS_RESET, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_VERSION_NEGOTIATION, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_NO_VIABLE_PATH, ROAM_NO_VIABLE_PATH),
+    WITHOUT_MEMORY(ROAM_CLOSE_RESOLUTION, 0),
+};
+
 static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,
                       const uint8_t *reason, size_t len)
 {
-    if (conn->error.cause != ROAM_CLOSE_NONE)
+    if (conn->error->cause != ROAM_CLOSE_NONE)
         return;
-    conn->error.cause = cause;
-    conn->error.code = code;
-    conn->error.frame_type = frame_type;
+    conn->error = &errors_without_memory[cause];
+    conn->end = mem_zalloc(conn->allocator, sizeof(*conn->end));
+    if (conn->end == NULL)
+        return;
+    roam_error *error = &conn->end->error;
+    *error = (roam_error){.cause = cause, .code = code, .frame_type = frame_type};
     len = min_size(len, ROAM_REASON_MAX);
     for (size_t i = 0; i < len; i++)
-        conn->error.reason[i] = reason[i] >= 0x20 && reason[i] < 0x7f ? (char)reason[i] : '?';
-    conn->error.reason[len] = '\0';
+        error->reason[i] = reason[i] >= 0x20 && reason[i] < 0x7f ? (char)reason[i] : '?';
+    conn->error = error;
 }
 
 static void tell_closed(roam_conn *conn)
@@ -29,7 +50,7 @@ static void tell_closed(roam_conn *conn)
         return;
     conn->closed_told = true;
     conn->totals->connections_closed++;
-    conn->owner.handshake_over(conn->owner.context, conn, false);
+    conn->owner->handshake_over(conn->owner->context, conn, false);
     stream_set_close(&conn->streams);
     conn_event(conn, ROAM_EVENT_CLOSED);
 }
@@ -52,7 +73,7 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     //= rfc9000#10.2 Closing and draining last at least 3 x PTO.
     conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
@@ -67,7 +88,7 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
         conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
     conn->state = ROAM_CONN_DRAINING;
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_end(roam_conn *conn, enum roam_close_cause cause)
@@ -77,7 +98,7 @@ void conn_end(roam_conn *conn, enum roam_close_cause cause)
     conn->close_pending = false;
     conn->close_at = ROAM_TIME_NEVER;
     tell_closed(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_on_close_frame(roam_conn *conn, const struct frame *frame)
@@ -90,8 +111,11 @@ void conn_on_close_frame(roam_conn *conn, const struct frame *frame)
 void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context)
 {
     //= rfc9000#10.2.1 Rate-limit packets sent while closing: the 1st, 2nd, 4th, 8th, ... datagram is answered.
-    conn->close_received++;
-    if ((conn->close_received & (conn->close_received - 1)) != 0)
+    struct conn_end *end = conn->end;
+    if (end == NULL)
+        return;
+    end->received++;
+    if ((end->received & (end->received - 1)) != 0)
         return;
     const struct path *path = path_set_find_address(&conn->paths, &context->local, &context->remote);
     conn->close_pending = true;
@@ -104,11 +128,11 @@ void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context
         conn->close_pending = cid != NULL;
         if (cid == NULL)
             return;
-        conn->close_cid = cid->cid;
-        conn->close_local = context->local;
-        conn->close_remote = context->remote;
+        end->cid = cid->cid;
+        end->local = context->local;
+        end->remote = context->remote;
         //= rfc9000#10.2.1 While closing, packets from an unvalidated address are answered within 3x.
-        conn->close_allowance = AMPLIFICATION_FACTOR * context->datagram_bytes;
+        end->allowance = AMPLIFICATION_FACTOR * context->datagram_bytes;
     }
 }
 

@@ -91,6 +91,7 @@ struct handshake {
     size_t alternate_count;
     uint8_t *token; /* client: to be sent in Initials, own memory */
     size_t token_bytes;
+    struct transport_params peer; /* all that it sent; conn.peer has what counts afterwards */
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
@@ -125,8 +126,27 @@ enum preferred_state {
     PREFERRED_FAILED,  /* client: nobody answered there */
 };
 
+/* What counts of the peer's transport parameters for as long as the connection lasts; those of streams are theirs. */
+struct peer_params {
+    uint64_t max_idle_timeout_ms; /* 0: none */
+    uint64_t active_connection_id_limit;
+    uint32_t max_udp_payload;
+    uint16_t max_ack_delay_ms;
+    uint8_t ack_delay_exponent;
+    bool disable_active_migration;
+};
+
+/* What only the end of a connection needs. */
+struct conn_end {
+    roam_error error;
+    uint64_t received;          /* datagrams that came while closing */
+    roam_address local, remote; /* where the newest of them came from, if not from a path: to be answered there too */
+    roam_cid cid;               /* which CID of the peer's is written there */
+    size_t allowance;           /* octets of the answer, at most three times those of the datagram */
+};
+
 struct roam_conn {
-    struct conn_owner owner;
+    const struct conn_owner *owner;
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config;
@@ -146,7 +166,7 @@ struct roam_conn {
 
     struct handshake *handshake; /* NULL afterwards */
     struct one_rtt_keys keys;
-    struct pool frame_pool;
+    struct pool *frame_pool; /* the endpoint's */
     struct pn_space application;
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
@@ -154,15 +174,17 @@ struct roam_conn {
     struct path_memory *memory;     /* of earlier networks; NULL before the first move */
     struct path_budget path_budget; /* server */
     struct stream_set streams;
-    struct transport_params peer;
-    char alpn[32];
+    struct peer_params peer;
+    struct transport_params
+        *server_params; /* client: all that the server sent; NULL before the handshake is complete */
+    const char *alpn;   /* of the configuration's, or "" */
 
     /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
     struct {
         uint64_t sequence;
         uint8_t token[RESET_TOKEN_BYTES];
-    } tokens_known[REMOTE_CIDS_MAX];
-    size_t token_count;
+    } * tokens_known;
+    uint8_t token_count, token_capacity;
 
     /* Where the handshake ran, and where the server would rather be. */
     roam_address handshake_local, handshake_remote;
@@ -203,14 +225,10 @@ struct roam_conn {
     bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
-    roam_error error;
+    const roam_error *error; /* of `end`, once there is one */
+    struct conn_end *end;    /* NULL before it, or where there was no memory for it */
     bool close_pending;      /* CONNECTION_CLOSE is due */
     roam_time close_at;      /* end of closing or draining */
-    uint64_t close_received; /* datagrams that came while closing */
-    roam_address close_local,
-        close_remote;       /* where the newest of them came from, if not from a path: to be answered there too */
-    roam_cid close_cid;     /* which CID of the peer's is written there */
-    size_t close_allowance; /* octets of the answer, at most three times those of the datagram */
 
     struct conn_counters counters;
     struct conn_log *log; /* NULL: nobody wants to know; see log.h */
@@ -221,7 +239,7 @@ struct roam_conn {
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
     struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
-    roam_cid initial_dcid; /* the client's first DCID, which a server routes for as long as the connection lasts */
+    roam_cid initial_dcid;      /* the client's first DCID, which a server routes for as long as the connection lasts */
     roam_address initial_remote; /* and where it came from */
     bool initial_dcid_routed, half_open;
     size_t events_queued;
@@ -236,7 +254,7 @@ struct packet_context {
     enum packet_space space;
     uint64_t number;
     uint64_t seen_path_id; /* the path of these addresses when the datagram came, or PATH_ID_NONE: a hint */
-    uint64_t path_id; /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
+    uint64_t path_id;      /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
     uint64_t local_cid_sequence; /* of the CID that it came to */
     bool ack_eliciting, non_probing;
     uint64_t frames;
@@ -245,11 +263,12 @@ struct packet_context {
 /* ---- create.c */
 
 struct conn_create {
-    struct conn_owner owner;
+    const struct conn_owner *owner; /* kept */
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config; /* client: copied; server: kept */
     roam_endpoint_stats *totals;
+    struct pool *frame_pool; /* of struct sent_frame */
     bool is_server;
     uint32_t version;
     roam_time now;
@@ -409,6 +428,8 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
 void conn_end(roam_conn *conn, enum roam_close_cause cause);
 /* A datagram came while closing: answers now and then. */
 void conn_on_datagram_while_closing(roam_conn *conn, const struct packet_context *context);
+/* The error of a connection that has not ended. */
+extern const roam_error conn_no_error;
 /* True where the owner may delete it: closed and given back. */
 bool conn_is_over(const roam_conn *conn);
 

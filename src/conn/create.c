@@ -10,14 +10,11 @@
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
-/* Records of sent frames that the pool takes from the allocator at once. */
-#define FRAMES_PER_SLAB 64
-
 void conn_tell(roam_conn *conn, const roam_event *event)
 {
     if (conn->log != NULL)
         conn_log_event(conn, event);
-    conn->owner.event(conn->owner.context, event);
+    conn->owner->event(conn->owner->context, event);
 }
 
 static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
@@ -30,14 +27,14 @@ static void stream_event(void *context, roam_stream *stream, roam_event_type typ
 static void stream_wake(void *context)
 {
     roam_conn *conn = context;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_event(roam_conn *conn, roam_event_type type)
 {
     roam_event event = {.type = type, .time = conn->now, .conn = conn};
     if (type == ROAM_EVENT_CLOSED)
-        event.error = &conn->error;
+        event.error = conn->error;
     conn_tell(conn, &event);
 }
 
@@ -60,7 +57,7 @@ static void init_handshake(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     for (int space = 0; space < 2; space++) {
-        pn_space_init(&handshake->spaces[space], conn->allocator, &conn->frame_pool);
+        pn_space_init(&handshake->spaces[space], conn->allocator, conn->frame_pool);
         packet_keys_init(&handshake->receive[space]);
         packet_keys_init(&handshake->send[space]);
     }
@@ -123,9 +120,12 @@ static bool take_client_token(roam_conn *conn)
 static bool init_cids(roam_conn *conn, const struct conn_create *create)
 {
     roam_cid ours;
-    if (!conn->owner.cid_new(conn->owner.context, conn, &ours))
+    if (!conn->owner->cid_new(conn->owner->context, conn, &ours))
         return false;
-    local_cid_set_init(&conn->local_cids, &ours);
+    if (!local_cid_set_init(&conn->local_cids, conn->allocator, &ours)) {
+        conn->owner->cid_gone(conn->owner->context, conn, &ours);
+        return false;
+    }
     conn->row_cid = ours;
     roam_cid theirs = create->client_scid;
     if (create->is_server) {
@@ -140,8 +140,8 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
         rng_fill(conn->rng, theirs.bytes, theirs.len);
         conn->initial_dcid = conn->handshake->original_dcid = theirs;
     }
-    remote_cid_set_init(&conn->remote_cids, &theirs, (size_t)conn->config->active_connection_id_limit);
-    return true;
+    return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
+                               (size_t)conn->config->active_connection_id_limit);
 }
 
 static bool init_first_path(roam_conn *conn, const roam_address *local, const roam_address *remote)
@@ -160,12 +160,16 @@ static void init_modules(roam_conn *conn)
 {
     uint8_t secret[SIPHASH_KEY_BYTES];
     rng_fill(conn->rng, secret, sizeof(secret));
-    pool_init(&conn->frame_pool, conn->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
-    pn_space_init(&conn->application, conn->allocator, &conn->frame_pool);
+    pn_space_init(&conn->application, conn->allocator, conn->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
     sway_init(&conn->sway);
-    transport_params_init(&conn->peer);
+    transport_params_init(&conn->handshake->peer);
+    /* What an absent parameter means, until they are known. */
+    conn->peer = (struct peer_params){.active_connection_id_limit = ACTIVE_CID_LIMIT_MIN,
+                                      .max_udp_payload = UDP_PAYLOAD_DEFAULT,
+                                      .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
+                                      .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
     stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
                     (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
     timer_node_init(&conn->timer);
@@ -206,6 +210,7 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->rng = create->rng;
     conn->config = create->config;
     conn->totals = create->totals;
+    conn->frame_pool = create->frame_pool;
     conn->user = create->config->user;
     conn->is_server = create->is_server;
     conn->version = create->version;
@@ -214,6 +219,8 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->handshake_local = create->local;
     conn->handshake_remote = create->remote;
     conn->close_at = ROAM_TIME_NEVER;
+    conn->error = &conn_no_error;
+    conn->alpn = "";
     conn->app_holds = true;
     conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
     conn->handshake = mem_zalloc(create->allocator, sizeof(*conn->handshake));
@@ -273,15 +280,15 @@ void conn_start(roam_conn *conn, const roam_address *remote)
         error = ROAM_INTERNAL_ERROR;
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 static void give_up_cids(roam_conn *conn)
 {
     for (size_t i = 0; i < conn->local_cids.count; i++)
-        conn->owner.cid_gone(conn->owner.context, conn, &conn->local_cids.entries[i].cid);
+        conn->owner->cid_gone(conn->owner->context, conn, &conn->local_cids.entries[i].cid);
     for (size_t i = 0; i < conn->token_count; i++)
-        conn->owner.reset_token_remove(conn->owner.context, conn, conn->tokens_known[i].token);
+        conn->owner->reset_token_remove(conn->owner->context, conn, conn->tokens_known[i].token);
 }
 
 void conn_delete(roam_conn *conn)
@@ -290,6 +297,8 @@ void conn_delete(roam_conn *conn)
         return;
     conn_log_close(conn);
     give_up_cids(conn);
+    local_cid_set_done(&conn->local_cids);
+    remote_cid_set_done(&conn->remote_cids);
     conn_mobility_end(conn);
     conn_handshake_free(conn);
     stream_set_done(&conn->streams);
@@ -297,7 +306,9 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     conn_forget_networks(conn);
     one_rtt_keys_done(&conn->keys);
-    pool_done(&conn->frame_pool);
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
+    mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
+    mem_free(conn->allocator, conn->server_params, sizeof(*conn->server_params));
+    mem_free(conn->allocator, conn->end, sizeof(*conn->end));
     free_shell(conn);
 }

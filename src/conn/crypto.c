@@ -169,13 +169,14 @@ static void on_handshake_complete(roam_conn *conn)
     if (conn_params_apply(conn) != ROAM_NO_ERROR)
         return;
     take_one_rtt_keys(conn);
-    size_t alpn_bytes = min_size(strlen(tls_alpn(handshake->tls)), sizeof(conn->alpn) - 1);
-    memcpy(conn->alpn, tls_alpn(handshake->tls), alpn_bytes);
+    for (const char *const *alpn = conn->config->alpn; *alpn != NULL; alpn++)
+        if (strcmp(*alpn, tls_alpn(handshake->tls)) == 0)
+            conn->alpn = *alpn;
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
     conn->state = ROAM_CONN_ESTABLISHED;
     conn->totals->handshakes_completed++;
-    conn->owner.handshake_over(conn->owner.context, conn, true);
+    conn->owner->handshake_over(conn->owner->context, conn, true);
     conn_event(conn, ROAM_EVENT_CONNECTED);
     conn_tell_preferred_cid(conn);
     //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.

@@ -239,7 +239,7 @@ static const char *close_trigger(enum roam_close_cause cause)
 
 static void put_closed(roam_conn *conn)
 {
-    const roam_error *error = &conn->error;
+    const roam_error *error = conn->error;
     struct qlog *qlog = &conn->log->qlog;
     char text[QLOG_ERROR_TEXT_MAX];
     bool theirs = error->cause == ROAM_CLOSE_PEER_TRANSPORT || error->cause == ROAM_CLOSE_PEER_APPLICATION ||

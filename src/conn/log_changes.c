@@ -64,10 +64,10 @@ static void look_at_state(roam_conn *conn, struct log_view *said)
 
 static void look_at_handshake(roam_conn *conn, struct log_view *said)
 {
-    if (said->params_received || !conn->handshake_complete)
+    if (said->params_received || !conn->handshake_complete || conn->handshake == NULL)
         return;
     said->params_received = true;
-    conn_log_params(conn, &conn->peer, false);
+    conn_log_params(conn, &conn->handshake->peer, false);
     put_versions_and_alpn(conn);
 }
 

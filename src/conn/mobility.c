@@ -69,7 +69,7 @@ static void forget_gone(roam_conn *conn)
 {
     for (size_t i = conn->paths.count; i-- > 0;) {
         struct path *path = conn->paths.paths[i];
-        if (path->id != conn->paths.active_id && network_list_find_ip(conn->owner.networks, &path->local) == NULL)
+        if (path->id != conn->paths.active_id && network_list_find_ip(conn->owner->networks, &path->local) == NULL)
             conn_forget_path(conn, path);
     }
 }
@@ -174,7 +174,7 @@ static void tell_quiet(roam_conn *conn, bool quiet)
 
 static void keep_standbys(roam_conn *conn, const struct mobility_verdict *verdict)
 {
-    const struct network_list *networks = conn->owner.networks;
+    const struct network_list *networks = conn->owner->networks;
     for (size_t i = 0; i < conn->paths.count; i++)
         conn->paths.paths[i]->standby = false;
     for (size_t i = 0; i < networks->count; i++) {
@@ -191,7 +191,7 @@ static void keep_standbys(roam_conn *conn, const struct mobility_verdict *verdic
 
 static void act(roam_conn *conn, const struct mobility_verdict *verdict, const struct mobility_way *ways)
 {
-    const struct network_list *networks = conn->owner.networks;
+    const struct network_list *networks = conn->owner->networks;
     struct mobility *mobility = conn->mobility;
     mobility->on_packet = verdict->on_packet;
     mobility->next_at = verdict->next_at == ROAM_TIME_NEVER
@@ -221,7 +221,7 @@ static void act(roam_conn *conn, const struct mobility_verdict *verdict, const s
 static bool is_on_the_list(roam_conn *conn)
 {
     struct mobility *mobility = conn->mobility;
-    mobility->listed |= conn->owner.networks->known && mobility_active_network(conn) != NULL;
+    mobility->listed |= conn->owner->networks->known && mobility_active_network(conn) != NULL;
     return mobility->listed;
 }
 

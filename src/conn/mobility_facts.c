@@ -9,7 +9,7 @@
 void mobility_note(roam_conn *conn)
 {
     conn->mobility->due = true;
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 /* ---- What is remembered ------------------------------------------------------------------------------------------ */
@@ -59,7 +59,7 @@ void conn_on_networks(roam_conn *conn, roam_time now)
     conn->now = now;
     if (conn->mobility == NULL || !conn_is_alive(conn))
         return;
-    align_memory(conn->mobility, conn->owner.networks);
+    align_memory(conn->mobility, conn->owner->networks);
     conn->mobility->refused = false;
     mobility_note(conn);
 }
@@ -182,7 +182,7 @@ static bool has_ip(const roam_address *address)
 
 const roam_network *mobility_active_network(const roam_conn *conn)
 {
-    const struct network_list *networks = conn->owner.networks;
+    const struct network_list *networks = conn->owner->networks;
     const struct path *active = path_set_active(&conn->paths);
     const roam_network *network = network_list_find(networks, &active->local);
     /* An address that was gone is another place with another port: the NAT on the way, if any, is to learn of it anew. */
@@ -264,7 +264,7 @@ struct mobility_facts mobility_gather(roam_conn *conn, struct mobility_way *ways
 {
     const struct mobility *mobility = conn->mobility;
     note_use(conn);
-    const struct network_list *networks = conn->owner.networks;
+    const struct network_list *networks = conn->owner->networks;
     const struct path *path = path_set_active(&conn->paths);
     const roam_network *active = mobility_active_network(conn);
     /* Where the system refuses the very socket, another one on the same address is another way. */

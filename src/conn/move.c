@@ -72,7 +72,7 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
     move_socket(conn, active, new_local);
     move_stats_on_move(conn, &before, ROAM_MOVE_APPLICATION, false, true);
     conn_mobility_on_rebound(conn);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
     return ROAM_OK;
 }
 
@@ -99,7 +99,7 @@ static roam_result open_path(roam_conn *conn, const roam_address *local, const r
     //= rfc9000#5.1.1-11 The initiator makes sure the peer has a spare CID, so that it can answer on the new path.
     if (remote_cid_spare(&conn->remote_cids) == 0 || !local_cid_has_spare(&conn->local_cids)) {
         conn_free_a_cid(conn);
-        conn->owner.wake(conn->owner.context, conn);
+        conn->owner->wake(conn->owner->context, conn);
         return ROAM_ERR_NO_CID;
     }
     struct path *path = conn_add_path(conn, local, remote);
@@ -155,7 +155,7 @@ roam_result conn_start_probe(roam_conn *conn, const roam_address *local, const r
         conn_move_waiting(conn);
     else
         conn_validate_path(conn, path);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
     return ROAM_OK;
 }
 
@@ -200,6 +200,6 @@ roam_result roam_conn_forget_path(roam_conn *conn, roam_time now, uint64_t path_
         return ROAM_ERR_STATE;
     conn->now = now;
     conn_forget_path(conn, path);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
     return ROAM_OK;
 }

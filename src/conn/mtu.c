@@ -60,7 +60,7 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
         on_size_changed(conn, path);
     /* None of that size has left, or will. */
     give_up_larger(conn, path, bytes - 1);
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)

@@ -6,21 +6,21 @@
 size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
 {
     const roam_config *config = conn->config;
-    const roam_cid *ours = &conn->local_cids.entries[0].cid;
+    const roam_cid ours = conn->local_cids.entries[0].cid;
     struct transport_params params;
     transport_params_init(&params);
     //= rfc9000#7.3 CID transport parameters equal the CIDs really used in the handshake.
     params.has_initial_source_cid = true;
-    params.initial_source_cid = *ours;
+    params.initial_source_cid = ours;
     if (conn->is_server) {
         params.has_original_destination_cid = true;
         params.original_destination_cid = conn->handshake->original_dcid;
         params.has_retry_source_cid = create->retried;
         params.retry_source_cid = conn->handshake->retry_scid;
         //= rfc9000#18.2 Client does not send stateless_reset_token.
-        if (ours->len > 0) {
+        if (ours.len > 0) {
             params.has_stateless_reset_token = true;
-            conn->owner.cid_reset_token(conn->owner.context, ours, params.stateless_reset_token);
+            conn->owner->cid_reset_token(conn->owner->context, &ours, params.stateless_reset_token);
         }
         conn_offer_preferred(conn, &params);
     }
@@ -34,7 +34,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
     //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
-    params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours->len == 0);
+    params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);
@@ -47,15 +47,15 @@ void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len)
 {
     struct handshake *handshake = conn->handshake;
     handshake->params_error =
-        transport_params_parse(&conn->peer, data, len, !conn->is_server, &handshake->params_reason);
+        transport_params_parse(&handshake->peer, data, len, !conn->is_server, &handshake->params_reason);
     handshake->params_received = true;
 }
 
 //= rfc9000#7.3 Endpoints check that equality.
 static const char *cid_mismatch(const roam_conn *conn)
 {
-    const struct transport_params *peer = &conn->peer;
     const struct handshake *handshake = conn->handshake;
+    const struct transport_params *peer = &handshake->peer;
     if (!peer->has_initial_source_cid || !roam_cid_equal(&peer->initial_source_cid, &handshake->initial_scid))
         return "initial_source_connection_id does not match";
     if (conn->is_server)
@@ -72,7 +72,11 @@ static const char *cid_mismatch(const roam_conn *conn)
 
 static uint64_t take_server_cids(roam_conn *conn)
 {
-    const struct transport_params *peer = &conn->peer;
+    const struct transport_params *peer = &conn->handshake->peer;
+    conn->server_params = mem_alloc(conn->allocator, sizeof(*conn->server_params));
+    if (conn->server_params == NULL)
+        return ROAM_INTERNAL_ERROR;
+    *conn->server_params = *peer;
     if (peer->has_stateless_reset_token)
         remote_cid_set_initial_token(&conn->remote_cids, peer->stateless_reset_token);
     if (!peer->has_preferred_address)
@@ -85,6 +89,19 @@ static uint64_t take_server_cids(roam_conn *conn)
     memcpy(frame.new_connection_id.reset_token, peer->preferred_address.reset_token, RESET_TOKEN_BYTES);
     conn_learn_preferred(conn);
     return conn_on_new_connection_id(conn, &frame);
+}
+
+static void keep_peer_params(roam_conn *conn)
+{
+    const struct transport_params *peer = &conn->handshake->peer;
+    conn->peer = (struct peer_params){
+        .max_idle_timeout_ms = peer->max_idle_timeout_ms,
+        .active_connection_id_limit = peer->active_connection_id_limit,
+        .max_udp_payload = (uint32_t)min_u64(peer->max_udp_payload, UINT32_MAX),
+        .max_ack_delay_ms = (uint16_t)peer->max_ack_delay_ms,
+        .ack_delay_exponent = (uint8_t)peer->ack_delay_exponent,
+        .disable_active_migration = peer->disable_active_migration,
+    };
 }
 
 uint64_t conn_params_apply(roam_conn *conn)
@@ -103,12 +120,16 @@ uint64_t conn_params_apply(roam_conn *conn)
         conn_fail(conn, ROAM_TRANSPORT_PARAMETER_ERROR, 0, mismatch);
         return ROAM_TRANSPORT_PARAMETER_ERROR;
     }
-    if (!conn->is_server && take_server_cids(conn) != ROAM_NO_ERROR) {
-        conn_fail(conn, ROAM_TRANSPORT_PARAMETER_ERROR, 0, "preferred_address");
-        return ROAM_TRANSPORT_PARAMETER_ERROR;
+    keep_peer_params(conn);
+    uint64_t error = conn->is_server ? (uint64_t)ROAM_NO_ERROR : take_server_cids(conn);
+    if (error != ROAM_NO_ERROR) {
+        bool no_memory = error == ROAM_INTERNAL_ERROR;
+        error = no_memory ? ROAM_INTERNAL_ERROR : ROAM_TRANSPORT_PARAMETER_ERROR;
+        conn_fail(conn, error, 0, no_memory ? "no memory" : "preferred_address");
+        return error;
     }
     local_cid_set_peer_limit(&conn->local_cids, conn->peer.active_connection_id_limit);
-    stream_set_peer_params(&conn->streams, &conn->peer);
+    stream_set_peer_params(&conn->streams, &handshake->peer);
     conn_sync_reset_tokens(conn);
     return ROAM_NO_ERROR;
 }

@@ -23,14 +23,14 @@ void conn_offer_preferred(roam_conn *conn, struct transport_params *params)
     //= rfc9000#18.2-4 A server with zero-length CIDs offers none.
     if (!config_offers_preferred(conn->config) || conn->local_cids.cid_bytes == 0)
         return;
-    if (!conn->owner.cid_new(conn->owner.context, conn, &cid))
+    if (!local_cid_reserve(&conn->local_cids, 1) || !conn->owner->cid_new(conn->owner->context, conn, &cid))
         return;
     local_cid_add_preferred(&conn->local_cids, &cid);
     //= rfc9000#9.6.1-1 One address for each family.
     preferred->ipv4 = conn->config->preferred_ipv4;
     preferred->ipv6 = conn->config->preferred_ipv6;
     preferred->cid = cid;
-    conn->owner.cid_reset_token(conn->owner.context, &cid, preferred->reset_token);
+    conn->owner->cid_reset_token(conn->owner->context, &cid, preferred->reset_token);
     params->has_preferred_address = true;
     conn->preferred = PREFERRED_OFFERED;
 }
@@ -64,11 +64,13 @@ bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *con
 /* The preferred address of a family, if the client wants it. */
 static const roam_address *find_preferred(const roam_conn *conn, uint8_t family)
 {
-    const struct preferred_address *preferred = &conn->peer.preferred_address;
+    if (conn->server_params == NULL || !conn->server_params->has_preferred_address)
+        return NULL;
+    const struct preferred_address *preferred = &conn->server_params->preferred_address;
     const roam_address *address = family == ROAM_FAMILY_IPV4   ? &preferred->ipv4
                                   : family == ROAM_FAMILY_IPV6 ? &preferred->ipv6
                                                                : NULL;
-    if (conn->is_server || !conn->peer.has_preferred_address || address == NULL || !roam_address_is_set(address))
+    if (address == NULL || !roam_address_is_set(address))
         return NULL;
     return migration_may_prefer(&conn->handshake_remote, address, conn->config->preferred_policy) ? address : NULL;
 }

@@ -122,7 +122,7 @@ static bool reserved_bits_are_zero(const struct packet_header *header, uint8_t f
 
 static void observe(roam_conn *conn, const struct packet_header *header, const struct packet_context *context)
 {
-    if (conn->owner.observe == NULL)
+    if (conn->owner->observe == NULL)
         return;
     struct observed_packet packet = {.conn = conn,
                                      .sent = false,
@@ -134,7 +134,7 @@ static void observe(roam_conn *conn, const struct packet_header *header, const s
                                      .dcid = header->dcid,
                                      .bytes = header->packet_len,
                                      .frames = context->frames};
-    conn->owner.observe(conn->owner.context, &packet);
+    conn->owner->observe(conn->owner->context, &packet);
 }
 
 /* The handshake learns from an authentic packet: the peer's CID, that its address is proven, that old keys can go. */
@@ -277,7 +277,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     if (local != NULL)
         conn_on_cid_used(conn, local, header->packet_len);
     if (admit(conn, header, context, &opened)) {
-        conn->row_cid = local != NULL ? local->cid : conn->row_cid;
+        conn->row_cid = local != NULL ? header->dcid : conn->row_cid;
         process_authentic(conn, header, context, &opened);
     }
     return true;
@@ -421,7 +421,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     } while (len > 0);
     conn->streams.lending = false;
     if (may_act)
-        conn->owner.wake(conn->owner.context, conn);
+        conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_end_loans(roam_conn *conn)

@@ -36,7 +36,7 @@ bool conn_on_stateless_reset(roam_conn *conn, roam_time now, const uint8_t token
     }
     if (cid != active && conn_is_alive(conn)) {
         fail_paths(conn, cid->sequence);
-        conn->owner.wake(conn->owner.context, conn);
+        conn->owner->wake(conn->owner->context, conn);
         return true;
     }
     if (conn_is_alive(conn))

@@ -17,20 +17,21 @@ static bool is_over(uint64_t limit, uint64_t value)
     return limit > 0 && value >= limit;
 }
 
-static bool is_due(const roam_conn *conn, const struct remote_cid *cid)
+static bool is_due(const roam_conn *conn, const struct remote_assignment *assignment)
 {
     const roam_config *config = conn->config;
-    return is_over(config->cid_rotate_idle, conn->now - cid->written_at) ||
-           is_over(config->cid_rotate_after, conn->now - cid->used_since) ||
-           is_over(config->cid_rotate_bytes, cid->bytes) || conn->rotation_pending;
+    return is_over(config->cid_rotate_idle, conn->now - assignment->written_at) ||
+           is_over(config->cid_rotate_after, conn->now - assignment->used_since) ||
+           is_over(config->cid_rotate_bytes, assignment->bytes) || conn->rotation_pending;
 }
 
 void conn_rotate_if_due(roam_conn *conn)
 {
     const struct path *active = path_set_active(&conn->paths);
     const struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, active->id);
-    if (!conn->confirmed || cid == NULL || !cid->used || !active->address_validated ||
-        active->validation.state == VALIDATION_RUNNING || !is_due(conn, cid))
+    const struct remote_assignment *assignment = remote_cid_assignment(&conn->remote_cids, active->id);
+    if (!conn->confirmed || assignment == NULL || !cid->used || !active->address_validated ||
+        active->validation.state == VALIDATION_RUNNING || !is_due(conn, assignment))
         return;
     conn->rotation_pending = false;
     //= rfc9000#9.5-1 Change destination CID at any time to one unused on another path.
@@ -44,21 +45,27 @@ void conn_rotate_if_due(roam_conn *conn)
 void conn_on_peer_rotated(roam_conn *conn)
 {
     const struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, conn->paths.active_id);
+    const struct remote_assignment *assignment = remote_cid_assignment(&conn->remote_cids, conn->paths.active_id);
     /* It would gain nothing if the other direction kept its own. But where ours is young, the peer's change may be its
      * answer to that, and there is no end to answers. */
-    if (cid != NULL && cid->used && conn->now - cid->used_since >= ROTATION_PTOS_MIN * conn_pto(conn))
+    if (assignment != NULL && cid->used && conn->now - assignment->used_since >= ROTATION_PTOS_MIN * conn_pto(conn))
         conn->rotation_pending = true;
 }
 
-void conn_on_cid_written(roam_conn *conn, struct remote_cid *cid, size_t bytes)
+void conn_on_cid_written(roam_conn *conn, uint64_t path_id, size_t bytes)
 {
+    struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, path_id);
+    struct remote_assignment *assignment = remote_cid_assignment(&conn->remote_cids, path_id);
     if (!cid->used) {
         cid->used = true;
-        cid->used_since = conn->now;
+        if (assignment != NULL)
+            assignment->used_since = conn->now;
         conn_sync_reset_tokens(conn);
     }
-    cid->written_at = conn->now;
-    cid->bytes += bytes;
+    if (assignment == NULL)
+        return; /* a zero-length one never changes */
+    assignment->written_at = conn->now;
+    assignment->bytes += bytes;
 }
 
 /* ---- What the peer writes ---------------------------------------------------------------------------------------- */
@@ -77,13 +84,8 @@ static bool is_worn(const roam_conn *conn, const struct local_cid *cid)
 
 void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes)
 {
-    if (!cid->used) {
-        cid->used = true;
-        cid->used_since = conn->now;
-        if (cid->sequence > 0)
-            conn_cid_event(conn, ROAM_EVENT_CID_USED, &cid->cid, cid->sequence);
-    }
-    cid->bytes += bytes;
+    if (local_cid_on_used(cid, conn->now, bytes) && cid->sequence > 0)
+        conn_cid_event(conn, ROAM_EVENT_CID_USED, &cid->cid, cid->sequence);
     if (!conn->confirmed || !is_worn(conn, cid) || !local_cid_has_spare(&conn->local_cids))
         return;
     //= rfc9000#5.1.2-9 Refused while the peer has still to meet an earlier request.

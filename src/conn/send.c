@@ -99,7 +99,7 @@ void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const s
 {
     conn->counters.packets_sent++;
     conn->totals->packets_sent++;
-    if (conn->owner.observe == NULL)
+    if (conn->owner->observe == NULL)
         return;
     struct observed_packet observed = {.conn = conn,
                                        .sent = true,
@@ -111,7 +111,7 @@ void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const s
                                        .dcid = *assembly->dcid,
                                        .bytes = pending_packet_bytes(packet),
                                        .frames = packet->frames};
-    conn->owner.observe(conn->owner.context, &observed);
+    conn->owner->observe(conn->owner->context, &observed);
 }
 
 static bool datagram_is_eliciting(const struct assembly *assembly)
@@ -153,7 +153,7 @@ static bool finish(roam_conn *conn, struct assembly *assembly, roam_datagram *re
     else
         pmtud_on_sent(&path->pmtud, assembly->len);
     if (!assembly->elsewhere) {
-        conn_on_cid_written(conn, remote_cid_of_path(&conn->remote_cids, path->id), assembly->len);
+        conn_on_cid_written(conn, path->id, assembly->len);
         path_on_sent(path, assembly->len, conn->now);
     }
     conn->counters.bytes_sent += assembly->len;
@@ -209,10 +209,11 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
 static bool start_close(roam_conn *conn, roam_datagram *ret, struct assembly *assembly)
 {
     struct path *path = path_set_active(&conn->paths);
-    if (!roam_address_is_set(&conn->close_remote))
+    const struct conn_end *end = conn->end;
+    if (end == NULL || !roam_address_is_set(&end->remote))
         return start(conn, path, ret, assembly);
-    *assembly = (struct assembly){.path = path, .dcid = &conn->close_cid, .data = ret->data, .elsewhere = true};
-    assembly->limit = min_size(min_size(conn->close_allowance, ret->capacity), DATAGRAM_BYTES_MIN);
+    *assembly = (struct assembly){.path = path, .dcid = &end->cid, .data = ret->data, .elsewhere = true};
+    assembly->limit = min_size(min_size(end->allowance, ret->capacity), DATAGRAM_BYTES_MIN);
     return true;
 }
 
@@ -230,10 +231,11 @@ static bool transmit_close(roam_conn *conn, roam_datagram *ret)
     }
     bool sent = finish(conn, &assembly, ret);
     if (sent && assembly.elsewhere) {
-        ret->local = conn->close_local;
-        ret->remote = conn->close_remote;
+        ret->local = conn->end->local;
+        ret->remote = conn->end->remote;
     }
-    conn->close_remote = (roam_address){0};
+    if (conn->end != NULL)
+        conn->end->remote = (roam_address){0};
     return sent;
 }
 

@@ -37,10 +37,9 @@ static size_t packets_allowed(roam_conn *conn, const struct path *path, const ro
 static bool may_run(roam_conn *conn, const struct path *path, const roam_datagram *datagram, size_t segment)
 {
     return conn->state == ROAM_CONN_ESTABLISHED && conn->handshake == NULL && conn->application.probes == 0 &&
-           !conn->ping_pending && path->ecn.state != ROAM_ECN_STATE_TESTING &&
-           datagram->ecn == ecn_mark(&path->ecn) && segment >= DATAGRAM_BYTES_MIN &&
-           datagram->len < min_size(datagram->capacity, SEGMENTED_BYTES_MAX) && !key_update_needed(&conn->keys) &&
-           stream_set_wants(&conn->streams);
+           !conn->ping_pending && path->ecn.state != ROAM_ECN_STATE_TESTING && datagram->ecn == ecn_mark(&path->ecn) &&
+           segment >= DATAGRAM_BYTES_MIN && datagram->len < min_size(datagram->capacity, SEGMENTED_BYTES_MAX) &&
+           !key_update_needed(&conn->keys) && stream_set_wants(&conn->streams);
 }
 
 /* Enters what was gathered in the books, and seals it. */
@@ -67,7 +66,7 @@ static void flush(roam_conn *conn, struct run *run)
     congestion_on_sent(&path->recovery.congestion, bytes);
     pacer_on_sent(&path->recovery.pacer, bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     path_on_sent(path, bytes, conn->now);
-    conn_on_cid_written(conn, remote_cid_of_path(&conn->remote_cids, path->id), bytes);
+    conn_on_cid_written(conn, path->id, bytes);
     conn->counters.bytes_sent += bytes;
     packet_protection_seal(&conn->keys.send, jobs, run->count);
     for (size_t i = 0; i < run->count; i++)
@@ -99,7 +98,8 @@ void conn_add_segments(roam_conn *conn, roam_datagram *datagram)
     uint8_t *at = datagram->data + datagram->len;
     size_t left = packets_allowed(conn, path, datagram, segment);
     bool full = true;
-    for (; full && left > 0 && assemble_stream_packet(conn, &run.assembly, at, segment, &run.packets[run.count]); left--) {
+    for (; full && left > 0 && assemble_stream_packet(conn, &run.assembly, at, segment, &run.packets[run.count]);
+         left--) {
         size_t bytes = pending_packet_bytes(&run.packets[run.count++]);
         full = bytes == segment && !run.assembly.out_of_memory;
         at += bytes;

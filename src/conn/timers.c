@@ -246,9 +246,10 @@ static void trim(roam_conn *conn)
     /* What is outstanding are ACKs, which nobody need acknowledge. */
     struct loss_context context = conn_loss_context(conn);
     loss_discard_space(&conn->application.sent, &context);
-    pool_trim(&conn->frame_pool);
+    pool_trim(conn->frame_pool);
     one_rtt_keys_shrink(&conn->keys);
     conn_settle_handshake(conn);
+    stream_set_trim(&conn->streams);
     conn->trimmed = true;
 }
 
@@ -294,7 +295,7 @@ static bool expire_end(roam_conn *conn)
 {
     if (conn->state == ROAM_CONN_CLOSING || conn->state == ROAM_CONN_DRAINING) {
         if (conn->close_at <= conn->now)
-            conn_end(conn, conn->error.cause);
+            conn_end(conn, conn->error->cause);
         return true;
     }
     if (idle_deadline(conn) <= conn->now) {
@@ -344,7 +345,7 @@ void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept)
         conn->ping_pending = conn->full_ping_pending = true;
         conn_mobility_on_silence(conn);
     }
-    conn->owner.wake(conn->owner.context, conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_on_packet_sent_timers(roam_conn *conn, bool eliciting)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/minmax.h"
+#include "base/rng.h"
 #include "crypto/key_schedule.h"
 #include "wire/packet_number.h"
 
@@ -21,14 +22,36 @@ void one_rtt_keys_init(struct one_rtt_keys *keys)
     memset(keys, 0, sizeof(*keys));
     packet_keys_init(&keys->send);
     packet_keys_init(&keys->receive);
-    packet_keys_init(&keys->receive_next);
-    packet_keys_init(&keys->receive_previous);
     keys->send_phase_first_number = PACKET_NUMBER_NONE;
     keys->receive_phase_first_number = PACKET_NUMBER_NONE;
     keys->previous_until = ROAM_TIME_NEVER;
 }
 
+static void forget_keys(struct packet_keys **keys)
+{
+    struct packet_keys *forgotten = *keys;
+    if (forgotten == NULL)
+        return;
+    const roam_allocator *allocator = forgotten->allocator;
+    packet_keys_done(forgotten);
+    mem_free(allocator, forgotten, sizeof(*forgotten));
+    *keys = NULL;
+}
+
 //= rfc9001#6.3 The receive keys of the next phase are made ahead, so that following an update takes no longer.
+/* False without memory. */
+static bool make_receive_next(struct one_rtt_keys *keys)
+{
+    if (keys->receive_next == NULL) {
+        keys->receive_next = mem_alloc(keys->receive.allocator, sizeof(*keys->receive_next));
+        if (keys->receive_next == NULL)
+            return false;
+        packet_keys_init(keys->receive_next);
+        packet_keys_next(keys->receive_next, &keys->receive);
+    }
+    return packet_keys_expand(keys->receive_next);
+}
+
 void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
                       const uint8_t *send_secret, const uint8_t *receive_secret)
 {
@@ -36,8 +59,7 @@ void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator
         packet_keys_set(&keys->send, allocator, suite, send_secret, NULL);
     if (receive_secret != NULL) {
         packet_keys_set(&keys->receive, allocator, suite, receive_secret, NULL);
-        packet_keys_done(&keys->receive_next);
-        packet_keys_next(&keys->receive_next, &keys->receive);
+        forget_keys(&keys->receive_next);
     }
 }
 
@@ -45,16 +67,17 @@ void one_rtt_keys_done(struct one_rtt_keys *keys)
 {
     packet_keys_done(&keys->send);
     packet_keys_done(&keys->receive);
-    packet_keys_done(&keys->receive_next);
-    packet_keys_done(&keys->receive_previous);
+    forget_keys(&keys->receive_next);
+    forget_keys(&keys->receive_previous);
 }
 
 void one_rtt_keys_shrink(struct one_rtt_keys *keys)
 {
     packet_keys_shrink(&keys->send);
     packet_keys_shrink(&keys->receive);
-    packet_keys_shrink(&keys->receive_next);
-    packet_keys_shrink(&keys->receive_previous);
+    forget_keys(&keys->receive_next);
+    if (keys->receive_previous != NULL)
+        packet_keys_shrink(keys->receive_previous);
 }
 
 /* The struct moves: whoever holds the expanded key afterwards owns it. */
@@ -77,11 +100,16 @@ static void advance_sending(struct one_rtt_keys *keys, struct packet_keys *next)
 }
 
 //= rfc9001#6.5 Previous keys are held for three PTO after a packet under the new ones has come, and then discarded.
+/* The memory of the next keys takes the current ones, which become the previous. */
 static void advance_receiving(struct one_rtt_keys *keys, uint64_t number, roam_time now, roam_time pto)
 {
-    move_keys(&keys->receive_previous, &keys->receive);
-    move_keys(&keys->receive, &keys->receive_next);
-    packet_keys_next(&keys->receive_next, &keys->receive);
+    struct packet_keys current = keys->receive;
+    forget_keys(&keys->receive_previous);
+    keys->receive = *keys->receive_next;
+    *keys->receive_next = current;
+    keys->receive_previous = keys->receive_next;
+    keys->receive_next = NULL;
+    wipe(&current, sizeof(current));
     if (keys->receive_phase_first_number != PACKET_NUMBER_NONE)
         keys->receive_previous_end = keys->receive_phase_last_number + 1;
     keys->receive_phase = !keys->receive_phase;
@@ -146,9 +174,9 @@ static struct packet_keys *keys_for(struct one_rtt_keys *keys, bool phase, uint6
     if (phase == keys->receive_phase)
         return &keys->receive;
     bool older = keys->receive_phase_first_number != PACKET_NUMBER_NONE && number < keys->receive_phase_first_number;
-    if (older && keys->receive_previous.available)
-        return &keys->receive_previous;
-    return &keys->receive_next;
+    if (older && keys->receive_previous != NULL)
+        return keys->receive_previous;
+    return keys->receive_next;
 }
 
 /* What an authentic packet of the current phase tells. */
@@ -203,9 +231,10 @@ ptrdiff_t key_update_open(struct one_rtt_keys *keys, bool phase, uint64_t number
                           bool *ret_updated)
 {
     assert(keys->receive.available);
-    struct packet_keys *with = keys_for(keys, phase, number);
     //= rfc9001#9.5 Next keys stand ready whether or not they are called for: a phase bit that is wrong costs the same.
-    if (!packet_keys_expand(&keys->receive) || !packet_keys_expand(&keys->receive_next) || !packet_keys_expand(with)) {
+    bool ready = packet_keys_expand(&keys->receive) && make_receive_next(keys);
+    struct packet_keys *with = ready ? keys_for(keys, phase, number) : NULL;
+    if (with == NULL || !packet_keys_expand(with)) {
         *ret_drop = ROAM_DROP_OUT_OF_MEMORY;
         return -1;
     }
@@ -216,7 +245,7 @@ ptrdiff_t key_update_open(struct one_rtt_keys *keys, bool phase, uint64_t number
     uint64_t error = ROAM_NO_ERROR;
     if (with == &keys->receive)
         error = on_current(keys, number);
-    else if (with == &keys->receive_next)
+    else if (with == keys->receive_next)
         error = on_next(keys, number, now, pto, ret_updated);
     if (error != ROAM_NO_ERROR) {
         *ret_drop = ROAM_DROP_KEY_PHASE_INVALID;
@@ -230,6 +259,6 @@ void key_update_expire(struct one_rtt_keys *keys, roam_time now)
 {
     if (now < keys->previous_until)
         return;
-    packet_keys_done(&keys->receive_previous);
+    forget_keys(&keys->receive_previous);
     keys->previous_until = ROAM_TIME_NEVER;
 }

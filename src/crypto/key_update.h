@@ -14,9 +14,11 @@
 #include "crypto/packet_protection.h"
 
 struct one_rtt_keys {
-    struct packet_keys send, receive, receive_next, receive_previous;
-    bool send_phase, receive_phase;   /* key phase bits */
-    uint64_t updates;                 /* phases begun after the first */
+    struct packet_keys send, receive;
+    struct packet_keys *receive_next; /* a cache: given back by one_rtt_keys_shrink, and made when it is called for */
+    struct packet_keys *receive_previous; /* NULL: none, or forgotten */
+    bool send_phase, receive_phase;       /* key phase bits */
+    uint64_t updates;                     /* phases begun after the first */
     uint64_t send_phase_first_number; /* first packet number sent in this phase, PACKET_NUMBER_NONE before one was */
     uint64_t
         receive_phase_first_number; /* lowest packet number received in this phase, PACKET_NUMBER_NONE before one was */

@@ -25,14 +25,13 @@ void packet_keys_init(struct packet_keys *keys)
     memset(keys, 0, sizeof(*keys));
 }
 
-/* Packet key and IV from the secret, and the header protection key where it is wanted. */
-static void derive_keys(struct packet_keys *keys, bool header)
+/* The IV from the secret, and the header protection key where it is wanted; the packet key is made when it is
+ * expanded. */
+static void derive(struct packet_keys *keys, bool header)
 {
-    size_t key_bytes = aead_suite_info(keys->suite)->key_bytes;
-    const struct label labels[] = {{"quic key", keys->key, key_bytes},
-                                   {"quic iv", keys->iv, sizeof(keys->iv)},
-                                   {"quic hp", keys->hp_key, key_bytes}};
-    hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 3 : 2);
+    const struct label labels[] = {{"quic iv", keys->iv, sizeof(keys->iv)},
+                                   {"quic hp", keys->hp_key, aead_suite_info(keys->suite)->key_bytes}};
+    hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 2 : 1);
 }
 
 void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
@@ -40,10 +39,10 @@ void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, 
 {
     packet_keys_done(keys);
     keys->allocator = allocator;
-    keys->suite = suite;
+    keys->suite = (uint8_t)suite;
     keys->backend = backend != NULL ? backend : crypto_backend_for(suite);
     memcpy(keys->secret, secret, aead_suite_info(suite)->secret_bytes);
-    derive_keys(keys, true);
+    derive(keys, true);
     keys->available = true;
 }
 
@@ -56,7 +55,7 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->backend = keys->backend;
     ret->suite = keys->suite;
     next_secret(keys->suite, keys->secret, ret->secret);
-    derive_keys(ret, false);
+    derive(ret, false);
     memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
     ret->available = true;
 }
@@ -76,9 +75,13 @@ void packet_keys_done(struct packet_keys *keys)
 
 bool packet_keys_expand(struct packet_keys *keys)
 {
+    uint8_t key[AEAD_KEY_BYTES_MAX];
     assert(keys->available);
-    if (keys->expanded == NULL)
-        keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, keys->key, keys->hp_key);
+    if (keys->expanded != NULL)
+        return true;
+    hkdf_expand_label(keys->suite, keys->secret, "quic key", key, aead_suite_info(keys->suite)->key_bytes);
+    keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, key, keys->hp_key);
+    wipe(key, sizeof(key));
     return keys->expanded != NULL;
 }
 

@@ -9,18 +9,18 @@
 #include "crypto/aead.h"
 #include "wire/packet.h"
 
-/* Plain data: octets, and `expanded`, which is a cache made when first used. */
+/* Plain data: octets, and `expanded`, which is a cache made when first used. The packet key comes from the secret and is
+ * in the expanded form only. */
 struct packet_keys {
     const roam_allocator *allocator;
     const struct crypto_backend *backend;
-    void *expanded; /* NULL until used */
-    enum aead_suite suite;
+    void *expanded;   /* NULL until used */
+    uint64_t packets; /* sealed with these keys, or failed to open with them */
+    uint8_t iv[AEAD_NONCE_BYTES];
+    uint8_t suite; /* enum aead_suite */
     bool available;
     uint8_t secret[SECRET_BYTES_MAX];
-    uint8_t key[AEAD_KEY_BYTES_MAX];
     uint8_t hp_key[AEAD_KEY_BYTES_MAX];
-    uint8_t iv[AEAD_NONCE_BYTES];
-    uint64_t packets; /* sealed with these keys, or failed to open with them */
 };
 
 /* No keys. */

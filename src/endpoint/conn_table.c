@@ -1,4 +1,10 @@
-/* See conn_table.h. Each kind of key has its own map, so that no key of one kind can be taken for one of another. */
+/*
+ * See conn_table.h. Each kind of key has its own map, so that no key of one kind can be taken for one of another.
+ *
+ * The maps keep hashes and not keys. A connection that is found by the hash of something that is not its own looks at
+ * the packet as at any other, and drops it: without its keys nothing comes of a packet, nor of a reset whose token it
+ * does not know.
+ */
 #include "endpoint/conn_table.h"
 
 /* Stands in by_cid for a CID in quarantine. */
@@ -79,6 +85,19 @@ roam_conn *conn_table_find(const struct conn_table *table, const roam_cid *cid, 
     return found == RETIRED ? NULL : found;
 }
 
+uint64_t conn_table_prefetch(const struct conn_table *table, const roam_cid *cid)
+{
+    uint64_t hash = hash_map_hash(&table->by_cid, cid->bytes, cid->len);
+    hash_map_prefetch(&table->by_cid, hash);
+    return hash;
+}
+
+roam_conn *conn_table_find_hash(const struct conn_table *table, uint64_t hash)
+{
+    void *found = hash_map_find_hash(&table->by_cid, hash);
+    return found == RETIRED ? NULL : found;
+}
+
 void conn_table_expire(struct conn_table *table, roam_time now)
 {
     while (table->quarantine_count > 0 && table->quarantine[table->quarantine_first].until <= now)
@@ -106,8 +125,6 @@ struct initial_key {
     uint8_t dcid[ROAM_CID_MAX];
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct initial_key) <= HASH_KEY_MAX, "the key fits");
-
 static struct initial_key initial_key(const roam_address *remote, const roam_cid *dcid)
 {
     struct initial_key key = {.remote = address_key(remote), .len = dcid->len};
@@ -118,8 +135,7 @@ static struct initial_key initial_key(const roam_address *remote, const roam_cid
 bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn)
 {
     struct initial_key key = initial_key(remote, dcid);
-    return hash_map_find(&table->by_initial_dcid, &key, sizeof(key)) == NULL &&
-           hash_map_insert(&table->by_initial_dcid, &key, sizeof(key), conn);
+    return hash_map_insert(&table->by_initial_dcid, &key, sizeof(key), conn);
 }
 
 void conn_table_remove_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid)
@@ -138,8 +154,7 @@ roam_conn *conn_table_find_initial(const struct conn_table *table, const roam_ad
 
 bool conn_table_add_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], roam_conn *conn)
 {
-    return hash_map_find(&table->by_reset_token, token, RESET_TOKEN_BYTES) == NULL &&
-           hash_map_insert(&table->by_reset_token, token, RESET_TOKEN_BYTES, conn);
+    return hash_map_insert(&table->by_reset_token, token, RESET_TOKEN_BYTES, conn);
 }
 
 void conn_table_remove_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES],

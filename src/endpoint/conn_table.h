@@ -45,6 +45,11 @@ void conn_table_quarantine(struct conn_table *table, const roam_cid *cid, roam_t
 /* NULL where nobody has it; *ret_retired tells a CID in quarantine from an unknown one. */
 roam_conn *conn_table_find(const struct conn_table *table, const roam_cid *cid, bool *ret_retired);
 
+/* The same in two steps, for several at once: asks for the memory that the search will look at, and returns the hash
+ * that it goes by. */
+uint64_t conn_table_prefetch(const struct conn_table *table, const roam_cid *cid);
+roam_conn *conn_table_find_hash(const struct conn_table *table, uint64_t hash);
+
 /* Lets those go whose time is over. */
 void conn_table_expire(struct conn_table *table, roam_time now);
 

@@ -45,11 +45,12 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
                              roam_result *ret_result)
 {
     struct conn_create create = {
-        .owner = endpoint_owner(endpoint),
+        .owner = &endpoint->owner,
         .allocator = &endpoint->allocator,
         .rng = &endpoint->rng,
         .config = config,
         .totals = &endpoint->stats,
+        .frame_pool = &endpoint->frame_pool,
         .qlog = endpoint->qlog.open != NULL ? &endpoint->qlog : NULL,
         .keylog = endpoint->keylog.write != NULL ? &endpoint->keylog : NULL,
         .version = endpoint->config.force_version != 0 ? endpoint->config.force_version : QUIC_VERSION_1,

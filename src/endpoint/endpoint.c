@@ -7,6 +7,9 @@
 #include "conn/log.h"
 #include "crypto/key_schedule.h"
 
+/* Datagrams of a batch whose connections are asked for ahead. */
+#define ROUTED_AHEAD 8
+
 /* ---- What connections ask for */
 
 static void owner_event(void *context, const roam_event *event)
@@ -81,7 +84,7 @@ static void owner_observe(void *context, const struct observed_packet *packet)
         endpoint->observe(endpoint->observe_context, packet);
 }
 
-struct conn_owner endpoint_owner(roam_endpoint *endpoint)
+static struct conn_owner owner_of(roam_endpoint *endpoint)
 {
     return (struct conn_owner){
         .context = endpoint,
@@ -96,7 +99,6 @@ struct conn_owner endpoint_owner(roam_endpoint *endpoint)
         .wake = owner_wake,
         .handshake_over = owner_handshake_over,
         .new_token = owner_new_token,
-        .observe = endpoint->observe != NULL ? owner_observe : NULL,
     };
 }
 
@@ -131,7 +133,7 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
 
 static roam_endpoint *endpoint_of(const roam_conn *conn)
 {
-    return conn->owner.context;
+    return conn->owner->context;
 }
 
 void roam_conn_free(roam_conn *conn, roam_time now)
@@ -210,7 +212,9 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
         return NULL;
     endpoint->now = now;
     conn_table_init(&endpoint->table, &endpoint->allocator, &endpoint->rng);
+    endpoint->owner = owner_of(endpoint);
     timer_heap_init(&endpoint->timers, &endpoint->allocator);
+    pool_init(&endpoint->frame_pool, &endpoint->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
     list_init(&endpoint->conns);
     list_init(&endpoint->ready);
@@ -236,6 +240,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     roam_allocator allocator = endpoint->allocator;
     conn_table_done(&endpoint->table);
     timer_heap_done(&endpoint->timers);
+    pool_done(&endpoint->frame_pool);
     event_queue_done(&endpoint->events);
     replies_free(endpoint);
     token_filter_done(&endpoint->used_tokens);
@@ -268,8 +273,13 @@ roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ip
 void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n)
 {
     endpoint->now = now;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < min_size(ROUTED_AHEAD, n); i++)
+        route_prefetch(endpoint, &in[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i + ROUTED_AHEAD < n)
+            route_prefetch(endpoint, &in[i + ROUTED_AHEAD]);
         route_datagram(endpoint, &in[i]);
+    }
 }
 
 void roam_endpoint_reclaim(roam_endpoint *endpoint)
@@ -390,6 +400,7 @@ void endpoint_set_packet_observer(roam_endpoint *endpoint,
                                   void (*observe)(void *context, const struct observed_packet *packet), void *context)
 {
     endpoint->observe = observe;
+    endpoint->owner.observe = observe != NULL ? owner_observe : NULL;
     endpoint->observe_context = context;
 }
 

@@ -25,6 +25,9 @@
 /* The plan that CIDs are made to now, and those of before: one for each config id of QUIC-LB, and one more. */
 #define CID_PLANS_KEPT 8
 
+/* Records of sent frames that the pool takes from the allocator at once. */
+#define FRAMES_PER_SLAB 256
+
 /* Session ticket keys, as TLS wants them. */
 #define TICKET_KEY_BYTES 64
 
@@ -50,11 +53,13 @@ struct roam_endpoint {
     roam_config *accept; /* our copy, NULL: no incoming connections */
     roam_time now;
 
+    struct conn_owner owner; /* what connections ask of it */
     struct conn_table table;
     struct timer_heap timers;
     struct list_node conns, ready;
     struct list_node lent; /* connections with stream data in buffers that are to be reclaimed */
     size_t conn_count, half_open;
+    struct pool frame_pool; /* struct sent_frame, of all connections */
     struct event_queue events;
     struct network_list networks; /* of the host */
     /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not
@@ -95,9 +100,6 @@ static inline roam_time endpoint_unix_time(const roam_endpoint *endpoint)
 
 /* ---- endpoint.c */
 
-/* The callbacks of this endpoint's connections. */
-struct conn_owner endpoint_owner(roam_endpoint *endpoint);
-
 /* Puts a new connection in the heap and on the lists; false without memory (nothing is done then). */
 bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
@@ -130,6 +132,9 @@ void endpoint_reset_token(const roam_endpoint *endpoint, const roam_cid *cid, ui
 bool endpoint_may_reset(const roam_endpoint *endpoint, const roam_cid *cid, uint8_t ret_token[RESET_TOKEN_BYTES]);
 
 /* ---- route.c */
+
+/* The datagram will be routed soon: where the table is large, asks for the memory that this will look at. */
+void route_prefetch(const roam_endpoint *endpoint, const roam_datagram *datagram);
 
 /* One UDP datagram, or several in one: each to its connection, to admission, or dropped. */
 void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);

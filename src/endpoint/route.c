@@ -8,6 +8,12 @@
 /* Octets below which nothing can be a QUIC packet or a Stateless Reset, RFC 9000 section 10.3. */
 #define SHORT_PACKET_MIN 21
 
+/* CIDs from which on the table does not stay in the processor's cache, so that it is worth a hash to ask for a line of
+ * it early. */
+#define PREFETCH_CIDS_MIN 16384
+
+#define LONG_HEADER_BIT 0x80
+
 /* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked
  * through: first for the pair, then, as its own address may just have changed, for the server's address alone. */
 static roam_conn *find_by_addresses(const roam_endpoint *endpoint, const roam_datagram *datagram)
@@ -96,6 +102,16 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
         //= rfc9000#5.2.2-7 Server ignores Handshake packets for which it has no connection.
         endpoint_count_drop(endpoint, ROAM_DROP_UNKNOWN_CONNECTION);
     }
+}
+
+void route_prefetch(const roam_endpoint *endpoint, const roam_datagram *datagram)
+{
+    roam_cid cid = {.len = endpoint->config.cid_bytes};
+    if (endpoint->table.by_cid.count < PREFETCH_CIDS_MIN || cid.len == 0 || datagram->len <= cid.len ||
+        (datagram->data[0] & LONG_HEADER_BIT) != 0)
+        return;
+    memcpy(cid.bytes, datagram->data + 1, cid.len);
+    conn_table_prefetch(&endpoint->table, &cid);
 }
 
 /* Where stream data lies in the datagram, it must be copied before that is reclaimed. */

@@ -10,7 +10,7 @@ void path_set_init(struct path_set *set, const roam_allocator *allocator, size_t
     assert(max >= 1 && max <= PATHS_MAX);
     memset(set, 0, sizeof(*set));
     set->allocator = allocator;
-    set->max = max;
+    set->max = (uint8_t)max;
     set->active_id = PATH_ID_NONE;
     set->fallback_id = PATH_ID_NONE;
 }
@@ -19,6 +19,9 @@ void path_set_done(struct path_set *set)
 {
     while (set->count > 0)
         mem_free(set->allocator, set->paths[--set->count], sizeof(struct path));
+    mem_free(set->allocator, set->paths, set->capacity * sizeof(*set->paths));
+    set->paths = NULL;
+    set->capacity = 0;
     set->active_id = PATH_ID_NONE;
     set->fallback_id = PATH_ID_NONE;
 }
@@ -26,7 +29,8 @@ void path_set_done(struct path_set *set)
 struct path *path_set_add(struct path_set *set, const roam_address *local, const roam_address *remote,
                           const roam_config *config, roam_time now)
 {
-    if (set->count == set->max)
+    if (set->count == set->max ||
+        !mem_reserve(set->allocator, &set->paths, &set->capacity, set->count + 1u, PATHS_MAX, sizeof(*set->paths)))
         return NULL;
     struct path *path = mem_alloc(set->allocator, sizeof(*path));
     if (path == NULL)
@@ -138,14 +142,13 @@ void path_set_remove(struct path_set *set, uint64_t id)
             continue;
         mem_free(set->allocator, set->paths[i], sizeof(struct path));
         set->paths[i] = set->paths[--set->count];
-        set->paths[set->count] = NULL;
         return;
     }
 }
 
 void path_set_check(const struct path_set *set)
 {
-    assert(set->count <= set->max && set->max <= PATHS_MAX);
+    assert(set->count <= set->max && set->count <= set->capacity && set->max <= PATHS_MAX);
     assert(set->count == 0 || path_set_active(set) != NULL);
     assert(set->fallback_id == PATH_ID_NONE || path_set_find(set, set->fallback_id) != NULL);
     for (size_t i = 0; i < set->count; i++) {

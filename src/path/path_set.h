@@ -16,8 +16,8 @@
 
 struct path_set {
     const roam_allocator *allocator;
-    struct path *paths[PATHS_MAX]; /* the first `count` are set, in no order */
-    size_t count, max;
+    struct path **paths; /* `count` of them, in no order */
+    uint8_t count, capacity, max;
     uint64_t next_id;
     uint64_t active_id;
     uint64_t fallback_id; /* last path that was active and validated: where to go back to */

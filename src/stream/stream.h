@@ -74,7 +74,9 @@ struct stream_set {
     bool closed;                /* stream_set_close */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
-    struct transport_params peer;                               /* limits as the peer gave them */
+    struct {
+        uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
+    } peer;                                                     /* limits as the peer gave them */
     uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
     size_t send_capacity;                                       /* octets a stream buffers */
     uint64_t next_id[2];                                        /* ID of the next stream that we open: bidi, uni */
@@ -144,6 +146,9 @@ bool stream_set_retransmit_oldest(struct stream_set *set, size_t max);
 
 /* Copies what lies in lent buffers and was not read. False without memory: acknowledged octets are lost. */
 bool stream_set_end_loans(struct stream_set *set);
+
+/* Gives back what is only needed while there are streams. */
+void stream_set_trim(struct stream_set *set);
 
 /* The application's calls (the public roam_stream_* functions are thin over these; implement both here). */
 

@@ -22,7 +22,6 @@ void stream_set_init(struct stream_set *set, const roam_allocator *allocator, ro
     list_init(&set->lent);
     flow_send_init(&set->send_flow, 0);
     flow_receive_init(&set->receive_flow, config->initial_max_data);
-    transport_params_init(&set->peer);
     set->window_bidi_local = set->window_bidi_remote = set->window_uni = config->initial_max_stream_data;
     set->send_capacity = config->stream_buffer_bytes;
     set->streams_window[0] = min_u64(config->initial_max_streams_bidi, MAX_STREAMS_LIMIT);
@@ -56,7 +55,9 @@ static void raise_peer_streams(struct stream_set *set, unsigned direction, uint6
 
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
 {
-    set->peer = *params;
+    set->peer.initial_max_stream_data_bidi_local = params->initial_max_stream_data_bidi_local;
+    set->peer.initial_max_stream_data_bidi_remote = params->initial_max_stream_data_bidi_remote;
+    set->peer.initial_max_stream_data_uni = params->initial_max_stream_data_uni;
     flow_send_raise(&set->send_flow, params->initial_max_data);
     raise_peer_streams(set, 0, params->initial_max_streams_bidi);
     raise_peer_streams(set, 1, params->initial_max_streams_uni);
@@ -101,7 +102,7 @@ roam_stream *stream_find(struct stream_set *set, uint64_t id)
     /* Nearly always it is the one of the frame before. */
     if (set->recent == NULL || set->recent->id != id)
         set->recent = hash_map_find(&set->by_id, &id, sizeof(id));
-    return set->recent;
+    return set->recent != NULL && set->recent->id == id ? set->recent : NULL;
 }
 
 bool stream_set_end_loans(struct stream_set *set)
@@ -138,6 +139,11 @@ bool stream_set_wants(const struct stream_set *set)
     return !list_is_empty(&set->sendable) || (!list_is_empty(&set->fresh) && flow_send_left(&set->send_flow) > 0) ||
            set->receive_flow.update_pending || set->send_flow.blocked_pending || set->max_streams_pending[0] ||
            set->max_streams_pending[1] || set->streams_blocked_pending[0] || set->streams_blocked_pending[1];
+}
+
+void stream_set_trim(struct stream_set *set)
+{
+    hash_map_trim(&set->by_id);
 }
 
 void stream_set_close(struct stream_set *set)

@@ -136,7 +136,7 @@ static void write_probe(struct writer *frames, const roam_conn *conn, unsigned k
     if (kind == PURE_WITH_NEW_CID) {
         const struct local_cid *cid = &conn->local_cids.entries[conn->local_cids.count - 1];
         uint8_t token[RESET_TOKEN_BYTES];
-        conn->owner.cid_reset_token(conn->owner.context, &cid->cid, token);
+        conn->owner->cid_reset_token(conn->owner->context, &cid->cid, token);
         frame_write_new_connection_id(frames, cid->sequence, 0, &cid->cid, token);
     }
 }

@@ -58,8 +58,8 @@ static void s086_a_key_update_and_a_change_of_path_both_come_to_their_end(struct
         EXPECT(lab, key_updates(lab->server_app.newest) == updates + 1);
         EXPECT(lab, key_updates(lab_client(lab)->conn) == updates + 1);
         /* The old keys go after three PTOs, on both sides. */
-        EXPECT(lab, !lab->server_app.newest->keys.receive_previous.available);
-        EXPECT(lab, !lab_client(lab)->conn->keys.receive_previous.available);
+        EXPECT(lab, lab->server_app.newest->keys.receive_previous == NULL);
+        EXPECT(lab, lab_client(lab)->conn->keys.receive_previous == NULL);
         EXPECT(lab, lab_run(lab, ROAM_SECONDS(12)));
     }
     EXPECT(lab, lab_goodbye(lab));

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "conn/conn.h"
+#include "endpoint/endpoint.h"
 #include "pair.h"
 
 static struct pair pair;
@@ -205,7 +206,7 @@ static void watch_client(void)
 {
     memset(&watched, 0, sizeof(watched));
     watched.smallest_bytes = SIZE_MAX;
-    pair.client.conn->owner.observe = watch_packet;
+    endpoint_set_packet_observer(pair.client.endpoint, watch_packet, NULL);
 }
 
 static void a_challenge_on_the_active_path_is_answered_with_more_than_a_probe(void **state)

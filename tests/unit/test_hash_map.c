@@ -12,7 +12,8 @@
 #include "counting_allocator.h"
 #include "seeded.h"
 
-#define KEYS 700
+#define KEYS          700
+#define KEY_BYTES_MAX 55 /* octets of the keys here */
 
 static const uint8_t counting_secret[SIPHASH_KEY_BYTES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -40,17 +41,17 @@ static void siphash_gives_the_reference_vectors(void **state)
 }
 
 /* Keys of every length, some of them prefixes of others. */
-static size_t key_of(size_t index, uint8_t ret[HASH_KEY_MAX])
+static size_t key_of(size_t index, uint8_t ret[KEY_BYTES_MAX])
 {
     struct seeded seeded = {.state = index / 4};
-    seeded_fill(&seeded, ret, HASH_KEY_MAX);
-    size_t len = 3 + index % 4 + seeded_below(&seeded, HASH_KEY_MAX - 6);
+    seeded_fill(&seeded, ret, KEY_BYTES_MAX);
+    size_t len = 3 + index % 4 + seeded_below(&seeded, KEY_BYTES_MAX - 6);
     return len;
 }
 
 static void check_all(const struct hash_map *map, const bool in[KEYS], uintptr_t *values)
 {
-    uint8_t key[HASH_KEY_MAX];
+    uint8_t key[KEY_BYTES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < KEYS; i++) {
         size_t len = key_of(i, key);
@@ -74,7 +75,7 @@ static void random_operations_agree_with_an_array(void **state)
     /* Phases that mostly insert, so that the table grows, and phases that mostly remove, so that runs are shifted
      * back. */
     for (int step = 0; step < 20000; step++) {
-        uint8_t key[HASH_KEY_MAX];
+        uint8_t key[KEY_BYTES_MAX];
         size_t i = seeded_below(&seeded, KEYS);
         size_t len = key_of(i, key);
         bool inserts = seeded_below(&seeded, 10) < (step / 2500 % 2 == 0 ? 8u : 2u);
@@ -104,7 +105,7 @@ static void removal_leaves_nothing_behind_that_makes_the_table_grow(void **state
         assert_true(hash_map_insert(&map, &i, sizeof(i), &map));
         assert_ptr_equal(hash_map_remove(&map, &i, sizeof(i)), &map);
     }
-    assert_int_equal(counting.allocations, 1);
+    assert_int_equal(counting.allocations, 2); /* the list of segments, and one */
     assert_int_equal(map.count, 0);
     hash_map_done(&map);
     assert_int_equal(counting.bytes_out, 0);
@@ -116,16 +117,16 @@ static void keys_of_different_length_are_different(void **state)
     struct counting_allocator counting = {0};
     roam_allocator allocator = counting_allocator(&counting);
     struct hash_map map;
-    int values[HASH_KEY_MAX + 1];
-    const uint8_t zeros[HASH_KEY_MAX + 1] = {0};
+    int values[KEY_BYTES_MAX + 1];
+    const uint8_t zeros[KEY_BYTES_MAX + 1] = {0};
     hash_map_init(&map, &allocator, counting_secret);
-    for (size_t len = 0; len <= HASH_KEY_MAX; len++)
+    for (size_t len = 0; len <= KEY_BYTES_MAX; len++)
         assert_true(hash_map_insert(&map, zeros, len, &values[len]));
-    for (size_t len = 0; len <= HASH_KEY_MAX; len++)
+    for (size_t len = 0; len <= KEY_BYTES_MAX; len++)
         assert_ptr_equal(hash_map_find(&map, zeros, len), &values[len]);
     assert_ptr_equal(hash_map_find(&map, NULL, 0), &values[0]);
-    assert_null(hash_map_find(&map, zeros, HASH_KEY_MAX + 1));
-    assert_null(hash_map_remove(&map, zeros, HASH_KEY_MAX + 1));
+    assert_null(hash_map_find(&map, zeros, KEY_BYTES_MAX + 1));
+    assert_null(hash_map_remove(&map, zeros, KEY_BYTES_MAX + 1));
     hash_map_done(&map);
     assert_int_equal(counting.bytes_out, 0);
 }
@@ -154,6 +155,143 @@ static void without_memory_nothing_changes(void **state)
     assert_int_equal(counting.bytes_out, 0);
 }
 
+/* Keys are numbers here, and the value of each stands in `values`. */
+static void check_numbers(const struct hash_map *map, uintptr_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_ptr_equal(hash_map_find(map, &i, sizeof(i)), &values[i]);
+    assert_null(hash_map_find(map, &count, sizeof(count)));
+}
+
+/* Two arrays of up to 16 segments: nothing is lost on the way from one to the other. */
+static void growth_is_done_in_small_steps_and_loses_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 30000 };
+    static uintptr_t values[COUNT];
+    struct counting_allocator counting = {0};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct hash_map map;
+    hash_map_init(&map, &allocator, counting_secret);
+    size_t growing = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t before = counting.allocations, bytes_before = counting.bytes_out;
+        assert_true(hash_map_insert(&map, &i, sizeof(i), &values[i]));
+        /* The list of segments and two of these, which have 64 KiB each. */
+        assert_true(counting.allocations - before <= 3);
+        assert_true(counting.bytes_out < bytes_before || counting.bytes_out - bytes_before < 3 * 65536);
+        growing += map.old.buckets > 0;
+        if (i % 997 == 0) {
+            check_numbers(&map, values, i + 1);
+            hash_map_check(&map);
+        }
+    }
+    assert_true(growing > COUNT / 16 && growing < COUNT);
+    for (size_t i = COUNT; i-- > 0;) {
+        assert_ptr_equal(hash_map_remove(&map, &i, sizeof(i)), &values[i]);
+        if (i % 997 == 0)
+            check_numbers(&map, values, i);
+    }
+    hash_map_check(&map);
+    hash_map_trim(&map);
+    assert_int_equal(counting.bytes_out, 0);
+    assert_true(hash_map_insert(&map, "a", 1, &map));
+    hash_map_trim(&map);
+    assert_ptr_equal(hash_map_find(&map, "a", 1), &map);
+    hash_map_done(&map);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
+/* And while memory comes and goes too. */
+static void entries_come_and_go_at_every_stage_of_growth(void **state)
+{
+    (void)state;
+    enum { COUNT = 6000 };
+    static uintptr_t values[COUNT];
+    struct counting_allocator counting = {0};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct seeded seeded = {.state = 11};
+    struct hash_map map;
+    hash_map_init(&map, &allocator, counting_secret);
+    static bool in[COUNT];
+    size_t count = 0, stages = 0;
+    for (int step = 0; step < 40000; step++) {
+        size_t i = seeded_below(&seeded, COUNT);
+        counting.refuses = seeded_below(&seeded, 3) == 0;
+        if (in[i] && seeded_below(&seeded, 3) == 0) {
+            assert_ptr_equal(hash_map_remove(&map, &i, sizeof(i)), &values[i]);
+            in[i] = false;
+            count--;
+        } else if (!in[i] && hash_map_insert(&map, &i, sizeof(i), &values[i])) {
+            in[i] = true;
+            count++;
+        }
+        assert_int_equal(map.count, count);
+        i = seeded_below(&seeded, COUNT);
+        assert_ptr_equal(hash_map_find(&map, &i, sizeof(i)), in[i] ? &values[i] : NULL);
+        stages += map.old.buckets > 0;
+        if (step % 501 == 0)
+            hash_map_check(&map);
+    }
+    assert_true(stages > 300);
+    hash_map_check(&map);
+    hash_map_done(&map);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
+/* Whoever knows the secret can choose keys that crowd: slow, and right all the same. Who does not cannot. */
+static void keys_that_collide_are_kept_apart_and_collide_under_no_other_secret(void **state)
+{
+    (void)state;
+    enum { COUNT = 60, MASK = 0xfff };
+    static const uint8_t other_secret[SIPHASH_KEY_BYTES] = {1};
+    static uintptr_t values[COUNT];
+    uint64_t keys[COUNT], key = 0;
+    struct counting_allocator counting = {0};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct hash_map map;
+    hash_map_init(&map, &allocator, counting_secret);
+    size_t same = 0;
+    for (size_t i = 0; i < COUNT; key++) {
+        if ((siphash(counting_secret, &key, sizeof(key)) & MASK) != MASK)
+            continue;
+        same += (siphash(other_secret, &key, sizeof(key)) & MASK) == MASK;
+        keys[i] = key;
+        assert_true(hash_map_insert(&map, &keys[i], sizeof(key), &values[i]));
+        hash_map_check(&map);
+        i++;
+    }
+    assert_true(same < 2);
+    for (size_t i = 0; i < COUNT; i += 2) {
+        assert_ptr_equal(hash_map_remove(&map, &keys[i], sizeof(key)), &values[i]);
+        hash_map_check(&map);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(hash_map_find(&map, &keys[i], sizeof(key)), i % 2 == 0 ? NULL : &values[i]);
+    hash_map_done(&map);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
+static void equal_keys_are_refused_and_searches_may_be_prepared(void **state)
+{
+    (void)state;
+    struct counting_allocator counting = {0};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct hash_map map;
+    int one, other;
+    hash_map_init(&map, &allocator, counting_secret);
+    uint64_t hash = hash_map_hash(&map, "key", 3);
+    hash_map_prefetch(&map, hash);
+    assert_null(hash_map_find_hash(&map, hash));
+    assert_true(hash_map_insert(&map, "key", 3, &one));
+    assert_false(hash_map_insert(&map, "key", 3, &other));
+    hash_map_prefetch(&map, hash);
+    assert_ptr_equal(hash_map_find_hash(&map, hash), &one);
+    assert_int_equal(map.count, 1);
+    hash_map_done(&map);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +300,10 @@ int main(void)
         cmocka_unit_test(removal_leaves_nothing_behind_that_makes_the_table_grow),
         cmocka_unit_test(keys_of_different_length_are_different),
         cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(growth_is_done_in_small_steps_and_loses_nothing),
+        cmocka_unit_test(entries_come_and_go_at_every_stage_of_growth),
+        cmocka_unit_test(keys_that_collide_are_kept_apart_and_collide_under_no_other_secret),
+        cmocka_unit_test(equal_keys_are_refused_and_searches_may_be_prepared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,9 +173,9 @@ static void packets_of_the_old_phase_open_with_the_previous_keys(void **state)
     assert_false(ends.updated);
     assert_true(open_at(&ends.server, late[0], 3));
     key_update_expire(&ends.server, 2 + 3 * PTO - 1);
-    assert_true(ends.server.receive_previous.available);
+    assert_non_null(ends.server.receive_previous);
     key_update_expire(&ends.server, 2 + 3 * PTO);
-    assert_false(ends.server.receive_previous.available);
+    assert_null(ends.server.receive_previous);
     assert_int_equal(ends.server.previous_until, ROAM_TIME_NEVER);
     assert_false(open_at(&ends.server, late[2], 3 + 3 * PTO));
     assert_int_equal(ends.drop, ROAM_DROP_AUTHENTICATION_FAILED);
@@ -353,9 +353,16 @@ static void idle_keys_hold_no_memory(void **state)
     assert_true(carry(&ends.client, &ends.server, 1, 0));
     one_rtt_keys_shrink(&ends.client);
     one_rtt_keys_shrink(&ends.server);
+    assert_int_equal(counting.bytes_out, sizeof(struct packet_keys)); /* the server's previous keys are octets yet */
+    key_update_expire(&ends.server, ends.server.previous_until);
     assert_int_equal(counting.bytes_out, 0);
     assert_true(carry(&ends.client, &ends.server, 2, 0));
     assert_true(carry(&ends.server, &ends.client, 2, 0));
+    /* And the next ones are made again where they are called for. */
+    key_update_on_acked(&ends.client, 2, 0, PTO);
+    assert_true(key_update_begin(&ends.client, PTO * 10, PTO));
+    assert_true(carry(&ends.client, &ends.server, 3, PTO * 10));
+    assert_true(ends.updated);
 }
 
 static void secrets_may_come_one_at_a_time(void **state)

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "cid/local_cid.h"
+#include "counting_allocator.h"
+#include "scratch_allocator.h"
 
 #define NO_PACKET_CID UINT64_MAX
 
@@ -23,6 +25,7 @@ static void fill_up(struct local_cid_set *set)
 {
     while (local_cid_wanted(set) > 0) {
         roam_cid cid = cid_number(set->next_sequence);
+        assert_true(local_cid_reserve(set, 1));
         local_cid_issue(set, &cid);
         local_cid_set_check(set);
     }
@@ -34,7 +37,7 @@ static void fill_up(struct local_cid_set *set)
 static void set_up(struct local_cid_set *set, uint64_t limit)
 {
     roam_cid initial = cid_number(0);
-    local_cid_set_init(set, &initial);
+    assert_true(local_cid_set_init(set, scratch_allocator(), &initial));
     local_cid_set_peer_limit(set, limit);
     fill_up(set);
 }
@@ -44,7 +47,7 @@ static void nothing_is_issued_before_the_peer_named_its_limit(void **state)
     (void)state;
     struct local_cid_set set;
     roam_cid initial = cid_number(0);
-    local_cid_set_init(&set, &initial);
+    assert_true(local_cid_set_init(&set, scratch_allocator(), &initial));
     assert_int_equal(local_cid_wanted(&set), 0);
     assert_null(local_cid_next_pending(&set));
     assert_non_null(local_cid_find(&set, &initial));
@@ -85,7 +88,7 @@ static void a_zero_length_cid_stays_alone_and_is_never_retired(void **state)
     (void)state;
     struct local_cid_set set;
     roam_cid initial = {.len = 0}, retired;
-    local_cid_set_init(&set, &initial);
+    assert_true(local_cid_set_init(&set, scratch_allocator(), &initial));
     local_cid_set_peer_limit(&set, 8);
     assert_int_equal(local_cid_wanted(&set), 0);
     assert_int_equal(local_cid_on_retire(&set, 0, NO_PACKET_CID, &retired), ROAM_PROTOCOL_VIOLATION);
@@ -133,6 +136,7 @@ static void retiring_what_was_never_sent_is_a_violation(void **state)
     assert_int_equal(local_cid_on_retire(&set, 4, 0, &retired), ROAM_PROTOCOL_VIOLATION);
     assert_int_equal(local_cid_on_retire(&set, 1, 0, &retired), ROAM_NO_ERROR);
     roam_cid next = cid_number(4);
+    assert_true(local_cid_reserve(&set, 1));
     local_cid_issue(&set, &next);
     retired.len = 77;
     assert_int_equal(local_cid_on_retire(&set, 4, 0, &retired), ROAM_PROTOCOL_VIOLATION);
@@ -237,6 +241,7 @@ static void no_frame_asks_to_retire_beyond_its_own_sequence(void **state)
     assert_int_equal(entry->sequence, 1);
     assert_int_equal(local_cid_frame_retire_prior_to(&set, entry), 1);
     roam_cid next = cid_number(4);
+    assert_true(local_cid_reserve(&set, 1));
     assert_int_equal(local_cid_frame_retire_prior_to(&set, local_cid_issue(&set, &next)), 4);
 }
 
@@ -319,6 +324,52 @@ static void when_all_sequence_numbers_are_used_none_wraps_around(void **state)
     local_cid_set_check(&set);
 }
 
+static void a_cid_that_is_used_is_known_and_its_frame_not_sent_again(void **state)
+{
+    (void)state;
+    struct local_cid_set set;
+    set_up(&set, 4);
+    struct local_cid *entry = &set.entries[2];
+    memset(entry->reset_token, 0x5a, sizeof(entry->reset_token));
+    local_cid_on_lost(&set, 2);
+    assert_int_equal(entry->state, LOCAL_CID_PENDING);
+    assert_true(local_cid_on_used(entry, 70, 1200));
+    assert_false(local_cid_on_used(entry, 80, 100));
+    assert_true(entry->used && entry->used_since == 70 && entry->bytes == 1300);
+    assert_null(local_cid_next_pending(&set));
+    local_cid_on_lost(&set, 2);
+    local_cid_repeat(&set);
+    for (const struct local_cid *pending; (pending = local_cid_next_pending(&set)) != NULL;) {
+        assert_true(pending->sequence != 2);
+        local_cid_on_sent(&set, pending->sequence);
+    }
+    local_cid_set_check(&set);
+}
+
+static void an_idle_set_takes_no_more_memory_than_its_cids(void **state)
+{
+    (void)state;
+    struct counting_allocator counting = {.refuses = true};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct local_cid_set set;
+    roam_cid initial = cid_number(0);
+    assert_false(local_cid_set_init(&set, &allocator, &initial));
+    counting.refuses = false;
+    assert_true(local_cid_set_init(&set, &allocator, &initial));
+    local_cid_set_peer_limit(&set, 8);
+    counting.refuses = true;
+    assert_false(local_cid_reserve(&set, 7));
+    counting.refuses = false;
+    assert_true(local_cid_reserve(&set, 7));
+    size_t allocations = counting.allocations;
+    fill_up(&set);
+    assert_int_equal(counting.allocations, allocations);
+    assert_int_equal(counting.bytes_out, 8 * sizeof(struct local_cid));
+    assert_true(sizeof(struct local_cid) <= 48);
+    local_cid_set_done(&set);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +389,8 @@ int main(void)
         cmocka_unit_test(insisting_goes_on_as_long_as_twice_the_limit_is_to_be_retired),
         cmocka_unit_test(what_is_not_acknowledged_can_be_repeated_as_it_was),
         cmocka_unit_test(when_all_sequence_numbers_are_used_none_wraps_around),
+        cmocka_unit_test(a_cid_that_is_used_is_known_and_its_frame_not_sent_again),
+        cmocka_unit_test(an_idle_set_takes_no_more_memory_than_its_cids),
         cmocka_unit_test(ten_thousand_retirements_leave_the_set_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

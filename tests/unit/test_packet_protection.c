@@ -219,7 +219,7 @@ static void next_keys_differ_but_keep_header_protection(void **state)
     packet_keys_next(&next, &keys);
     hex_read(secret, sizeof(secret), A5_NEXT_SECRET);
     assert_memory_equal(next.secret, secret, 32);
-    assert_memory_not_equal(next.key, keys.key, 32);
+    assert_memory_not_equal(next.secret, keys.secret, 32);
     assert_memory_not_equal(next.iv, keys.iv, AEAD_NONCE_BYTES);
     assert_memory_equal(next.hp_key, keys.hp_key, 32);
     assert_true(next.available);

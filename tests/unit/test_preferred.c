@@ -80,13 +80,13 @@ static roam_conn *client_with_params(const roam_cid *server_cid)
     struct handshake *handshake = conn->handshake;
     remote_cid_replace_initial(&conn->remote_cids, server_cid);
     handshake->params_received = true;
-    handshake->initial_scid = conn->peer.initial_source_cid = *server_cid;
-    conn->peer.original_destination_cid = handshake->original_dcid;
-    conn->peer.has_initial_source_cid = conn->peer.has_original_destination_cid = true;
-    conn->peer.has_preferred_address = true;
-    conn->peer.preferred_address.ipv4 = address_of("203.0.113.6:4433");
-    conn->peer.preferred_address.ipv6 = address_of("[2001:db8::6]:4433");
-    conn->peer.preferred_address.cid = (roam_cid){.len = 8, .bytes = "prefers"};
+    handshake->initial_scid = handshake->peer.initial_source_cid = *server_cid;
+    handshake->peer.original_destination_cid = handshake->original_dcid;
+    handshake->peer.has_initial_source_cid = handshake->peer.has_original_destination_cid = true;
+    handshake->peer.has_preferred_address = true;
+    handshake->peer.preferred_address.ipv4 = address_of("203.0.113.6:4433");
+    handshake->peer.preferred_address.ipv6 = address_of("[2001:db8::6]:4433");
+    handshake->peer.preferred_address.cid = (roam_cid){.len = 8, .bytes = "prefers"};
     return conn;
 }
 
@@ -108,8 +108,9 @@ static void a_client_knows_where_its_server_is_in_each_family(void **state)
     const roam_cid server_cid = {.len = 8, .bytes = "servers"};
     roam_address found;
     roam_conn *conn = client_with_params(&server_cid);
-    const struct preferred_address *preferred = &conn->peer.preferred_address;
     assert_int_equal(conn_params_apply(conn), ROAM_NO_ERROR);
+    assert_non_null(conn->server_params);
+    const struct preferred_address *preferred = &conn->server_params->preferred_address;
     assert_int_equal(remote_cid_spare(&conn->remote_cids), 1);
     assert_int_equal(conn->preferred, PREFERRED_OFFERED);
     assert_true(conn_server_address(conn, ROAM_FAMILY_IPV4, &found));
@@ -133,8 +134,8 @@ static void a_client_forgets_an_address_that_leads_inside(void **state)
     const roam_cid server_cid = {.len = 8, .bytes = "servers"};
     roam_address found;
     roam_conn *conn = client_with_params(&server_cid);
-    conn->peer.preferred_address.ipv4 = address_of("169.254.169.254:443");
-    conn->peer.preferred_address.ipv6 = address_of("[::1]:443");
+    conn->handshake->peer.preferred_address.ipv4 = address_of("169.254.169.254:443");
+    conn->handshake->peer.preferred_address.ipv6 = address_of("[::1]:443");
     assert_int_equal(conn_params_apply(conn), ROAM_NO_ERROR);
     assert_int_equal(conn->preferred, PREFERRED_NONE);
     assert_false(conn_server_address(conn, ROAM_FAMILY_IPV6, &found));

@@ -11,6 +11,8 @@
 
 #include "cid/local_cid.h"
 #include "cid/remote_cid.h"
+#include "counting_allocator.h"
+#include "scratch_allocator.h"
 
 static roam_cid cid_number(uint64_t number)
 {
@@ -44,7 +46,7 @@ static uint64_t receive(struct remote_cid_set *set, uint64_t sequence, uint64_t 
 static void set_up(struct remote_cid_set *set, size_t limit, uint64_t count)
 {
     roam_cid initial = cid_number(0);
-    remote_cid_set_init(set, &initial, limit);
+    assert_true(remote_cid_set_init(set, scratch_allocator(), &initial, limit));
     assert_true(remote_cid_assign(set, 0));
     for (uint64_t sequence = 1; sequence <= count; sequence++)
         assert_int_equal(receive(set, sequence, 0), ROAM_NO_ERROR);
@@ -109,7 +111,7 @@ static void all_paths_use_the_cid_of_a_zero_length_peer(void **state)
     struct remote_cid_set set;
     roam_cid empty = {.len = 0};
     uint64_t sequence;
-    remote_cid_set_init(&set, &empty, 4);
+    assert_true(remote_cid_set_init(&set, scratch_allocator(), &empty, 4));
     for (uint64_t path_id = 0; path_id < 3 * REMOTE_ASSIGNMENTS_MAX; path_id++) {
         assert_true(remote_cid_assign(&set, path_id));
         remote_cid_share(&set, path_id + 1, path_id);
@@ -254,9 +256,9 @@ static void one_more_than_our_limit_is_an_error(void **state)
     // the limit we advertised.
     (void)state;
     for (size_t limit = 2; limit <= REMOTE_CIDS_MAX; limit++) {
-        struct remote_cid_set set;
+        struct remote_cid_set set, again;
         set_up(&set, limit, limit - 1);
-        struct remote_cid_set again = set;
+        set_up(&again, limit, limit - 1);
         assert_int_equal(receive(&set, limit, 0), ROAM_CONNECTION_ID_LIMIT_ERROR);
         assert_int_equal(receive(&again, limit, 1), ROAM_NO_ERROR); /* it retires one, and counts after that */
         assert_int_equal(again.count, limit);
@@ -497,6 +499,7 @@ static void model_send_frames(struct model *model)
     while (local_cid_wanted(&model->local) > 0) {
         assert_true(model->local.next_sequence < MODEL_SEQUENCES);
         roam_cid cid = cid_number(model->local.next_sequence);
+        assert_true(local_cid_reserve(&model->local, 1));
         local_cid_issue(&model->local, &cid);
     }
     for (const struct local_cid *entry; (entry = local_cid_next_pending(&model->local)) != NULL;) {
@@ -655,9 +658,9 @@ static void model_run(uint64_t seed, unsigned steps)
     size_t limit = 2 + (size_t)draw(model, REMOTE_CIDS_MAX - 1);
     roam_cid initial = cid_number(0);
     model->loss_percent = (unsigned)draw(model, 60);
-    local_cid_set_init(&model->local, &initial);
+    assert_true(local_cid_set_init(&model->local, scratch_allocator(), &initial));
     local_cid_set_peer_limit(&model->local, limit);
-    remote_cid_set_init(&model->remote, &initial, limit);
+    assert_true(remote_cid_set_init(&model->remote, scratch_allocator(), &initial, limit));
     assert_true(remote_cid_assign(&model->remote, 0));
     model->live_paths = 1;
     for (unsigned step = 0; step < steps; step++) {
@@ -670,6 +673,8 @@ static void model_run(uint64_t seed, unsigned steps)
         model_check(model);
     }
     model_settle(model, limit < LOCAL_CIDS_MAX ? limit : LOCAL_CIDS_MAX);
+    local_cid_set_done(&model->local);
+    remote_cid_set_done(&model->remote);
 }
 
 /* B02, B09, B20, B23, B30. */
@@ -684,9 +689,46 @@ static void two_sides_stay_within_both_limits_and_end_with_all_cids_over_any_pip
     fprintf(stderr, "\n");
 }
 
+/* Refused at every allocation in turn: nothing changes, and the next time it goes well. */
+static void without_memory_a_cid_is_an_internal_error_and_nothing_changes(void **state)
+{
+    (void)state;
+    struct counting_allocator counting = {.refuses = true};
+    roam_allocator allocator = counting_allocator(&counting);
+    struct remote_cid_set set;
+    roam_cid initial = cid_number(0);
+    assert_false(remote_cid_set_init(&set, &allocator, &initial, 8));
+    assert_int_equal(counting.bytes_out, 0);
+    counting.refuses = false;
+    assert_true(remote_cid_set_init(&set, &allocator, &initial, 8));
+    size_t refused = 0;
+    for (uint64_t sequence = 14; sequence > 0; sequence -= 2) {
+        counting.refuses = true;
+        uint64_t error = receive(&set, sequence, 0);
+        counting.refuses = false;
+        refused += error == ROAM_INTERNAL_ERROR;
+        if (error != ROAM_NO_ERROR)
+            assert_int_equal(receive(&set, sequence, 0), ROAM_NO_ERROR);
+        assert_int_equal(receive(&set, sequence, 0), ROAM_NO_ERROR);
+    }
+    assert_true(refused >= 3);
+    assert_int_equal(set.count, 8);
+    /* All may be retired now, whatever becomes of memory. */
+    counting.refuses = true;
+    assert_true(remote_cid_assign(&set, 0));
+    while (remote_cid_rotate(&set, 0))
+        remote_cid_set_check(&set);
+    remote_cid_release(&set, 0);
+    assert_int_equal(set.count, 0);
+    assert_int_equal(flush_retirements(&set), 8);
+    remote_cid_set_done(&set);
+    assert_int_equal(counting.bytes_out, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_a_cid_is_an_internal_error_and_nothing_changes),
         cmocka_unit_test(each_path_gets_the_lowest_unused_cid_and_keeps_it),
         cmocka_unit_test(the_handshake_replaces_the_initial_cid_under_its_path),
         cmocka_unit_test(all_paths_use_the_cid_of_a_zero_length_peer),

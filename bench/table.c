@@ -1,0 +1,140 @@
+/*
+ * What the connection table costs, from 10^3 to 10^7 connection IDs of 8 octets: insertions, searches that hit and that
+ * miss, 64 searches together as a batch of datagrams is routed, the longest single insertion, and memory.
+ *
+ *   build/bench/table [ROUNDS [LARGEST]]
+ *
+ * Each round measures every size, so that what else the machine does hits all of them; shown are medians, least and
+ * most. The longest insertion is the least of the rounds: the kernel interrupts whom it likes.
+ */
+#include "endpoint/conn_table.h"
+#include "figures.h"
+
+#define SIZES_MAX 5
+#define SMALLEST  1000
+#define SEARCHES  1000000
+#define BATCH     64
+
+struct size_figures {
+    size_t cids;
+    struct figure inserts, hits, misses, batches; /* millions a second */
+    struct figure longest_us, bytes;
+};
+
+/* Something that is no connection: the table never looks at what it finds. */
+static char nobody;
+
+static roam_cid cid_of(uint64_t index)
+{
+    roam_cid cid = {.len = 8};
+    uint64_t octets = scatter(index);
+    memcpy(cid.bytes, &octets, sizeof(octets));
+    return cid;
+}
+
+static double millions(size_t count, uint64_t ns)
+{
+    return (double)count * 1e3 / (double)ns;
+}
+
+static void insert_all(struct conn_table *table, struct size_figures *figures)
+{
+    uint64_t began = now_ns();
+    for (size_t i = 0; i < figures->cids; i++) {
+        roam_cid cid = cid_of(i);
+        if (!conn_table_add(table, &cid, (roam_conn *)&nobody))
+            exit(1);
+    }
+    figure_add(&figures->inserts, millions(figures->cids, now_ns() - began));
+}
+
+/* Indices from `first` on are asked for in an order that no cache foresees. */
+static void search(const struct conn_table *table, const struct size_figures *figures, uint64_t first, size_t expected,
+                   struct figure *figure)
+{
+    size_t found = 0;
+    bool retired;
+    uint64_t began = now_ns();
+    for (size_t i = 0; i < SEARCHES; i++) {
+        roam_cid cid = cid_of(first + scatter(i) % figures->cids);
+        found += conn_table_find(table, &cid, &retired) != NULL;
+    }
+    figure_add(figure, millions(SEARCHES, now_ns() - began));
+    if (found != expected)
+        exit(1);
+}
+
+static void search_in_batches(const struct conn_table *table, struct size_figures *figures)
+{
+    size_t found = 0;
+    uint64_t began = now_ns();
+    for (size_t i = 0; i < SEARCHES; i += BATCH) {
+        uint64_t hashes[BATCH];
+        for (size_t j = 0; j < BATCH; j++) {
+            roam_cid cid = cid_of(scatter(i + j) % figures->cids);
+            hashes[j] = conn_table_prefetch(table, &cid);
+        }
+        for (size_t j = 0; j < BATCH; j++)
+            found += conn_table_find_hash(table, hashes[j]) != NULL;
+    }
+    figure_add(&figures->batches, millions(found, now_ns() - began));
+}
+
+static void insert_one_by_one(struct conn_table *table, struct size_figures *figures)
+{
+    uint64_t longest = 0;
+    for (size_t i = 0; i < figures->cids; i++) {
+        roam_cid cid = cid_of(i);
+        uint64_t began = now_ns();
+        if (!conn_table_add(table, &cid, (roam_conn *)&nobody))
+            exit(1);
+        uint64_t took = now_ns() - began;
+        longest = took > longest ? took : longest;
+    }
+    figure_add(&figures->longest_us, (double)longest / 1e3);
+}
+
+static void measure(struct size_figures *figures)
+{
+    size_t bytes_out = 0;
+    const roam_allocator allocator = {.reallocate = counting_reallocate, .context = &bytes_out};
+    const roam_rng rng = roam_rng_default();
+    struct conn_table table;
+    conn_table_init(&table, &allocator, &rng);
+    insert_all(&table, figures);
+    figure_add(&figures->bytes, (double)bytes_out / (double)figures->cids);
+    search(&table, figures, 0, SEARCHES, &figures->hits);
+    search(&table, figures, figures->cids, 0, &figures->misses);
+    search_in_batches(&table, figures);
+    conn_table_done(&table);
+    conn_table_init(&table, &allocator, &rng);
+    insert_one_by_one(&table, figures);
+    conn_table_done(&table);
+}
+
+int main(int argc, char **argv)
+{
+    static struct size_figures sizes[SIZES_MAX];
+    const size_t rounds = argc > 1 ? count_from("table", argv[1], ROUNDS_MAX) : 7;
+    const size_t largest = argc > 2 ? count_from("table", argv[2], 10000000) : 10000000;
+    size_t count = 0;
+    for (size_t cids = SMALLEST; cids <= largest && count < SIZES_MAX; cids *= 10)
+        sizes[count++].cids = cids;
+    for (size_t round = 0; round < rounds; round++)
+        for (size_t i = 0; i < count; i++)
+            measure(&sizes[i]);
+    printf("%zu rounds: median (least-most); millions a second but for the last two columns\n", rounds);
+    printf("%10s  %18s  %18s  %18s  %18s  %18s  %16s\n", "CIDs", "inserts", "hits", "misses", "hits, 64 together",
+           "octets per CID", "longest insert");
+    for (size_t i = 0; i < count; i++) {
+        struct size_figures *figures = &sizes[i];
+        printf("%10zu", figures->cids);
+        figure_print(&figures->inserts, 18, 1);
+        figure_print(&figures->hits, 18, 1);
+        figure_print(&figures->misses, 18, 1);
+        figure_print(&figures->batches, 18, 1);
+        figure_print(&figures->bytes, 18, 1);
+        printf("  %13.1f us\n", figure_least(&figures->longest_us));
+    }
+    return 0;
+}
