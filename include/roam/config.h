@@ -60,7 +60,12 @@ enum roam_preferred_policy {
     ROAM_PREFERRED_IGNORE = 2,   /* stays where it is */
 };
 
-enum roam_congestion { ROAM_CONGESTION_CUBIC = 0, ROAM_CONGESTION_NEWRENO = 1 };
+/* What says how much may be on its way, on each path for itself. docs/congestion.md compares them. */
+enum roam_congestion {
+    ROAM_CONGESTION_CUBIC = 0,   /* RFC 9438 with HyStart++ (RFC 9406), the default: fills what loses nothing */
+    ROAM_CONGESTION_NEWRENO = 1, /* RFC 9002 section 7: the plainest, and the most yielding */
+    ROAM_CONGESTION_BBR = 2, /* BBRv3, draft-ietf-ccwg-bbr: measures, and minds neither random loss nor deep queues */
+};
 
 /* Who decides where a client sends from. */
 enum roam_mobility {

@@ -56,7 +56,7 @@ static const struct option_spec specs[] = {
     OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of our connection IDs: 0, 4 to 20 (8)"),
-    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
+    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
     OPTION("force-version", 0, OPTION_VERSION, force_version, "HEX", "offer this version first"),

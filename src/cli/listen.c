@@ -48,7 +48,7 @@ static const struct option_spec specs[] = {
     OPTION("cid-plan", 0, OPTION_CID_PLAN, cid_plan, "PLAN",
            "connection IDs that name this server to a load balancer: quic-lb:config=1,server=0a0b,key=@FILE"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
-    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic or newreno"),
+    OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),

@@ -100,6 +100,8 @@ static bool parse_congestion(const char *text, enum roam_congestion *ret)
         *ret = ROAM_CONGESTION_CUBIC;
     else if (strcasecmp(text, "newreno") == 0)
         *ret = ROAM_CONGESTION_NEWRENO;
+    else if (strcasecmp(text, "bbr") == 0)
+        *ret = ROAM_CONGESTION_BBR;
     else
         return false;
     return true;
@@ -225,7 +227,7 @@ static const char *const examples[] = {
     [OPTION_NUMBER] = "a number",
     [OPTION_VERSION] = "a version in hexadecimal like 0x1a2a3a4a",
     [OPTION_CIPHER] = "aes128, aes256 or chacha20",
-    [OPTION_CONGESTION] = "cubic or newreno",
+    [OPTION_CONGESTION] = "cubic, newreno or bbr",
     [OPTION_ADDRESS] = "an address like 192.0.2.1, 192.0.2.1:4433 or [2001:db8::1]:4433",
     [OPTION_PIN] = "sha256: and 64 hexadecimal digits",
     [OPTION_CID_PLAN] = CID_PLAN_EXAMPLE,

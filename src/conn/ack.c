@@ -206,9 +206,12 @@ static void on_packet_acked(roam_conn *conn, enum packet_space number, struct se
         *largest = *largest == PACKET_NUMBER_NONE ? packet->number : max_u64(*largest, packet->number);
         //= rfc9000#9.4-1 Packets sent on the old path never feed CC or RTT of the new path: each feeds its own.
         path_on_acked(path);
-        if (packet->in_flight)
+        if (packet->in_flight) {
+            congestion_on_delivered(&path->recovery.congestion, packet->rate_stamp, packet->bytes, packet->sent_at,
+                                    conn->now);
             congestion_on_acked(&path->recovery.congestion, packet->bytes, packet->sent_at, conn->now,
                                 &path->recovery.rtt, packet->app_limited);
+        }
         conn_mtu_on_acked(conn, path, packet);
     }
     for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next) {
@@ -308,7 +311,7 @@ static void end_ack(roam_conn *conn, const struct ack_news *news)
     for (size_t i = 0; i < news->paths; i++) {
         struct path *path = path_set_find(&conn->paths, news->path_ids[i]);
         if (path != NULL)
-            congestion_on_ack_end(&path->recovery.congestion);
+            congestion_on_ack_end(&path->recovery.congestion, &path->recovery.rtt, conn->now);
     }
 }
 

@@ -13,7 +13,7 @@
 
 /* Of a path, as it was said last. */
 struct log_metrics {
-    uint64_t path_id, window, in_flight, threshold, packets_in_flight;
+    uint64_t path_id, window, in_flight, threshold, pacing_rate, packets_in_flight;
     roam_time min_rtt, smoothed_rtt, latest_rtt, rtt_variation;
     uint64_t pto_count;
 };

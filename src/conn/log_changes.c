@@ -199,13 +199,6 @@ static void put_change(roam_conn *conn, enum qlog_event event, uint64_t path_id,
     qlog_end(qlog);
 }
 
-static const char *congestion_state(const struct congestion *congestion)
-{
-    if (congestion->in_recovery)
-        return "recovery";
-    return congestion_in_slow_start(congestion) ? "slow_start" : "congestion_avoidance";
-}
-
 static const char *ecn_state_name(enum roam_ecn_state state)
 {
     static const char *const names[] = {
@@ -218,7 +211,7 @@ static const char *ecn_state_name(enum roam_ecn_state state)
 
 static void look_at_path_state(roam_conn *conn, struct log_view *said, const struct path *active)
 {
-    const char *congestion = congestion_state(&active->recovery.congestion);
+    const char *congestion = congestion_state_name(&active->recovery.congestion);
     if (congestion != said->congestion)
         put_change(conn, QLOG_CONGESTION_STATE_UPDATED, active->id, said->congestion, congestion);
     said->congestion = congestion;
@@ -257,6 +250,7 @@ static struct log_metrics metrics_of(const roam_conn *conn, const struct path *a
         .window = recovery->congestion.window,
         .in_flight = recovery->congestion.in_flight,
         .threshold = recovery->congestion.slow_start_threshold,
+        .pacing_rate = recovery->congestion.pacing_rate,
         .packets_in_flight = packets_in_flight(conn),
         .min_rtt = recovery->rtt.min,
         .smoothed_rtt = recovery->rtt.smoothed,
@@ -294,6 +288,8 @@ static void look_at_metrics(roam_conn *conn, struct log_view *said, const struct
         json_number(json, "bytes_in_flight", now.in_flight);
     if ((all || now.threshold != last->threshold) && now.threshold != UINT64_MAX)
         json_number(json, "ssthresh", now.threshold);
+    if ((all || now.pacing_rate != last->pacing_rate) && now.pacing_rate > 0)
+        json_number(json, "pacing_rate", saturating_mul(now.pacing_rate, 8)); /* bits a second */
     if (all || now.packets_in_flight != last->packets_in_flight)
         json_number(json, "packets_in_flight", now.packets_in_flight);
     qlog_end(qlog);

@@ -16,10 +16,8 @@ void conn_renew_path(roam_conn *conn, struct path *path)
 
 void conn_inherit_path(struct path *path, const struct path *from)
 {
-    uint64_t in_flight = path->recovery.congestion.in_flight;
     path->recovery.rtt = from->recovery.rtt;
-    path->recovery.congestion = from->recovery.congestion;
-    path->recovery.congestion.in_flight = path->recovery.congestion.flight_peak = in_flight;
+    congestion_inherit(&path->recovery.congestion, &from->recovery.congestion);
     path->recovery.pacer = from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
     pmtud_inherit(&path->pmtud, &from->pmtud);
@@ -28,15 +26,15 @@ void conn_inherit_path(struct path *path, const struct path *from)
 void conn_remember_path(roam_conn *conn, const struct path *path)
 {
     const struct congestion *congestion = &path->recovery.congestion;
+    const uint64_t window = congestion_proven_window(congestion);
     bool has_learnt = path->recovery.rtt.has_sample &&
-                      congestion->window > initial_window(congestion->datagram_bytes, congestion->initial_packets);
+                      window > initial_window(congestion->datagram_bytes, congestion->initial_packets);
     if (!path_is_validated(path) || !has_learnt)
         return;
     if (conn->memory == NULL)
         conn->memory = mem_zalloc(conn->allocator, sizeof(*conn->memory));
     if (conn->memory != NULL)
-        path_memory_save(conn->memory, &path->local, &path->remote, congestion->window, path->recovery.rtt.min,
-                         conn->now);
+        path_memory_save(conn->memory, &path->local, &path->remote, window, path->recovery.rtt.min, conn->now);
 }
 
 void conn_recall_path(roam_conn *conn, struct path *path)

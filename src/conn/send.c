@@ -84,6 +84,7 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
         conn->pto_again_from = conn->now;
     sent_map_commit(&space->sent, sent);
     if (sent->in_flight) {
+        sent->rate_stamp = congestion_stamp(&path->recovery.congestion, sent->bytes, app_limited, conn->now);
         congestion_on_sent(&path->recovery.congestion, sent->bytes);
         pacer_on_sent(&path->recovery.pacer, sent->bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     }

@@ -42,6 +42,13 @@ static bool may_run(roam_conn *conn, const struct path *path, const roam_datagra
            !key_update_needed(&conn->keys) && stream_set_wants(&conn->streams);
 }
 
+/* Packets that leave together share what a controller that measures wants to know; others want nothing. */
+static void note_stamp(struct run *run, uint16_t stamp)
+{
+    for (size_t i = 0; stamp != 0 && i < run->count; i++)
+        run->packets[i].sent->rate_stamp = stamp;
+}
+
 /* Enters what was gathered in the books, and seals it. */
 static void flush(roam_conn *conn, struct run *run)
 {
@@ -63,6 +70,7 @@ static void flush(roam_conn *conn, struct run *run)
         jobs[i] = pending_packet_seal(packet);
         bytes += packet_bytes;
     }
+    note_stamp(run, congestion_stamp(&path->recovery.congestion, bytes, false, conn->now));
     congestion_on_sent(&path->recovery.congestion, bytes);
     pacer_on_sent(&path->recovery.pacer, bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     path_on_sent(path, bytes, conn->now);
@@ -76,12 +84,14 @@ static void flush(roam_conn *conn, struct run *run)
 }
 
 /* Where nothing more waits and the window has room, the last packet says so: it shows no lack of capacity. */
-static void note_app_limit(roam_conn *conn, const struct path *path)
+static void note_app_limit(roam_conn *conn, struct path *path)
 {
     struct sent_map *sent = &conn->application.sent;
     struct sent_packet *last = sent_map_find(sent, sent->next - 1);
-    if (last != NULL && conn_is_app_limited(conn, path))
-        last->app_limited = true;
+    if (last == NULL || !conn_is_app_limited(conn, path))
+        return;
+    last->app_limited = true;
+    congestion_on_ran_out(&path->recovery.congestion);
 }
 
 void conn_add_segments(roam_conn *conn, roam_datagram *datagram)

@@ -9,11 +9,17 @@
 
 _Static_assert(PATH_RESPONSES_MAX <= UINT8_MAX, "response_count counts them");
 
+size_t path_bytes_wanted(const roam_config *config)
+{
+    return sizeof(struct path) + congestion_memory_bytes(config->congestion);
+}
+
 void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
                const roam_config *config, roam_time now)
 {
     memset(path, 0, sizeof(*path));
     path->id = id;
+    path->bytes = path_bytes_wanted(config);
     path->local = *local;
     path->remote = *remote;
     path->last_used = now;
@@ -23,7 +29,8 @@ void path_init(struct path *path, uint64_t id, const roam_address *local, const 
 
 void path_begin_afresh(struct path *path, const roam_config *config)
 {
-    path_recovery_init(&path->recovery, config);
+    const bool has_more = path->bytes > sizeof(*path);
+    path_recovery_init(&path->recovery, config, has_more ? (struct bbr *)(void *)(path + 1) : NULL);
     ecn_init(&path->ecn, config->ecn);
     //= rfc9000#14.2-5 Keep a maximum datagram size per local/remote address pair.
     pmtud_init(&path->pmtud, config->pmtud, path->remote.family, config->datagram_bytes);

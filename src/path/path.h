@@ -28,6 +28,7 @@
 
 struct path {
     uint64_t id;
+    size_t bytes; /* of its memory, with what its congestion controller has behind it */
     roam_address local, remote;
     uint64_t bytes_received, bytes_sent; /* UDP payload */
     bool address_validated;
@@ -62,6 +63,10 @@ static inline uint64_t path_datagram_bytes(const struct path *path)
     return path->pmtud.size;
 }
 
+/* Octets of memory that a path wants. */
+size_t path_bytes_wanted(const roam_config *config);
+
+/* `path` lies at the head of so many octets. */
 void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
                const roam_config *config, roam_time now);
 

@@ -17,8 +17,10 @@ void path_set_init(struct path_set *set, const roam_allocator *allocator, size_t
 
 void path_set_done(struct path_set *set)
 {
-    while (set->count > 0)
-        mem_free(set->allocator, set->paths[--set->count], sizeof(struct path));
+    while (set->count > 0) {
+        struct path *path = set->paths[--set->count];
+        mem_free(set->allocator, path, path->bytes);
+    }
     mem_free(set->allocator, set->paths, set->capacity * sizeof(*set->paths));
     set->paths = NULL;
     set->capacity = 0;
@@ -32,7 +34,7 @@ struct path *path_set_add(struct path_set *set, const roam_address *local, const
     if (set->count == set->max ||
         !mem_reserve(set->allocator, &set->paths, &set->capacity, set->count + 1u, PATHS_MAX, sizeof(*set->paths)))
         return NULL;
-    struct path *path = mem_alloc(set->allocator, sizeof(*path));
+    struct path *path = mem_alloc(set->allocator, path_bytes_wanted(config));
     if (path == NULL)
         return NULL;
     path_init(path, set->next_id++, local, remote, config, now);
@@ -140,7 +142,7 @@ void path_set_remove(struct path_set *set, uint64_t id)
     for (size_t i = 0; i < set->count; i++) {
         if (set->paths[i]->id != id)
             continue;
-        mem_free(set->allocator, set->paths[i], sizeof(struct path));
+        mem_free(set->allocator, set->paths[i], set->paths[i]->bytes);
         set->paths[i] = set->paths[--set->count];
         return;
     }

@@ -14,6 +14,7 @@
 
 #include <assert.h>
 
+#include "recovery/bbr.h"
 #include "recovery/window.h"
 
 static const struct congestion_ops *ops_of(enum roam_congestion algorithm)
@@ -21,6 +22,8 @@ static const struct congestion_ops *ops_of(enum roam_congestion algorithm)
     switch (algorithm) {
     case ROAM_CONGESTION_NEWRENO:
         return &congestion_newreno;
+    case ROAM_CONGESTION_BBR:
+        return &congestion_bbr;
     case ROAM_CONGESTION_CUBIC:
         break;
     }
@@ -28,15 +31,36 @@ static const struct congestion_ops *ops_of(enum roam_congestion algorithm)
 }
 
 void congestion_init(struct congestion *congestion, enum roam_congestion algorithm, uint64_t datagram_bytes,
-                     uint64_t initial_packets)
+                     uint64_t initial_packets, struct bbr *bbr)
 {
     assert(datagram_bytes > 0 && datagram_bytes <= UINT16_MAX);
+    assert((bbr != NULL) == (congestion_memory_bytes(algorithm) > 0));
     *congestion = (struct congestion){
         .ops = ops_of(algorithm),
         .datagram_bytes = datagram_bytes,
         .initial_packets = initial_packets,
+        .bbr = bbr,
     };
+    if (bbr != NULL)
+        delivery_rate_init(&bbr->rate, 0);
     congestion_reset(congestion);
+}
+
+size_t congestion_memory_bytes(enum roam_congestion algorithm)
+{
+    return algorithm == ROAM_CONGESTION_BBR ? sizeof(struct bbr) : 0;
+}
+
+void congestion_inherit(struct congestion *congestion, const struct congestion *from)
+{
+    assert(congestion->ops == from->ops);
+    const uint64_t in_flight = congestion->in_flight;
+    struct bbr *bbr = congestion->bbr;
+    *congestion = *from;
+    congestion->in_flight = congestion->flight_peak = in_flight;
+    congestion->bbr = bbr;
+    if (bbr != NULL)
+        bbr_inherit(bbr, from->bbr);
 }
 
 void congestion_reset(struct congestion *congestion)
@@ -44,15 +68,15 @@ void congestion_reset(struct congestion *congestion)
     congestion->window = initial_window(congestion->datagram_bytes, congestion->initial_packets);
     congestion->slow_start_threshold = UINT64_MAX;
     congestion->recovery_start = 0;
-    congestion->in_recovery = false;
+    congestion->in_recovery = congestion->had_event = false;
     careful_resume_stop(&congestion->resume);
     congestion->ops->reset(congestion);
 }
 
-/* No event since the last reset: the threshold is still where no window reaches it. */
+/* Neither an event since the last reset nor another end of slow start. */
 static bool is_untouched(const struct congestion *congestion)
 {
-    return congestion->slow_start_threshold == UINT64_MAX;
+    return !congestion->had_event && congestion->slow_start_threshold == UINT64_MAX;
 }
 
 void congestion_resume(struct congestion *congestion, uint64_t saved_window, roam_time saved_rtt)
@@ -74,14 +98,41 @@ void congestion_set_datagram_bytes(struct congestion *congestion, uint64_t datag
     congestion->window = max_u64(congestion->window, congestion_minimum_window(congestion));
 }
 
+uint16_t congestion_stamp(struct congestion *congestion, uint64_t bytes, bool ran_out, roam_time now)
+{
+    return congestion->bbr != NULL ? bbr_on_sent(congestion, bytes, ran_out, now) : 0;
+}
+
+void congestion_on_ran_out(struct congestion *congestion)
+{
+    if (congestion->bbr != NULL)
+        delivery_rate_limit(&congestion->bbr->rate, congestion->in_flight);
+}
+
+void congestion_on_delivered(struct congestion *congestion, uint16_t stamp, uint64_t bytes, roam_time sent_at,
+                             roam_time now)
+{
+    if (congestion->bbr != NULL)
+        bbr_on_delivered(congestion, stamp, bytes, sent_at, now);
+}
+
+void congestion_on_packet_lost(struct congestion *congestion, uint16_t stamp, uint64_t number, uint64_t bytes,
+                               roam_time now)
+{
+    if (congestion->bbr != NULL)
+        bbr_on_lost(congestion, stamp, number, bytes, now);
+}
+
 void congestion_on_sent(struct congestion *congestion, uint64_t bytes)
 {
     congestion->in_flight += bytes;
     congestion->flight_peak = max_u64(congestion->flight_peak, congestion->in_flight);
 }
 
-void congestion_on_ack_end(struct congestion *congestion)
+void congestion_on_ack_end(struct congestion *congestion, const struct rtt *rtt, roam_time now)
 {
+    if (congestion->ops->on_ack_end != NULL)
+        congestion->ops->on_ack_end(congestion, rtt, now);
     congestion->flight_peak = congestion->in_flight;
 }
 
@@ -101,7 +152,7 @@ void congestion_forget(struct congestion *congestion, uint64_t bytes)
  * start at zero, so that recovery_start alone cannot tell "never". */
 static bool is_of_the_past(const struct congestion *congestion, roam_time sent_at)
 {
-    return !is_untouched(congestion) && sent_at <= congestion->recovery_start;
+    return congestion->had_event && sent_at <= congestion->recovery_start;
 }
 
 void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
@@ -114,21 +165,21 @@ void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_tim
     app_limited |= !window_is_in_use(congestion);
     //= rfc9002#7.3.2 Recovery ends when a packet sent during it is acknowledged.
     congestion->in_recovery = false;
-    if (!careful_resume_holds(&congestion->resume))
+    if (congestion->ops->on_acked != NULL && !careful_resume_holds(&congestion->resume))
         congestion->ops->on_acked(congestion, bytes, sent_at, now, rtt, app_limited);
     congestion->window = careful_resume_on_acked(&congestion->resume, congestion->window, congestion->in_flight, bytes,
                                                  sent_at, now, rtt, app_limited);
     congestion->window = min_u64(congestion->window, WINDOW_BYTES_MAX);
 }
 
-static void on_new_event(struct congestion *congestion, roam_time sent_at, roam_time now)
+static void on_new_event(struct congestion *congestion, bool ce, roam_time sent_at, roam_time now)
 {
     //= rfc9002#7.3.2 The window is lowered once a recovery period.
     if (is_of_the_past(congestion, sent_at))
         return;
-    congestion->in_recovery = true;
+    congestion->in_recovery = congestion->had_event = true;
     congestion->recovery_start = now;
-    congestion->ops->on_event(congestion, now);
+    congestion->ops->on_event(congestion, ce, now);
     uint64_t retreat = careful_resume_on_event(&congestion->resume, congestion_minimum_window(congestion), now);
     if (retreat > 0)
         congestion->window = congestion->slow_start_threshold = min_u64(retreat, congestion->window);
@@ -137,13 +188,13 @@ static void on_new_event(struct congestion *congestion, roam_time sent_at, roam_
 void congestion_on_lost(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now)
 {
     congestion_forget(congestion, bytes);
-    on_new_event(congestion, sent_at, now);
+    on_new_event(congestion, false, sent_at, now);
 }
 
 void congestion_on_ce(struct congestion *congestion, roam_time sent_at, roam_time now)
 {
     //= rfc9002#7.1 More CE marks are answered like a loss of the packet that they were reported with.
-    on_new_event(congestion, sent_at, now);
+    on_new_event(congestion, true, sent_at, now);
 }
 
 void congestion_on_persistent(struct congestion *congestion)
@@ -154,6 +205,22 @@ void congestion_on_persistent(struct congestion *congestion)
     congestion->in_recovery = false;
     careful_resume_stop(&congestion->resume);
     congestion->ops->reset(congestion);
+}
+
+uint64_t congestion_proven_window(const struct congestion *congestion)
+{
+    const struct bbr *bbr = congestion->bbr;
+    return bbr != NULL && bbr->state == BBR_PROBE_RTT ? max_u64(congestion->window, bbr->window_before)
+                                                      : congestion->window;
+}
+
+const char *congestion_state_name(const struct congestion *congestion)
+{
+    if (congestion->ops->state != NULL)
+        return congestion->ops->state(congestion);
+    if (congestion->in_recovery)
+        return "recovery";
+    return congestion_in_slow_start(congestion) ? "slow_start" : "congestion_avoidance";
 }
 
 uint64_t congestion_allowance(const struct congestion *congestion)

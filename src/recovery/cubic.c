@@ -5,7 +5,8 @@
  *
  * An epoch is one stretch of congestion avoidance. States: no epoch (epoch_start 0) -> growing (begin_epoch, the
  * first acknowledgement in congestion avoidance) <-> application-limited (idle_since set; its time is taken out of
- * the epoch) -> no epoch (cubic_on_event, cubic_reset). Slow start is RFC 9002's.
+ * the epoch) -> no epoch (cubic_on_event, cubic_reset). Slow start is RFC 9002's, and HyStart++ (RFC 9406) ends it
+ * before it overruns the queue; the pacer spreads what it sends, so that no step of its growth is cut short.
  */
 #include "recovery/congestion.h"
 
@@ -65,6 +66,9 @@ static void cubic_reset(struct congestion *congestion)
 {
     __typeof__(congestion->cubic) fresh = {0};
     congestion->cubic = fresh;
+    //= rfc9406#4.3 HyStart++ is for the initial slow start; later ones end at the threshold that was found.
+    if (congestion->slow_start_threshold != UINT64_MAX)
+        hystart_stop(&congestion->cubic.hystart);
 }
 
 static void begin_epoch(struct congestion *congestion, roam_time now)
@@ -121,7 +125,6 @@ static void avoid_congestion(struct congestion *congestion, uint64_t bytes, roam
 static void cubic_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
                            const struct rtt *rtt, bool app_limited)
 {
-    (void)sent_at;
     bool has_epoch = congestion->cubic.epoch_start != 0;
     //= rfc9002#7.8 A window that was not in use does not grow.
     if (app_limited) {
@@ -130,7 +133,7 @@ static void cubic_on_acked(struct congestion *congestion, uint64_t bytes, roam_t
         return;
     }
     if (congestion_in_slow_start(congestion)) {
-        congestion->window += bytes;
+        congestion->window += hystart_on_acked(&congestion->cubic.hystart, bytes, sent_at);
         return;
     }
     if (!has_epoch)
@@ -144,9 +147,17 @@ static void cubic_on_acked(struct congestion *congestion, uint64_t bytes, roam_t
     avoid_congestion(congestion, bytes, now, rtt);
 }
 
-static void cubic_on_event(struct congestion *congestion, roam_time now)
+static void cubic_on_ack_end(struct congestion *congestion, const struct rtt *rtt, roam_time now)
 {
-    (void)now;
+    (void)rtt;
+    /* What follows is congestion avoidance without a W_max: section 4.10. */
+    if (congestion_in_slow_start(congestion) && hystart_on_ack_end(&congestion->cubic.hystart, now))
+        congestion->slow_start_threshold = congestion->window;
+}
+
+static void cubic_on_event(struct congestion *congestion, bool ce, roam_time now)
+{
+    (void)ce, (void)now;
     uint64_t window = congestion->window;
     congestion->cubic.window_prior = window;
     /* Fast convergence, section 4.7: a flow that lost ground leaves some to the newcomers. */
@@ -159,11 +170,13 @@ static void cubic_on_event(struct congestion *congestion, roam_time now)
     congestion->window = congestion->slow_start_threshold;
     congestion->cubic.epoch_start = 0;
     congestion->cubic.idle_since = 0;
+    hystart_stop(&congestion->cubic.hystart);
 }
 
 const struct congestion_ops congestion_cubic = {
     .name = "cubic",
     .reset = cubic_reset,
     .on_acked = cubic_on_acked,
+    .on_ack_end = cubic_on_ack_end,
     .on_event = cubic_on_event,
 };

@@ -51,10 +51,12 @@ static void punish(struct path_recovery *path, const struct sent_packet *packet,
     if (path == NULL || !packet->in_flight)
         return;
     //= rfc9000#14.4-1 The loss of a probe for a larger MTU is no sign of congestion.
-    if (packet->probe)
+    if (packet->probe) {
         congestion_forget(&path->congestion, packet->bytes);
-    else
-        congestion_on_lost(&path->congestion, packet->bytes, packet->sent_at, now);
+        return;
+    }
+    congestion_on_packet_lost(&path->congestion, packet->rate_stamp, packet->number, packet->bytes, now);
+    congestion_on_lost(&path->congestion, packet->bytes, packet->sent_at, now);
 }
 
 static void batch_add(struct batch *batch, const struct sent_packet *packet)

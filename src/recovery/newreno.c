@@ -30,9 +30,9 @@ static void newreno_on_acked(struct congestion *congestion, uint64_t bytes, roam
     }
 }
 
-static void newreno_on_event(struct congestion *congestion, roam_time now)
+static void newreno_on_event(struct congestion *congestion, bool ce, roam_time now)
 {
-    (void)now;
+    (void)ce, (void)now;
     //= rfc9002#7.3.2 The threshold is half the window, and the window falls to it.
     congestion->slow_start_threshold = congestion->window / 2;
     congestion->window = max_u64(congestion->slow_start_threshold, congestion_minimum_window(congestion));

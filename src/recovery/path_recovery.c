@@ -4,9 +4,10 @@
  */
 #include "recovery/path_recovery.h"
 
-void path_recovery_init(struct path_recovery *recovery, const roam_config *config)
+void path_recovery_init(struct path_recovery *recovery, const roam_config *config, struct bbr *bbr)
 {
-    congestion_init(&recovery->congestion, config->congestion, config->datagram_bytes, config->initial_window_packets);
+    congestion_init(&recovery->congestion, config->congestion, config->datagram_bytes, config->initial_window_packets,
+                    bbr);
     for (int space = 0; space < PACKET_SPACES; space++)
         recovery->largest_acked[space] = PACKET_NUMBER_NONE;
     path_recovery_reset(recovery, config, 0);

@@ -17,7 +17,8 @@ struct path_recovery {
     roam_time first_sample_at; /* persistent congestion looks only at packets sent after it; NEVER before one */
 };
 
-void path_recovery_init(struct path_recovery *recovery, const roam_config *config);
+/* `bbr`: memory for that controller, see congestion_init. */
+void path_recovery_init(struct path_recovery *recovery, const roam_config *config, struct bbr *bbr);
 
 /* New network: RTT, window and pacer as at the start, in_flight kept. `initial_rtt` seeds the RTT (0: the default). */
 void path_recovery_reset(struct path_recovery *recovery, const roam_config *config, roam_time initial_rtt);

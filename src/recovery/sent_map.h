@@ -35,6 +35,7 @@ struct sent_packet {
     struct sent_frame *frames;
     uint32_t bytes;          /* as counted in flight */
     uint16_t datagram_bytes; /* of the datagram that it left in */
+    uint16_t rate_stamp;     /* congestion_stamp */
     uint8_t state;           /* enum sent_state */
     bool ack_eliciting;
     bool in_flight;   /* RFC 9002 section 2: counts for congestion control */

@@ -34,7 +34,9 @@ static void draw_limits(struct drawn *drawn, roam_config *config)
     config->stream_buffer_bytes = (size_t)magnitude(drawn, 12, 20);
     if (one_in(drawn, 3))
         config->max_ack_delay = ROAM_MILLISECONDS(between(drawn, 1, 100));
-    config->congestion = one_in(drawn, 2) ? ROAM_CONGESTION_CUBIC : ROAM_CONGESTION_NEWRENO;
+    config->congestion = one_in(drawn, 3)   ? ROAM_CONGESTION_BBR
+                         : one_in(drawn, 2) ? ROAM_CONGESTION_CUBIC
+                                            : ROAM_CONGESTION_NEWRENO;
     config->ecn = !one_in(drawn, 4);
     config->pmtud = one_in(drawn, 2);
     config->max_datagram_bytes = between(drawn, 1300, SIM_PACKET_MAX);

@@ -1,6 +1,7 @@
 /* Builds the usual world and lets time pass in it. */
 #include "sim/lab.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -336,6 +337,14 @@ roam_path_info lab_active(const roam_conn *conn)
     if (conn != NULL)
         roam_conn_paths(conn, paths, PATHS_MAX);
     return paths[0];
+}
+
+void lab_report(struct lab *lab, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(lab->report, sizeof(lab->report), format, arguments);
+    va_end(arguments);
 }
 
 roam_address lab_socket(struct lab *lab, size_t interface)

@@ -61,6 +61,7 @@ struct lab {
     roam_address worker_address;
     struct lab_client clients[LAB_CLIENTS_MAX];
     bool open;
+    char report[128];
 };
 
 /* Working defaults: one client with two interfaces, 25 ms each way, no faults, port-restricted NATs. */
@@ -107,6 +108,9 @@ static inline struct nat *lab_nat(struct lab *lab)
 {
     return lab->clients[0].nats[0];
 }
+
+/* What the scenario has measured: said beside its verdict, also where it fails. */
+void lab_report(struct lab *lab, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A fresh socket on this interface of the first client. */
 roam_address lab_socket(struct lab *lab, size_t interface);

@@ -58,11 +58,26 @@ static void corrupt(struct link *link, struct sim_packet *packet)
     link->world->stats.corrupted++;
 }
 
-static void mark(struct link *link, struct sim_packet *packet)
+static roam_time backlog_of(const struct link *link)
 {
+    roam_time now = world_now(link->world);
+    return link->busy_until > now ? link->busy_until - now : 0;
+}
+
+static roam_time time_of(const struct link *link, size_t bytes)
+{
+    uint64_t rate = link->config.rate_bits_per_s;
+    return ROAM_SECONDS(1) * 8 / rate * bytes + ROAM_SECONDS(1) * 8 % rate * bytes / rate;
+}
+
+/* `backlog`: what it found waiting. */
+static void mark(struct link *link, struct sim_packet *packet, roam_time backlog)
+{
+    const bool queues = link->config.mark_bytes != 0 && link->config.rate_bits_per_s != 0 &&
+                        backlog > time_of(link, link->config.mark_bytes);
     if (link->config.ecn_bleach)
         packet->ecn = ROAM_ECN_NOT_ECT;
-    else if (packet->ecn != ROAM_ECN_NOT_ECT && sim_rng_chance(&link->rng, link->config.ce_ppm))
+    else if (packet->ecn != ROAM_ECN_NOT_ECT && (queues || sim_rng_chance(&link->rng, link->config.ce_ppm)))
         packet->ecn = ROAM_ECN_CE;
 }
 
@@ -75,8 +90,8 @@ static bool serialize(struct link *link, size_t len, roam_time *ret_at)
     if (rate == 0)
         return true;
     size_t queue_bytes = link->config.queue_bytes != 0 ? link->config.queue_bytes : QUEUE_BYTES_DEFAULT;
-    roam_time backlog = link->busy_until > now ? link->busy_until - now : 0;
-    if (backlog > ROAM_SECONDS(1) * 8 / rate * queue_bytes + ROAM_SECONDS(1) * 8 % rate * queue_bytes / rate)
+    roam_time backlog = backlog_of(link);
+    if (backlog > time_of(link, queue_bytes))
         return false;
     link->busy_until = now + backlog + ROAM_SECONDS(1) * 8 * (len + HEADER_BYTES) / rate;
     *ret_at = link->busy_until;
@@ -108,6 +123,7 @@ static void schedule(struct link *link, struct sim_packet *packet, roam_time lea
 void link_send(struct link *link, struct sim_packet *packet)
 {
     roam_time leaves;
+    const roam_time backlog = backlog_of(link);
     if (link->down) {
         world_packet_drop(packet, SIM_DROP_LINK_DOWN, link->name);
     } else if (link->filter != NULL && !link->filter(link->filter_context, packet)) {
@@ -118,12 +134,14 @@ void link_send(struct link *link, struct sim_packet *packet)
         link->lost++;
         world_packet_drop(packet, SIM_DROP_LOSS, link->name);
     } else if (!serialize(link, packet->len, &leaves)) {
+        link->overflowed++;
         world_packet_drop(packet, SIM_DROP_QUEUE, link->name);
     } else {
         if (packet->len > 0 && sim_rng_chance(&link->rng, link->config.corrupt_ppm))
             corrupt(link, packet);
-        mark(link, packet);
+        mark(link, packet, backlog);
         link->passed++;
+        link->passed_bytes += packet->len + HEADER_BYTES;
         schedule(link, packet, leaves);
     }
 }

@@ -19,6 +19,7 @@ struct link_config {
     roam_time delay, jitter;  /* each datagram takes delay .. delay + jitter */
     uint64_t rate_bits_per_s; /* 0: no limit */
     size_t queue_bytes;       /* waiting at most, when there is a rate; 0: 64 KiB */
+    size_t mark_bytes;        /* of those that find more than this waiting, ECT becomes CE; 0: of none */
     uint32_t loss_ppm;
     uint32_t burst_begin_ppm; /* a burst of losses begins with this datagram */
     uint32_t burst_end_ppm;   /* and ends before the next */
@@ -47,6 +48,8 @@ struct link {
     bool (*filter)(void *context, const struct sim_packet *packet); /* false: dropped. NULL: none */
     void *filter_context;
     uint64_t passed, lost;
+    uint64_t passed_bytes; /* with headers */
+    uint64_t overflowed;   /* found the queue full */
 };
 
 struct link *link_new(struct world *world, const char *node, const char *direction, const struct link_config *config,

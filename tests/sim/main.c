@@ -9,6 +9,8 @@
  *   --seed N                  one of them
  *   --trace                   with --scenario or --seed: prints what happens
  *   --qlog DIR                likewise: writes a qlog of each connection to DIR/NAME/
+ *   --plot FILE.svg           likewise, instead: draws window, RTT and rate over time from the qlogs (of the first
+ *                             scenario of that name)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +23,17 @@
 struct options {
     bool self_test, list, scenarios, seeds, one_seed, trace;
     const char *scenario;
-    const char *qlog;
+    const char *qlog, *plot;
     struct runner_config runner;
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: roam-sim --self-test | --list | --scenarios | --scenario ID [--trace] [--qlog DIR] |\n"
-                    "                --seeds A..B [--jobs N] [--failures N] | --seed N [--trace] [--qlog DIR]\n");
+    fprintf(
+        stderr,
+        "usage: roam-sim --self-test | --list | --scenarios | --scenario ID [--trace] [--qlog DIR | --plot FILE.svg] "
+        "|\n"
+        "                --seeds A..B [--jobs N] [--failures N] | --seed N [--trace] [--qlog DIR | --plot FILE.svg]\n");
     return 2;
 }
 
@@ -59,6 +64,8 @@ static int parse_option(struct options *options, const char *word, const char *v
         return options->scenario = value, 2;
     else if (strcmp(word, "--qlog") == 0)
         return options->qlog = value, 2;
+    else if (strcmp(word, "--plot") == 0)
+        return options->plot = value, 2;
     else if (strcmp(word, "--seed") == 0)
         return options->one_seed = true, options->runner.first = strtoull(value, NULL, 10), 2;
     else if (strcmp(word, "--jobs") == 0)
@@ -97,7 +104,8 @@ int main(int argc, char **argv)
     }
     if (options.self_test)
         return self_test_run() == 0 ? 0 : 1;
-    const struct sim_view view = {.print = options.trace ? stdout : NULL, .qlog_dir = options.qlog};
+    const struct sim_view view = {
+        .print = options.trace ? stdout : NULL, .qlog_dir = options.qlog, .plot = options.plot};
     struct sim_certs certs = sim_certs_new();
     int result = 2;
     options.runner.certs = &certs;

@@ -32,6 +32,7 @@ static const struct scenario *const tables[] = {
     scenarios_attack,     //
     scenarios_paths,      //
     scenarios_rates,      //
+    scenarios_congestion, //
     scenarios_mistakes,   //
     scenarios_moves,      //
     scenarios_bugs,       //
@@ -61,6 +62,8 @@ static bool run_here(const struct scenario *scenario, const struct sim_certs *ce
     bool passed = !lab->world.failed;
     if (!passed)
         printf("     %s\n", lab->world.failure);
+    if (lab->report[0] != '\0')
+        printf("     %s\n", lab->report);
     free(lab);
     return passed;
 }
@@ -96,6 +99,8 @@ int scenario_run(const char *prefix, const struct sim_certs *certs, const struct
             fflush(stdout);
             passed += ok;
             failed += !ok;
+            if (view != NULL && view->plot != NULL)
+                return failed;
         }
     }
     printf("%d passed, %d failed\n", passed, failed);

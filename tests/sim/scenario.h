@@ -39,6 +39,8 @@ extern const struct scenario scenarios_server[];     /* S021, S022, S027, S028, 
 extern const struct scenario scenarios_mobility[];   /* a client that moves by itself */
 extern const struct scenario scenarios_networks[];   /* ... and the networks of its host */
 
+extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
+
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */
 extern const struct scenario scenarios_rates[]; /* what a change of port costs */

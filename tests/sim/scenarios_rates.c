@@ -115,6 +115,11 @@ static void b37_after_a_rebinding_newreno_is_back_at_its_rate_in_the_time_that_i
     rebind_at_full_rate(lab, ROAM_CONGESTION_NEWRENO);
 }
 
+static void b37_after_a_rebinding_bbr_is_back_at_its_rate_in_the_time_that_is_promised(struct lab *lab)
+{
+    rebind_at_full_rate(lab, ROAM_CONGESTION_BBR);
+}
+
 /* ---- B38 */
 
 static uint64_t in_flight_elsewhere(const struct lab *lab)
@@ -184,12 +189,19 @@ static void b38_a_round_trip_after_the_first_packet_from_the_new_port_newreno_ha
     download_over_a_dead_mapping(lab, ROAM_CONGESTION_NEWRENO);
 }
 
+static void b38_a_round_trip_after_the_first_packet_from_the_new_port_bbr_has_its_window_back(struct lab *lab)
+{
+    download_over_a_dead_mapping(lab, ROAM_CONGESTION_BBR);
+}
+
 const struct scenario scenarios_rates[] = {
     SCENARIO(b33_another_port_keeps_window_rtt_and_datagram_size_ipv4),
     SCENARIO(b33_another_port_keeps_window_rtt_and_datagram_size_ipv6),
     SCENARIO(b37_after_a_rebinding_cubic_is_back_at_its_rate_in_the_time_that_is_promised),
     SCENARIO(b37_after_a_rebinding_newreno_is_back_at_its_rate_in_the_time_that_is_promised),
+    SCENARIO(b37_after_a_rebinding_bbr_is_back_at_its_rate_in_the_time_that_is_promised),
     SCENARIO(b38_a_round_trip_after_the_first_packet_from_the_new_port_cubic_has_its_window_back),
     SCENARIO(b38_a_round_trip_after_the_first_packet_from_the_new_port_newreno_has_its_window_back),
+    SCENARIO(b38_a_round_trip_after_the_first_packet_from_the_new_port_bbr_has_its_window_back),
     {NULL, NULL},
 };

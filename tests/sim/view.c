@@ -30,6 +30,12 @@ const roam_qlog *view_qlog_open(struct view_qlog *qlog, const struct sim_view *v
         qlog->sink = (roam_qlog){.open = nobody_opens, .write = nobody_writes, .close = nobody_closes, .context = qlog};
         return &qlog->sink;
     }
+    if (view != NULL && view->plot != NULL) {
+        plot_init(&qlog->plot);
+        qlog->plot_file = view->plot;
+        snprintf(qlog->name, sizeof(qlog->name), "%s", name);
+        return &qlog->plot.sink;
+    }
     if (view == NULL || view->qlog_dir == NULL)
         return NULL;
     char directory[PATH_MAX];
@@ -45,8 +51,13 @@ const roam_qlog *view_qlog_open(struct view_qlog *qlog, const struct sim_view *v
     return &qlog->sink;
 }
 
-void view_qlog_close(const struct view_qlog *qlog)
+void view_qlog_close(struct view_qlog *qlog)
 {
+    if (qlog->plot_file != NULL) {
+        if (!plot_write(&qlog->plot, qlog->plot_file, qlog->name))
+            fprintf(stderr, "roam-sim: cannot write %s: %s\n", qlog->plot_file, strerror(errno));
+        plot_done(&qlog->plot);
+    }
     if (qlog->on && qlog->files.failure[0] != '\0')
         fprintf(stderr, "roam-sim: a qlog was cut short: %s\n", qlog->files.failure);
 }

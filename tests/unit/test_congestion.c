@@ -1,7 +1,8 @@
-/* Windows: what all controllers do alike, NewReno's and CUBIC's arithmetic, and random histories. */
+/* Windows: what all controllers do alike, NewReno's and CUBIC's arithmetic, and random histories, also of BBR. */
 #include "recovery_fixture.h"
 
 #include "base/minmax.h"
+#include "recovery/bbr.h"
 #include "recovery/congestion.h"
 
 #define MS(n)    ROAM_MILLISECONDS(n)
@@ -44,15 +45,15 @@ static void the_initial_window_is_ten_datagrams_and_at_most_14720_octets(void **
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
     assert_int_equal(congestion.window, 12000);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1500, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1500, 10, NULL);
     assert_int_equal(congestion.window, 14720);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 9000, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 9000, 10, NULL);
     assert_int_equal(congestion.window, 18000);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 1);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 1, NULL);
     assert_int_equal(congestion.window, 2400);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 32);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 32, NULL);
     assert_int_equal(congestion.window, 38400);
 }
 
@@ -61,7 +62,7 @@ static void an_untouched_initial_window_follows_the_datagram_size(void **state)
     (void)state;
     struct congestion congestion;
     struct rtt rtt = rtt_of(MS(10));
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
     congestion_set_datagram_bytes(&congestion, 1400);
     assert_int_equal(congestion.window, 14000);
     exchange(&congestion, 1, MS(1), MS(11), &rtt, false);
@@ -78,13 +79,13 @@ static void a_window_that_is_not_half_in_use_does_not_grow(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < 2; i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         for (unsigned round = 0; round < 1000; round++) {
             for (unsigned n = 0; n < 20; n++)
                 congestion_on_sent(&congestion, DATAGRAM);
             for (unsigned n = 0; n < 20; n++)
                 congestion_on_acked(&congestion, DATAGRAM, MS(round), MS(round + 1), &rtt, false);
-            congestion_on_ack_end(&congestion);
+            congestion_on_ack_end(&congestion, &rtt, MS(round + 1));
         }
         assert_true(congestion.window >= 40 * DATAGRAM && congestion.window <= 61 * DATAGRAM);
     }
@@ -94,10 +95,15 @@ static void algorithms_are_chosen_by_name(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
     assert_string_equal(congestion.ops->name, "cubic");
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
     assert_string_equal(congestion.ops->name, "newreno");
+    static struct bbr memory;
+    congestion_init(&congestion, ROAM_CONGESTION_BBR, 1200, 10, &memory);
+    assert_string_equal(congestion.ops->name, "bbr");
+    assert_int_equal(congestion_memory_bytes(ROAM_CONGESTION_BBR), sizeof(memory));
+    assert_int_equal(congestion_memory_bytes(ROAM_CONGESTION_CUBIC), 0);
 }
 
 static void slow_start_grows_by_what_is_acknowledged(void **state)
@@ -106,7 +112,7 @@ static void slow_start_grows_by_what_is_acknowledged(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         /* A packet sent when the clock stood at zero counts like any other. */
         exchange(&congestion, 10, 0, MS(10), &rtt, false);
         assert_int_equal(congestion.window, 20 * DATAGRAM);
@@ -120,7 +126,7 @@ static void packets_sent_while_limited_by_the_application_do_not_grow_the_window
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         exchange(&congestion, 100, MS(1), MS(11), &rtt, true);
         assert_int_equal(congestion.window, 10 * DATAGRAM);
         lose_one(&congestion, MS(20), MS(30));
@@ -137,7 +143,7 @@ static void one_recovery_period_lowers_the_window_once(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         lose_one(&congestion, 0, MS(100));
         uint64_t window = congestion.window;
         assert_int_equal(window, algorithms[i] == ROAM_CONGESTION_CUBIC ? 8400 : 6000);
@@ -167,7 +173,7 @@ static void a_ce_mark_is_an_event_like_a_loss(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, DATAGRAM);
     congestion_on_ce(&congestion, MS(1), MS(5));
     assert_int_equal(congestion.window, 6000);
@@ -179,7 +185,7 @@ static void the_window_never_falls_below_two_datagrams(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         for (unsigned n = 1; n < 40; n++)
             lose_one(&congestion, MS(2 * n), MS(2 * n + 1));
         assert_int_equal(congestion.window, 2 * DATAGRAM);
@@ -193,7 +199,7 @@ static void persistent_congestion_starts_over_from_the_minimum_window(void **sta
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10);
+        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         lose_one(&congestion, MS(1), MS(100));
         congestion_on_persistent(&congestion);
         assert_int_equal(congestion.window, 2 * DATAGRAM);
@@ -209,7 +215,7 @@ static void a_reset_keeps_what_is_in_flight(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     lose_one(&congestion, MS(1), MS(2));
     congestion_on_sent(&congestion, 5000);
     congestion_reset(&congestion);
@@ -223,7 +229,7 @@ static void the_allowance_is_never_negative(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 13000);
     assert_int_equal(congestion_allowance(&congestion), 0);
 }
@@ -231,7 +237,7 @@ static void the_allowance_is_never_negative(void **state)
 static void forget_more_than_was_sent(void)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 100);
     congestion_forget(&congestion, 101);
 }
@@ -239,7 +245,7 @@ static void forget_more_than_was_sent(void)
 static void forget_what_was_sent(void)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 100);
     congestion_forget(&congestion, 100);
 }
@@ -259,7 +265,7 @@ static void newreno_grows_by_a_datagram_for_each_window(void **state)
     (void)state;
     struct congestion congestion;
     struct rtt rtt = rtt_of(MS(10));
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     lose_one(&congestion, MS(1), MS(2));
     assert_int_equal(congestion.window, 5 * DATAGRAM);
     assert_int_equal(congestion.slow_start_threshold, 5 * DATAGRAM);
@@ -277,7 +283,7 @@ static void newreno_grows_by_a_datagram_for_each_window(void **state)
 static struct congestion cubic_after_loss(uint64_t datagrams)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10);
+    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion.window = datagrams * DATAGRAM;
     lose_one(&congestion, MS(999), MS(1000));
     return congestion;
@@ -414,6 +420,7 @@ static void small_acknowledgements_add_up(void **state)
 struct flight {
     uint32_t bytes[512];
     roam_time sent_at[512];
+    uint16_t stamp[512];
     size_t count;
 };
 
@@ -424,6 +431,8 @@ static void random_step(struct congestion *congestion, struct flight *flight, st
     if (choice < 45 && flight->count < ARRAY_LENGTH(flight->bytes)) {
         flight->bytes[flight->count] = (uint32_t)seeded_below(seed, 1500);
         flight->sent_at[flight->count] = now;
+        flight->stamp[flight->count] =
+            congestion_stamp(congestion, flight->bytes[flight->count], seeded_below(seed, 20) == 0, now);
         congestion_on_sent(congestion, flight->bytes[flight->count++]);
         return;
     }
@@ -441,18 +450,27 @@ static void random_step(struct congestion *congestion, struct flight *flight, st
     size_t index = seeded_below(seed, flight->count);
     uint32_t bytes = flight->bytes[index];
     roam_time sent_at = flight->sent_at[index];
+    uint16_t stamp = flight->stamp[index];
+    bool keeps_window = congestion->bbr == NULL;
     flight->count--;
     flight->bytes[index] = flight->bytes[flight->count];
     flight->sent_at[index] = flight->sent_at[flight->count];
+    flight->stamp[index] = flight->stamp[flight->count];
     uint64_t window = congestion->window;
     if (choice < 90) {
+        congestion_on_delivered(congestion, stamp, bytes, sent_at, now);
         congestion_on_acked(congestion, bytes, sent_at, now, rtt, seeded_below(seed, 8) == 0);
-        assert_true(congestion->window >= window);
+        if (seeded_below(seed, 2) == 0)
+            congestion_on_ack_end(congestion, rtt, now);
+        assert_true(congestion->window >= window || !keeps_window);
     } else if (choice < 94) {
         congestion_forget(congestion, bytes);
         assert_true(congestion->window == window);
     } else {
+        congestion_on_packet_lost(congestion, stamp, now, bytes, now);
         congestion_on_lost(congestion, bytes, sent_at, now);
+        if (seeded_below(seed, 4) == 0)
+            congestion_on_ce(congestion, sent_at, now);
         assert_true(congestion->window <= window);
     }
 }
@@ -460,12 +478,16 @@ static void random_step(struct congestion *congestion, struct flight *flight, st
 static void bytes_in_flight_are_the_sum_of_what_is_out_in_any_history(void **state)
 {
     (void)state;
-    for (uint64_t start = 1; start <= 40; start++) {
+    for (uint64_t start = 1; start <= 60; start++) {
         struct seeded seed = {start};
         static struct flight flight;
         flight.count = 0;
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[start % 2], DATAGRAM, 10);
+        static struct bbr memory;
+        if (start % 3 == 2)
+            congestion_init(&congestion, ROAM_CONGESTION_BBR, DATAGRAM, 10, &memory);
+        else
+            congestion_init(&congestion, algorithms[start % 3], DATAGRAM, 10, NULL);
         roam_time now = 0;
         for (unsigned i = 0; i < 4000; i++) {
             struct rtt rtt = rtt_of(1 + seeded_below(&seed, MS(500)));

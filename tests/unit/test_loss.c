@@ -50,7 +50,7 @@ static int setup(void **state)
         .datagram_bytes = BYTES,
     };
     for (int i = 0; i < PATHS; i++)
-        path_recovery_init(&fixture.paths[i], &config);
+        path_recovery_init(&fixture.paths[i], &config, NULL);
     fixture.context = (struct loss_context){.owner = &fixture, .find = find, .on_lost = on_lost};
     *state = &fixture;
     return 0;
