@@ -145,6 +145,9 @@ bool stream_set_retransmit_oldest(struct stream_set *set, size_t max);
 /* Copies what lies in lent buffers and was not read. False without memory: acknowledged octets are lost. */
 bool stream_set_end_loans(struct stream_set *set);
 
+/* Of some stream octets came, more are to come, and no limit of ours is what holds them up. */
+bool stream_set_is_receiving(const struct stream_set *set);
+
 /* The application's calls (the public roam_stream_* functions are thin over these; implement both here). */
 
 /* Every stream is dead (connection closed): writes answer ROAM_ERR_CLOSED, reads too once what had come in order is
