@@ -32,6 +32,7 @@ static const struct scenario *const tables[] = {
     scenarios_attack,     //
     scenarios_paths,      //
     scenarios_rates,      //
+    scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //
     scenarios_bugs,       //
