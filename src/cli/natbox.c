@@ -62,6 +62,7 @@ static const struct option_spec specs[] = {
     OPTION("queue", 0, OPTION_BYTES_EACH_WAY, queue, "EACH WAY",
            "octets that wait for the rate; others are lost (256K)"),
     OPTION("mtu", 0, OPTION_BYTES_EACH_WAY, mtu, "EACH WAY", "larger payloads vanish"),
+    OPTION("watch", 0, OPTION_DURATION, watch, "TIME", "print what was handed on, each way, in spans of so long"),
     OPTION("seed", 0, OPTION_NUMBER, seed, "N", "draw from this seed, to have the same network again"),
     OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "of UPSTREAM's addresses take one of IPv4"),
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "... of IPv6"),
@@ -238,9 +239,11 @@ static int run(struct natbox *box, const struct command_line *line)
         return EXIT_LOCAL;
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* whoever reads through a pipe gets whole lines */
-    REPORT(box, box->report.started, "seed", NUMBER("seed", box->options.seed));
+    REPORT(box, box->report.started, "seed", NUMBER("seed", box->options.seed),
+           NUMBER("monotonic_ns", box->report.started));
     if (open_doors(box, line)) {
         turn(box);
+        report_passages(box);
         report_totals(box, uv_hrtime());
         status = EXIT_OK;
     }

@@ -34,7 +34,7 @@ struct natbox_options {
     unsigned kind;        /* enum nat_kind */
     unsigned rebind_what; /* enum rebind_what */
     unsigned old_mapping; /* enum old_mapping */
-    roam_time rebind_every, timeout;
+    roam_time rebind_every, timeout, watch;
     uint64_t rebind_packets, rebind_times, clients, seed;
     struct address_list addresses;
     struct each_way delay, jitter, reorder_by, rate, burst, queue, mtu, loss, reorder, duplicate, corrupt;
@@ -108,10 +108,19 @@ struct report {
     roam_time started;
 };
 
+enum way { WAY_UP, WAY_DOWN };
+
+/* What has passed one way since somebody looked. */
+struct passage {
+    uint64_t packets, bytes;
+    roam_time first, last; /* when; of no meaning without packets */
+};
+
 struct natbox {
     struct natbox_options options;
     struct natbox_counters counters;
     struct report report;
+    struct passage passages[2]; /* by enum way; with --watch */
     roam_allocator allocator;
     uv_loop_t loop;
 
@@ -182,6 +191,11 @@ struct report_field {
 void report_event(const struct report *report, roam_time now, const char *event, const struct report_field *fields,
                   size_t n);
 void report_totals(const struct natbox *box, roam_time now);
+
+/* A datagram is handed on. Where that is the first of another span of --watch, the one before is told. */
+void report_passing(struct natbox *box, enum way way, size_t bytes, roam_time now);
+/* The spans that have begun are told, and are over. */
+void report_passages(struct natbox *box);
 
 /* What a datagram looks like where it may be QUIC ("initial dcid=..."), else "". Long headers show themselves; short
  * ones are believed where the mapping has seen long ones, which told how long connection IDs are. */

@@ -70,11 +70,13 @@ static void send_by(struct natbox *box, struct udp_socket *socket, const roam_da
     box->sending.datagrams[box->sending.count++] = *datagram;
 }
 
-static void send_up(struct natbox *box, struct outer *outer, const struct door *door, roam_datagram *datagram)
+static void send_up(struct natbox *box, struct outer *outer, const struct door *door, roam_datagram *datagram,
+                    roam_time now)
 {
     datagram->local = outer->udp.local;
     datagram->remote = door->outside;
     box->counters.up++;
+    report_passing(box, WAY_UP, datagram->len, now);
     send_by(box, &outer->udp, datagram);
 }
 
@@ -88,6 +90,7 @@ static void send_down(struct natbox *box, struct outer *outer, roam_datagram *da
     datagram->local.port = door->udp.local.port;
     datagram->remote = mapping->client;
     box->counters.down++;
+    report_passing(box, WAY_DOWN, datagram->len, now);
     send_by(box, &door->udp, datagram);
     nat_count_packet(box, mapping, now);
 }
@@ -142,7 +145,7 @@ void relay_deliver(struct natbox *box, roam_time now)
             roam_datagram datagram = {.remote = held->remote, .data = held->data, .len = held->len, .ecn = held->ecn};
             release(box, held);
             if (held->door != NULL)
-                send_up(box, held->outer, held->door, &datagram);
+                send_up(box, held->outer, held->door, &datagram, now);
             else
                 send_down(box, held->outer, &datagram, now);
             delivered[n] = held;
@@ -186,7 +189,7 @@ static void admit(struct natbox *box, struct outer *outer, struct door *door, co
         if (verdict.arrivals[i] > now + GRAIN)
             hold(box, outer, door, &copy, verdict.arrivals[i]);
         else if (door != NULL)
-            send_up(box, outer, door, &copy);
+            send_up(box, outer, door, &copy, now);
         else
             send_down(box, outer, &copy, now);
     }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/minmax.h"
 #include "cli/natbox.h"
 #include "wire/packet.h"
 
@@ -79,6 +80,39 @@ void report_totals(const struct natbox *box, roam_time now)
            NUMBER("to_dead", counters->to_dead), NUMBER("no_port", counters->no_port),
            NUMBER("no_room", counters->no_room), NUMBER("send_failed", counters->send_failed));
     fflush(box->report.stream);
+}
+
+/* ---- What passes ------------------------------------------------------------------------------------------------- */
+
+static void tell_passage(struct natbox *box, enum way way)
+{
+    static const char *const ways[] = {"up", "down"};
+    struct passage *passage = &box->passages[way];
+    if (passage->packets == 0)
+        return;
+    REPORT(box, passage->last, "passed", TEXT("way", ways[way]), NUMBER("packets", passage->packets),
+           NUMBER("bytes", passage->bytes), NUMBER("within_us", (passage->last - passage->first) / 1000));
+    *passage = (struct passage){0};
+}
+
+void report_passing(struct natbox *box, enum way way, size_t bytes, roam_time now)
+{
+    struct passage *passage = &box->passages[way];
+    if (box->options.watch == 0)
+        return;
+    if (now >= saturating_add(passage->first, box->options.watch))
+        tell_passage(box, way);
+    if (passage->packets == 0)
+        passage->first = now;
+    passage->last = now;
+    passage->packets++;
+    passage->bytes += bytes;
+}
+
+void report_passages(struct natbox *box)
+{
+    tell_passage(box, WAY_UP);
+    tell_passage(box, WAY_DOWN);
 }
 
 /* ---- What a datagram looks like ---------------------------------------------------------------------------------- */

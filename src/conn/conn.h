@@ -30,6 +30,7 @@
 #include "path/path_memory.h"
 #include "path/path_set.h"
 #include "path/sway.h"
+#include "recovery/arrivals.h"
 #include "recovery/pn_space.h"
 #include "stream/stream.h"
 
@@ -219,6 +220,7 @@ struct roam_conn {
     roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
+    struct arrivals arrivals;              /* client: how bulk data comes, and when it is missed */
     roam_time pacing_until;                /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
     roam_time tickets_until;   /* client, once confirmed: TLS is kept so long for session tickets */
@@ -442,6 +444,12 @@ static inline bool conn_is_alive(const roam_conn *conn)
 static inline roam_time conn_peer_max_ack_delay(const roam_conn *conn)
 {
     return ROAM_MILLISECONDS(conn->peer.max_ack_delay_ms);
+}
+
+/* The last thing that came, or went out and wants an answer. */
+static inline roam_time conn_last_activity(const roam_conn *conn)
+{
+    return max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
 }
 
 /* ---- events: all of a connection's go through conn_tell */

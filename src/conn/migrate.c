@@ -169,7 +169,6 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     path->probed_at = 0;
     conn_assign_cid(conn, path->id);
     //= rfc9000#9.3.2-4 A packet from the true peer moves the path back and cancels the spurious validation.
-    //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
     if (proven && !old->address_validated)
         //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
         path_validation_abandon(&old->validation);
@@ -261,8 +260,21 @@ static void move_to_preferred_if_valid(roam_conn *conn)
     }
 }
 
+/* What the old mapping swallowed is the first thing that the peer misses: a datagram of it goes out beside the challenge,
+ * and is acknowledged with the answer. Nothing counts as lost yet: it may have arrived. Once more with the first full-sized datagram: so
+ * speaks a client that hears nothing any more, and what had passed the NAT before is acknowledged by then. */
+static void say_again(roam_conn *conn, struct path *path, const struct packet_context *context, bool has_moved)
+{
+    bool full_size = context->datagram_bytes >= DATAGRAM_BYTES_MIN;
+    if (!conn->confirmed || path->full_size_heard || !(has_moved || full_size))
+        return;
+    path->full_size_heard = full_size;
+    stream_set_retransmit_oldest(&conn->streams, (size_t)min_u64(path_allowance(path), path_datagram_bytes(path)));
+}
+
 void conn_after_payload(roam_conn *conn, struct packet_context *context)
 {
+    const uint64_t active_id = conn->paths.active_id;
     if (!conn_is_alive(conn))
         return;
     /* What no path could be made for may have brought the CID that was missing. */
@@ -287,6 +299,8 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
         note_newest(conn, context);
         act_on_payload(conn, path, context, &verdict);
     }
+    if (path != NULL && path->id == conn->paths.active_id && !path->address_validated)
+        say_again(conn, path, context, path->id != active_id);
     if (conn->is_server && conn->preferred == PREFERRED_OFFERED)
         move_to_preferred_if_valid(conn);
 }

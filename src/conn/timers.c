@@ -6,6 +6,7 @@
 #include "conn/cids.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
+#include "conn/silence.h"
 
 roam_time conn_pto(const roam_conn *conn)
 {
@@ -36,51 +37,11 @@ static roam_time idle_deadline(const roam_conn *conn)
     return deadline;
 }
 
-/* The last thing that came, or went out and wants an answer. */
-static roam_time last_activity(const roam_conn *conn)
-{
-    return max_u64(conn->last_received_at, conn->application.last_eliciting_sent_at);
-}
-
 static roam_time keep_alive_deadline(const roam_conn *conn)
 {
     if (conn->config->keep_alive == 0 || !conn->handshake_complete || conn->ping_pending || conn_is_waiting(conn))
         return ROAM_TIME_NEVER;
-    return saturating_add(last_activity(conn), conn->config->keep_alive);
-}
-
-/* ---- A server that falls silent */
-
-/* A client may be waiting for the server while it has streams, and surely is while a limit of flow control stops it,
- * which only a frame of the server's can raise; and nothing of its own is on the way that a PTO would repeat. */
-static bool waits_for_server(const roam_conn *conn)
-{
-    if (!conn->confirmed || conn->is_server || conn->application.sent.ack_eliciting > 0 || conn->ping_pending ||
-        conn_is_waiting(conn))
-        return false;
-    return conn->streams.awaiting_credit ||
-           (!list_is_empty(&conn->streams.all) && conn->silence_pings < SILENCE_PINGS_MAX);
-}
-
-static roam_time quiet_deadline(const roam_conn *conn)
-{
-    if (!waits_for_server(conn))
-        return ROAM_TIME_NEVER;
-    roam_time wait = saturating_mul(conn_pto(conn), UINT64_C(1) << min_u64(conn->silence_pings, PTO_BACKOFF_MAX));
-    return saturating_add(last_activity(conn), wait);
-}
-
-/* Nothing comes any more, and we have nothing to say: if a NAT has forgotten us, the peer speaks to a dead port and
- * hears of the new one only from us. A full-sized PING, so that it also feeds the peer's 3x allowance; the PTO
- * repeats it. */
-//= rfc9000#21.1.3.3-2 A client that resumes speaks first, and whoever moved its traffic meanwhile has lost the race.
-static void break_silence(roam_conn *conn)
-{
-    if (quiet_deadline(conn) > conn->now)
-        return;
-    conn->silence_pings++;
-    conn->ping_pending = conn->full_ping_pending = true;
-    conn_mobility_on_silence(conn);
+    return saturating_add(conn_last_activity(conn), conn->config->keep_alive);
 }
 
 /* ---- PTO */
@@ -127,8 +88,13 @@ static roam_time pto_deadline_without_flight(roam_conn *conn, enum packet_space 
  * with it the fresh CIDs without which a server that ran out of them cannot answer. */
 static roam_time pto_from(roam_conn *conn, enum packet_space number)
 {
-    const bool again = number == SPACE_APPLICATION && conn->pto_count > 0;
-    return again ? conn->pto_again_from : conn_space(conn, number)->last_eliciting_sent_at;
+    if (number != SPACE_APPLICATION)
+        return conn_space(conn, number)->last_eliciting_sent_at;
+    if (conn->pto_count > 0)
+        return conn->pto_again_from;
+    /* Nor does each question why a download has stopped: what the first has not brought about is missed after a PTO. */
+    roam_time newest = conn->application.last_eliciting_sent_at;
+    return conn->arrivals.asked > 0 ? min_u64(newest, conn->arrivals.asked_at) : newest;
 }
 
 static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
@@ -236,7 +202,7 @@ static roam_time trim_deadline(const roam_conn *conn)
 {
     if (conn->trimmed || !conn->confirmed || conn->application.sent.ack_eliciting > 0)
         return ROAM_TIME_NEVER;
-    return saturating_add(last_activity(conn), TRIM_AFTER);
+    return saturating_add(conn_last_activity(conn), TRIM_AFTER);
 }
 
 static void trim(roam_conn *conn)
@@ -280,7 +246,7 @@ roam_time conn_deadline(roam_conn *conn)
     roam_time loss = loss_deadline(conn, &space);
     deadline = min_u64(deadline, loss != ROAM_TIME_NEVER ? loss : pto_deadline(conn, &space));
     deadline = min_u64(deadline, keep_alive_deadline(conn));
-    deadline = min_u64(deadline, quiet_deadline(conn));
+    deadline = min_u64(deadline, conn_silence_deadline(conn));
     deadline = min_u64(deadline, ack_deadline(conn));
     deadline = min_u64(deadline, conn_paths_deadline(conn));
     deadline = min_u64(deadline, conn_mobility_deadline(conn));
@@ -317,7 +283,7 @@ static void expire(roam_conn *conn)
     key_update_expire(&conn->keys, now);
     if (keep_alive_deadline(conn) <= now)
         conn->ping_pending = true;
-    break_silence(conn);
+    conn_silence_expire(conn);
     conn_mobility_expire(conn);
     conn_issue_cids(conn);
     trim(conn);
@@ -363,8 +329,7 @@ void conn_on_packet_received_timers(roam_conn *conn, const struct packet_context
     conn->received_before = conn->last_received_at;
     conn->idle_from = conn->last_received_at = conn->now;
     conn->eliciting_since_receive = conn->trimmed = false;
-    if (context->ack_eliciting)
-        conn->silence_pings = 0;
+    conn_silence_on_packet(conn, context);
     conn_mobility_on_packet(conn);
     if (context->path_id == conn->paths.active_id)
         conn_mobility_on_heard(conn, false);

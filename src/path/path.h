@@ -35,6 +35,7 @@ struct path {
     bool was_active;             /* it has been the active path */
     bool token_given;            /* server: the client was sent a NEW_TOKEN token for its address there */
     bool nat_rebinding;          /* it came from another path by a change of the peer's address under the same CID */
+    bool full_size_heard;        /* a datagram of 1200 octets came while it was active and not proven */
     bool migrate_when_valid;     /* move here as soon as validation has succeeded */
     bool mtu_repair_due;         /* a black hole was found: what it swallowed is to be sent again */
     bool too_small;              /* 1200 octets do not pass: nothing but probes goes there, until they do */

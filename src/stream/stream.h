@@ -150,6 +150,9 @@ bool stream_set_end_loans(struct stream_set *set);
 /* Gives back what is only needed while there are streams. */
 void stream_set_trim(struct stream_set *set);
 
+/* Of some stream octets came, more are to come, and no limit of ours is what holds them up. */
+bool stream_set_is_receiving(const struct stream_set *set);
+
 /* The application's calls (the public roam_stream_* functions are thin over these; implement both here). */
 
 /* Every stream is dead (connection closed): writes answer ROAM_ERR_CLOSED, reads too once what had come in order is

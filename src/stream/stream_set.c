@@ -146,6 +146,27 @@ void stream_set_trim(struct stream_set *set)
     hash_map_trim(&set->by_id);
 }
 
+/* What is missing below the highest octet needs no credit to come. */
+static bool is_receiving(const roam_stream *stream, bool has_credit)
+{
+    const struct recv_half *half = &stream->receive;
+    if (!stream->has_receive || half->discarding || (half->state != RECV_OPEN && half->state != RECV_SIZE_KNOWN))
+        return false;
+    return half->read + recv_half_readable(half) < half->highest ||
+           (half->highest > 0 && has_credit && half->highest < min_u64(stream->receive_flow.limit, half->final_size));
+}
+
+bool stream_set_is_receiving(const struct stream_set *set)
+{
+    const bool has_credit = set->receive_flow.received < set->receive_flow.limit;
+    LIST_FOR_EACH(node, &set->all)
+    {
+        if (is_receiving(CONTAINER_OF(node, roam_stream, all_node), has_credit))
+            return true;
+    }
+    return false;
+}
+
 void stream_set_close(struct stream_set *set)
 {
     set->closed = true;

@@ -463,6 +463,38 @@ def the_rate_and_its_queue():
 
 
 @test
+def what_passes_is_told_in_spans():
+    server, client = udp(), udp()
+    with Natbox("--watch", "50ms", "--loss", "0,50%", "--seed", 3, upstreams=[server]) as box:
+        begun = time.monotonic()
+        for _ in range(3):
+            for _ in range(20):
+                client.sendto(bytes(100), box.doors[0])
+                seen = server.recvfrom(200)[1]
+                server.sendto(bytes(300), seen)
+            time.sleep(0.06)
+        came = len(take_all(client))
+        ended = time.monotonic()
+    spans = {way: [line for line in box.events("passed") if line["way"] == way] for way in ("up", "down")}
+    same(sum(line["packets"] for line in spans["up"]), 60, "datagrams up")
+    same(sum(line["bytes"] for line in spans["up"]), 6000, "octets up")
+    same(sum(line["packets"] for line in spans["down"]), came, "datagrams down")
+    same(sum(line["bytes"] for line in spans["down"]), 300 * came, "octets down")
+    check(0 < came < 60, f"{came} came down")
+    clock = box.events("seed")[0]["monotonic_ns"] / 1e9
+    for way in spans.values():
+        check(len(way) >= 3, f"what is 60 ms apart is no span of 50 ms: {way}")
+        for line, after in zip(way, way[1:] + [None]):
+            last = clock + line["ms"] / 1000
+            check(line["within_us"] < 50000 and begun < last - line["within_us"] / 1e6 and last < ended, line)
+            check(after is None or after["ms"] - after["within_us"] / 1000 - (line["ms"] - line["within_us"] / 1000) >= 49.9,
+                  f"{after} begins within {line}")
+    with Natbox(upstreams=[server]) as box:
+        exchange(client, box.doors[0], server)
+    same(box.events("passed"), [], "told without being asked")
+
+
+@test
 def what_is_too_large_vanishes():
     server, client = udp(), udp()
     with Natbox("--mtu", "1200,0", upstreams=[server]) as box:

@@ -353,6 +353,36 @@ static void stop_sending_is_answered_with_a_reset_of_the_same_code(void **state)
     expect_no_frame(client);
 }
 
+static void a_stream_is_being_received_from_its_first_octet_to_its_last(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    roam_stream *stream = open_stream(client, false);
+    assert_false(stream_set_is_receiving(&client->set));
+    stream_frame(client, 0, 0, 100, false);
+    assert_true(stream_set_is_receiving(&client->set));
+    stream_frame(client, 0, 150, 50, true);
+    assert_true(stream_set_is_receiving(&client->set));
+    stream_frame(client, 0, 100, 50, false);
+    assert_false(stream_set_is_receiving(&client->set));
+    roam_stream_free(stream);
+}
+
+static void a_stream_that_our_limits_hold_up_is_not_being_received_unless_octets_are_missing(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    roam_stream *stream = open_stream(client, false);
+    const uint64_t limit = stream->receive_flow.limit;
+    stream_frame(client, 0, 0, limit - 10, false);
+    assert_true(stream_set_is_receiving(&client->set));
+    stream_frame(client, 0, limit - 5, 5, false);
+    assert_true(stream_set_is_receiving(&client->set));
+    stream_frame(client, 0, limit - 10, 5, false);
+    assert_false(stream_set_is_receiving(&client->set));
+    roam_stream_stop(stream, 1);
+    assert_false(stream_set_is_receiving(&client->set));
+    roam_stream_free(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +406,8 @@ int main(void)
         TEST(a_reset_ends_reading),
         TEST(stop_throws_away_what_comes_and_gives_its_credit_back),
         TEST(stop_sending_is_answered_with_a_reset_of_the_same_code),
+        TEST(a_stream_is_being_received_from_its_first_octet_to_its_last),
+        TEST(a_stream_that_our_limits_hold_up_is_not_being_received_unless_octets_are_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
