@@ -71,6 +71,8 @@ struct stream_set {
     struct list_node lent;      /* streams with data that lies where it came in */
     bool lending;               /* what comes now stays where it lies until stream_set_end_loans */
     roam_stream *recent;        /* found last; NULL */
+    uint64_t turn_id;           /* the stream whose turn it is to send, */
+    uint32_t turn_bytes;        /* and what it has sent in it */
     bool closed;                /* stream_set_close */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;

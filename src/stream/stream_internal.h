@@ -10,6 +10,9 @@
 /* Octets of free buffer, or half of it, that are worth a WRITABLE event. */
 #define WRITABLE_BYTES_MIN 65536
 
+/* Octets that a stream sends before it is another's turn: a dozen packets. */
+#define STREAM_TURN_BYTES 16384
+
 /* Index of a stream's type in the set's arrays. */
 static inline unsigned stream_direction(uint64_t id)
 {

@@ -1,5 +1,7 @@
 /* Tests of stream/stream_fill and stream_api: what is sent in which order, blocking, the application's calls, the end
  * of streams. */
+#include "base/minmax.h"
+#include "stream/stream_internal.h"
 #include "unit/stream_world.h"
 
 static void what_fits_is_sent_and_no_more(void **state)
@@ -26,18 +28,39 @@ static void what_fits_is_sent_and_no_more(void **state)
     assert_true(packet.len >= 1196 && packet.len <= 1200);
 }
 
-static void streams_take_turns(void **state)
+/* Octets that the stream whose turn it is sends before another one does. */
+static uint64_t send_one_turn(struct side *client, uint64_t expected_id)
+{
+    uint64_t bytes = 0;
+    while (stream_set_wants(&client->set)) {
+        const struct list_node *head = list_is_empty(&client->set.sendable) ? &client->set.fresh : &client->set.sendable;
+        if (CONTAINER_OF(head->next, roam_stream, send_node)->id != expected_id)
+            break;
+        struct packet packet;
+        assert_true(fill_packet(client, &packet, 500));
+        assert_int_equal(packet.frames[0].id, expected_id);
+        bytes += packet.frames[0].len;
+    }
+    return bytes;
+}
+
+static void streams_take_turns_of_some_packets(void **state)
 {
     struct side *client = &((struct fixture *)*state)->client;
-    for (int i = 0; i < 3; i++)
-        write_octets(open_stream(client, false), 2000);
-    for (int turn = 0; turn < 2; turn++) {
-        for (uint64_t id = 0; id <= 8; id += 4) {
-            struct packet packet;
-            assert_true(fill_packet(client, &packet, 500));
-            assert_int_equal(packet.frames[0].id, id);
-        }
+    assert_int_equal(maximum_frame(client, FRAME_MAX_DATA, 1000000), ROAM_NO_ERROR);
+    for (uint64_t id = 0; id <= 8; id += 4) {
+        roam_stream *stream = open_stream(client, false);
+        assert_int_equal(stream_maximum_frame(client, FRAME_MAX_STREAM_DATA, id, 100000), ROAM_NO_ERROR);
+        write_octets(stream, 20000);
     }
+    for (uint64_t id = 0; id <= 8; id += 4) {
+        uint64_t bytes = send_one_turn(client, id);
+        /* But for what shared a packet with the turn before. */
+        assert_true(bytes > STREAM_TURN_BYTES - 500 && bytes < STREAM_TURN_BYTES + 500);
+    }
+    for (uint64_t id = 0; id <= 8; id += 4)
+        assert_true(send_one_turn(client, id) <= 20000 - STREAM_TURN_BYTES);
+    assert_false(stream_set_wants(&client->set));
 }
 
 static void lost_data_of_any_stream_goes_before_new_data(void **state)
@@ -338,7 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_fits_is_sent_and_no_more),
-        TEST(streams_take_turns),
+        TEST(streams_take_turns_of_some_packets),
         TEST(lost_data_of_any_stream_goes_before_new_data),
         TEST(a_blocked_stream_says_so_once_and_goes_on_with_credit),
         TEST(a_blocked_connection_says_so_once_and_resends_without_credit),
