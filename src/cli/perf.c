@@ -58,6 +58,7 @@ static const struct option_spec client_specs[] = {
     OPTION("request-bytes", 0, OPTION_BYTES, request_bytes, "N", "octets of a request behind its header (1)"),
     OPTION("response-bytes", 0, OPTION_BYTES, response_bytes, "N", "octets of the answer to it (1)"),
     OPTION("handshakes", 0, OPTION_NUMBER, handshakes, "N", "full handshakes, --parallel of them at once"),
+    OPTION("resume", 0, OPTION_FLAG, resume, NULL, "resumed ones instead"),
     OPTION("idle", 0, OPTION_NUMBER, idle, "N", "connections that are opened, and then do nothing"),
     OPTION("hold", 0, OPTION_DURATION, hold, "TIME", "how long they do nothing (5s)"),
     OPTION("parallel", 'P', OPTION_NUMBER, parallel, "N", "handshakes at once (16)"),
@@ -114,6 +115,8 @@ static bool check_work(const struct perf_options *options)
         say_error("what is to be measured? --download, --upload, --requests, --handshakes or --idle");
     else if (works > 1)
         say_error("--requests, --handshakes and --idle exclude each other, and bulk transfers");
+    else if (options->resume && options->handshakes == 0)
+        say_error("--resume goes with --handshakes");
     else if (options->streams == 0 || options->parallel == 0)
         say_error("--streams and --parallel are 1 or more");
     else

@@ -24,12 +24,15 @@
 /* Wanted of a server: its account instead of so many octets. */
 #define PERF_WANT_ACCOUNT UINT64_MAX
 
+/* A session with its ticket. */
+#define PERF_SESSION_BYTES_MAX 16384
+
 /* Says that a number was not given. */
 #define PERF_UNSET UINT64_MAX
 
 struct perf_options {
     struct net_options net;
-    bool json;
+    bool json, resume;
     uint64_t cpu; /* to stay on; PERF_UNSET: any */
     uint64_t window_bytes;
     /* A client's: what to do, 0 for not. */
@@ -125,6 +128,9 @@ struct perf_client {
     uint16_t port;
     roam_conn *conn; /* the one whose accounts are taken */
     enum { PERF_CONNECTING, PERF_ACCOUNTING, PERF_RUNNING, PERF_OVER } phase;
+    bool confirmed;
+    uint8_t session[PERF_SESSION_BYTES_MAX]; /* of that connection, for others to resume (--resume) */
+    size_t session_bytes;
     int accounting; /* which of the accounts is being taken */
     int status;
     roam_stream *account; /* on which the server's account is awaited */

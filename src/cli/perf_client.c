@@ -1,6 +1,6 @@
 /*
  * One run of `roam perf client`. States (client.phase) and who changes them:
- *   CONNECTING -> ACCOUNTING   the handshake is confirmed                     on_event
+ *   CONNECTING -> ACCOUNTING   the handshake is confirmed                     prepare
  *   RUNNING -> ACCOUNTING      the mode has done half of its work, or all     perf_client_midway, perf_client_finish
  *   ACCOUNTING -> RUNNING      the server's account is here                   take_account
  *   ACCOUNTING -> OVER         ... and it was the last one                    take_account
@@ -120,6 +120,20 @@ static void take_account(struct perf_client *client)
         go_on(client);
 }
 
+/* Where others are to resume its session, the work waits for that. */
+static void prepare(struct perf_client *client, const roam_event *event)
+{
+    bool resume = client->options->resume;
+    if (event->type == ROAM_EVENT_CONFIRMED)
+        client->confirmed = true;
+    if (event->type == ROAM_EVENT_NEW_SESSION && event->token_bytes <= sizeof(client->session)) {
+        memcpy(client->session, event->token, event->token_bytes);
+        client->session_bytes = event->token_bytes;
+    }
+    if (client->confirmed && (!resume || client->session_bytes > 0))
+        ask_for_account(client, PERF_AT_BEGIN);
+}
+
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 static void on_event(struct perf_client *client, const roam_event *event)
@@ -131,8 +145,7 @@ static void on_event(struct perf_client *client, const roam_event *event)
         perf_client_fail(client, "connection with %s ended early: %s", client->host,
                          describe_error(event->error, cause));
     } else if (client->phase == PERF_CONNECTING) {
-        if (event->type == ROAM_EVENT_CONFIRMED)
-            ask_for_account(client, PERF_AT_BEGIN);
+        prepare(client, event);
     } else if (event->stream != NULL && event->stream == client->account) {
         if (event->type == ROAM_EVENT_STREAM_READABLE || event->type == ROAM_EVENT_STREAM_RESET)
             take_account(client);

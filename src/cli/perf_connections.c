@@ -71,6 +71,10 @@ static bool start(struct perf_client *client, uint64_t wanted, bool keep)
     connections->remote = *roam_conn_remote_address(client->conn);
     connections->config = *client->config;
     connections->config.remote = &connections->remote;
+    if (client->options->resume) {
+        connections->config.session = client->session;
+        connections->config.session_bytes = client->session_bytes;
+    }
     connections->keep = keep;
     connections->wanted = wanted;
     open_more(client);
@@ -88,6 +92,17 @@ static void settle(struct perf_client *client, roam_conn *conn)
     connections->under_way--;
 }
 
+/* A full handshake where one was to be resumed is none of those that were asked for. */
+static void count(struct perf_client *client, const roam_conn *conn)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(conn, &stats);
+    if (client->options->resume && !stats.resumed)
+        client->result.failed++;
+    else
+        client->result.operations++;
+}
+
 static void on_event(struct perf_client *client, const roam_event *event)
 {
     struct connections *connections = client->state;
@@ -97,7 +112,7 @@ static void on_event(struct perf_client *client, const roam_event *event)
     if (event->type == ROAM_EVENT_CONNECTED && opening != NULL) {
         perf_histogram_add(&client->result.latency, event->time - min_u64(opening->began, event->time));
     } else if (event->type == ROAM_EVENT_CONFIRMED && opening != NULL) {
-        client->result.operations++;
+        count(client, event->conn);
         settle(client, event->conn);
         if (!connections->keep)
             roam_conn_free(event->conn, event->time);

@@ -154,6 +154,14 @@ def handshakes_are_counted():
 
 
 @test
+def handshakes_are_resumed_where_that_is_asked_for():
+    with Server("--json") as server:
+        report = server.report("--handshakes", 20, "--resume")
+        same((report["operations"]["done"], report["operations"]["failed"]), (20, 0), "handshakes")
+    same(json.loads(server.said)["connections"], 21, "connections at the server")
+
+
+@test
 def idle_connections_stay():
     with Server() as server:
         report = server.report("--idle", 50, "--hold", "100ms")
@@ -221,6 +229,7 @@ def what_is_wrong_is_named():
     expect(2, r"what is to be measured\?", "client", "127.0.0.1:4433")
     expect(2, r"exclude each other", "client", "--download", "1", "--requests", "1", "127.0.0.1:4433")
     expect(2, r"exclude each other", "client", "--idle", "1", "--handshakes", "1", "127.0.0.1:4433")
+    expect(2, r"--resume goes with --handshakes", "client", "--download", "1", "--resume", "127.0.0.1:4433")
     expect(2, r"--streams and --parallel are 1 or more", "client", "--download", "1", "--streams", "0", "[::1]:1")
     expect(2, r"--download wants a number of octets", "client", "--download", "much", "127.0.0.1:4433")
     expect(2, r"unknown option: --requests", "server", "--requests", "1", "127.0.0.1:0")
