@@ -73,12 +73,10 @@ void packet_keys_done(struct packet_keys *keys)
     wipe(keys, sizeof(*keys));
 }
 
-bool packet_keys_expand(struct packet_keys *keys)
+bool packet_keys_make(struct packet_keys *keys)
 {
     uint8_t key[AEAD_KEY_BYTES_MAX];
-    assert(keys->available);
-    if (keys->expanded != NULL)
-        return true;
+    assert(keys->available && keys->expanded == NULL);
     hkdf_expand_label(keys->suite, keys->secret, "quic key", key, aead_suite_info(keys->suite)->key_bytes);
     keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, key, keys->hp_key);
     wipe(key, sizeof(key));

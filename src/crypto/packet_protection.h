@@ -40,8 +40,14 @@ void packet_keys_done(struct packet_keys *keys);
 /* Forgets the expanded form: an idle connection holds none. */
 void packet_keys_shrink(struct packet_keys *keys);
 
-/* Makes the expanded form; false without memory. Must have been called (once since shrink) before seal and open. */
-bool packet_keys_expand(struct packet_keys *keys);
+/* For packet_keys_expand. */
+bool packet_keys_make(struct packet_keys *keys);
+
+/* Makes the expanded form where it is not there; false without memory. Must have been called (once since shrink) before seal and open. */
+static inline bool packet_keys_expand(struct packet_keys *keys)
+{
+    return keys->expanded != NULL || packet_keys_make(keys);
+}
 
 /* One packet to seal. The header up to and with the packet number stands at packet[0..header_len) in plain;
  * ciphertext and tag go behind it. */

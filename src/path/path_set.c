@@ -58,14 +58,6 @@ uint64_t path_set_renew(struct path_set *set, struct path *path, const roam_conf
     return old_id;
 }
 
-struct path *path_set_find(const struct path_set *set, uint64_t id)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (set->paths[i]->id == id)
-            return set->paths[i];
-    return NULL;
-}
-
 /* The socket did not tell to which of our addresses it came. */
 static bool has_no_ip(const roam_address *address)
 {

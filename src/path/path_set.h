@@ -30,7 +30,14 @@ void path_set_done(struct path_set *set);
 struct path *path_set_add(struct path_set *set, const roam_address *local, const roam_address *remote,
                           const roam_config *config, roam_time now);
 
-struct path *path_set_find(const struct path_set *set, uint64_t id);
+/* NULL where there is none. */
+static inline struct path *path_set_find(const struct path_set *set, uint64_t id)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->paths[i]->id == id)
+            return set->paths[i];
+    return NULL;
+}
 
 /* The same address of ours, as far as the socket tells: without an IP only the port counts. */
 bool path_local_matches(const roam_address *a, const roam_address *b);

@@ -42,6 +42,9 @@ void ack_tracker_done(struct ack_tracker *tracker)
 
 bool ack_tracker_is_duplicate(const struct ack_tracker *tracker, uint64_t number)
 {
+    /* Nearly every packet is the newest. */
+    if (tracker->largest != PACKET_NUMBER_NONE && number > tracker->largest)
+        return false;
     //= rfc9000#12.3 A packet is not processed twice; below the floor nobody knows any more, so that it counts as seen.
     return number < tracker->floor || range_set_contains(&tracker->received, number);
 }
@@ -77,6 +80,8 @@ static bool is_out_of_order(const struct ack_tracker *tracker, uint64_t number)
         return false;
     if (number < tracker->largest_eliciting)
         return true;
+    if (number == tracker->largest_eliciting + 1)
+        return false;
     return !range_set_covers(&tracker->received, max_u64(tracker->largest_eliciting + 1, tracker->floor), number);
 }
 

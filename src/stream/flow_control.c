@@ -14,11 +14,6 @@ void flow_send_init(struct flow_send *flow, uint64_t limit)
     *flow = (struct flow_send){.limit = limit, .blocked_at = UINT64_MAX};
 }
 
-uint64_t flow_send_left(const struct flow_send *flow)
-{
-    return saturating_sub(flow->limit, flow->used);
-}
-
 bool flow_send_raise(struct flow_send *flow, uint64_t limit)
 {
     //= rfc9000#4.1 A sender ignores a MAX_DATA or MAX_STREAM_DATA frame that does not raise the limit

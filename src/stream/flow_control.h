@@ -25,7 +25,10 @@ struct flow_receive {
 };
 
 void flow_send_init(struct flow_send *flow, uint64_t limit);
-uint64_t flow_send_left(const struct flow_send *flow);
+static inline uint64_t flow_send_left(const struct flow_send *flow)
+{
+    return flow->limit > flow->used ? flow->limit - flow->used : 0;
+}
 
 /* MAX_DATA and its like: false where it does not raise the limit. */
 bool flow_send_raise(struct flow_send *flow, uint64_t limit);

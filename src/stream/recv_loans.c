@@ -30,11 +30,6 @@ bool recv_loans_add(struct recv_loans *loans, const roam_allocator *allocator, u
     return true;
 }
 
-const struct recv_loan *recv_loans_oldest(const struct recv_loans *loans)
-{
-    return loans->count > 0 ? &loans->entries[loans->first] : NULL;
-}
-
 void recv_loans_forget_below(struct recv_loans *loans, const roam_allocator *allocator, uint64_t offset)
 {
     while (loans->count > 0 && loans->entries[loans->first].end <= offset) {

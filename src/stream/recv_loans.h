@@ -26,7 +26,10 @@ bool recv_loans_add(struct recv_loans *loans, const roam_allocator *allocator, u
                     const uint8_t *data);
 
 /* The oldest; NULL where there is none. */
-const struct recv_loan *recv_loans_oldest(const struct recv_loans *loans);
+static inline const struct recv_loan *recv_loans_oldest(const struct recv_loans *loans)
+{
+    return loans->count > 0 ? &loans->entries[loans->first] : NULL;
+}
 
 /* What lies below `offset` is not needed any more. */
 void recv_loans_forget_below(struct recv_loans *loans, const roam_allocator *allocator, uint64_t offset);
