@@ -151,6 +151,11 @@ typedef struct roam_config {
      * malice is not. */
     const uint8_t *session;
     size_t session_bytes;
+
+    /* Octets that the peer may be ahead of what the application has read, on a stream and on all together, grow from the
+     * initial ones to at most this many, where they are used up within two round trips; default 64 MiB, 0: they stay as
+     * they are. */
+    uint64_t max_window_bytes;
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

@@ -27,6 +27,7 @@ static void fill_config(struct bench *bench, uint64_t window)
     /* Each probe says by itself where the connection goes and what it sends. */
     config->preferred_policy = ROAM_PREFERRED_IGNORE;
     config->pmtud = false;
+    config->max_window_bytes = 0;
     if (window > 0)
         config->initial_max_stream_data = window;
 }

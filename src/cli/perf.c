@@ -89,6 +89,7 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
     if (options->window_bytes != 0) {
         ret->initial_max_stream_data = options->window_bytes;
         ret->initial_max_data = 2 * options->window_bytes;
+        ret->max_window_bytes = 0;
     }
     ret->stream_buffer_bytes = PERF_AHEAD_BYTES;
     return true;

@@ -181,6 +181,8 @@ static void put_streams(roam_conn *conn, struct payload *payload)
 {
     struct stream_frame_out out;
     struct pending_packet *packet = payload->packet;
+    conn->streams.now = conn->now;
+    conn->streams.rtt = payload->assembly->path->recovery.rtt.smoothed;
     while (packet->span_count + 3 <= PACKET_SPANS_MAX && room(payload) >= STREAM_FRAME_BYTES_MIN &&
            stream_set_fill(&conn->streams, &payload->writer, &out)) {
         if (out.data.len > 0) {

@@ -158,7 +158,8 @@ roam_result config_check(const roam_config *given)
         return ROAM_ERR_CONFIG;
     if (config->initial_max_streams_bidi > MAX_STREAMS_LIMIT || config->initial_max_streams_uni > MAX_STREAMS_LIMIT)
         return ROAM_ERR_CONFIG;
-    if (config->initial_max_data > VARINT_MAX || config->initial_max_stream_data > VARINT_MAX)
+    if (config->initial_max_data > VARINT_MAX || config->initial_max_stream_data > VARINT_MAX ||
+        config->max_window_bytes > VARINT_MAX)
         return ROAM_ERR_CONFIG;
     if (config->max_ack_delay >= ROAM_MILLISECONDS(1 << 14) || config->max_idle_timeout / 1000000 > VARINT_MAX)
         return ROAM_ERR_CONFIG;

@@ -9,6 +9,10 @@
 #include "base/minmax.h"
 #include "base/varint.h"
 
+/* Half of a window goes in so many round trips where the window is what limits the peer: a limit takes one to come back,
+ * and what is measured of it varies. */
+#define TUNING_RTTS 2
+
 void flow_send_init(struct flow_send *flow, uint64_t limit)
 {
     *flow = (struct flow_send){.limit = limit, .blocked_at = UINT64_MAX};
@@ -59,6 +63,16 @@ void flow_receive_consume(struct flow_receive *flow, uint64_t octets)
     //= rfc9000#4.2 Credit is given without waiting for a blocked frame
     if (limit_now(flow) > flow->limit && flow->limit - flow->consumed <= flow->window / 2)
         flow->update_pending = true;
+}
+
+void flow_receive_tune(struct flow_receive *flow, roam_time now, roam_time rtt, uint64_t window_max)
+{
+    if (limit_now(flow) == flow->limit)
+        return; /* it only says again what it has said */
+    bool fast = saturating_sub(now, flow->tuned_at) < saturating_mul(TUNING_RTTS, rtt);
+    flow->tuned_at = now;
+    if (fast && flow->window < window_max)
+        flow->window = min_u64(2 * flow->window, window_max);
 }
 
 uint64_t flow_receive_advertise(struct flow_receive *flow)

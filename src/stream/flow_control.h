@@ -21,6 +21,7 @@ struct flow_receive {
     uint64_t window;     /* how far ahead of what was consumed the limit is kept */
     uint64_t received;   /* highest offset that came */
     uint64_t consumed;   /* what the application has read or thrown away */
+    roam_time tuned_at;  /* when the limit was last raised */
     bool update_pending; /* a MAX_* frame must go out (again) */
 };
 
@@ -43,6 +44,10 @@ bool flow_receive_add(struct flow_receive *flow, uint64_t more);
 
 /* The application took `octets`. Sets update_pending when half of the window has been used up. */
 void flow_receive_consume(struct flow_receive *flow, uint64_t octets);
+
+/* Before the limit is raised: where the one before was used up in little more than a round trip, the limit may be what
+ * holds the peer back, and the window doubles, up to window_max. */
+void flow_receive_tune(struct flow_receive *flow, roam_time now, roam_time rtt, uint64_t window_max);
 
 /* The limit to put into a MAX_* frame now; clears update_pending. */
 uint64_t flow_receive_advertise(struct flow_receive *flow);

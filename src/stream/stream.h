@@ -80,6 +80,8 @@ struct stream_set {
         uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
     } peer;                                                     /* limits as the peer gave them */
     uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
+    uint64_t window_max;                                        /* what they may grow to */
+    roam_time now, rtt; /* of the packet that is being filled, and of its path: the set has no clock of its own */
     size_t send_capacity;                                       /* octets a stream buffers */
     uint64_t next_id[2];                                        /* ID of the next stream that we open: bidi, uni */
     uint64_t peer_max_streams[2];                               /* how many we may open */

@@ -26,6 +26,7 @@ static bool give_maximum(struct writer *writer, struct stream_frame_out *ret, en
 static bool fill_max_data(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret)
 {
     struct flow_receive updated = set->receive_flow;
+    flow_receive_tune(&updated, set->now, set->rtt, set->window_max);
     if (!give_maximum(writer, ret, FRAME_MAX_DATA, flow_receive_advertise(&updated)))
         return false;
     set->receive_flow = updated;
@@ -117,7 +118,9 @@ static bool fill_stop(roam_stream *stream, struct writer *writer, struct stream_
 
 static bool fill_max_stream_data(roam_stream *stream, struct writer *writer, struct stream_frame_out *ret)
 {
+    const struct stream_set *set = stream->set;
     struct flow_receive updated = stream->receive_flow;
+    flow_receive_tune(&updated, set->now, set->rtt, set->window_max);
     if (!give_stream_maximum(stream, writer, ret, FRAME_MAX_STREAM_DATA, flow_receive_advertise(&updated)))
         return false;
     stream->receive_flow = updated;

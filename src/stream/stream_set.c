@@ -23,6 +23,7 @@ void stream_set_init(struct stream_set *set, const roam_allocator *allocator, ro
     flow_send_init(&set->send_flow, 0);
     flow_receive_init(&set->receive_flow, config->initial_max_data);
     set->window_bidi_local = set->window_bidi_remote = set->window_uni = config->initial_max_stream_data;
+    set->window_max = config->max_window_bytes;
     set->send_capacity = config->stream_buffer_bytes;
     set->streams_window[0] = min_u64(config->initial_max_streams_bidi, MAX_STREAMS_LIMIT);
     set->streams_window[1] = min_u64(config->initial_max_streams_uni, MAX_STREAMS_LIMIT);

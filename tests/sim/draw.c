@@ -29,6 +29,7 @@ static void draw_limits(struct drawn *drawn, roam_config *config)
     config->max_paths = (uint32_t)between(drawn, 3, 8);
     config->initial_max_stream_data = magnitude(drawn, 13, 20);
     config->initial_max_data = config->initial_max_stream_data + magnitude(drawn, 13, 20);
+    config->max_window_bytes = one_in(drawn, 2) ? 0 : magnitude(drawn, 16, 22);
     config->initial_max_streams_bidi = one_in(drawn, 4) ? between(drawn, 1, 3) : 100;
     config->initial_max_streams_uni = one_in(drawn, 4) ? between(drawn, 1, 3) : 100;
     config->stream_buffer_bytes = (size_t)magnitude(drawn, 12, 20);
