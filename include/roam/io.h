@@ -85,7 +85,8 @@ ROAM_API void roam_io_wake(roam_io *io);
 ROAM_API roam_result roam_io_qlog(roam_io *io, const char *directory, enum roam_qlog_names names);
 
 /* Appends the secrets of each connection that begins from now on to `file`, for tshark and others that know
- * SSLKEYLOGFILE. Where the file is missing it is made, with mode 0600. Errors as of roam_io_qlog. */
+ * SSLKEYLOGFILE. Where the file is missing it is made, with mode 0600. Datagrams leave one by one from then on, without
+ * segmentation offload, so that a capture on this host shows each. Errors as of roam_io_qlog. */
 ROAM_API roam_result roam_io_keylog(roam_io *io, const char *file);
 
 /* What went wrong first with a file of those two since then: "FILE: No space left on device"; NULL: nothing. */

@@ -56,7 +56,10 @@ static bool start(struct bench *bench, const roam_address *from, uint64_t window
     if (bench->endpoint != NULL)
         bench->conn = roam_connect(bench->endpoint, exam->host, exam->port, &bench->config, bench->started, &result);
     errno = ENOMEM;
-    return bench->conn != NULL;
+    if (bench->conn == NULL)
+        return false;
+    bench->conn->asks_nothing = true;
+    return true;
 }
 
 bool bench_init(struct bench *bench, struct exam *exam, const roam_address *from, uint64_t window)

@@ -15,7 +15,7 @@
 
 static roam_time stopped_deadline(const roam_conn *conn)
 {
-    if (conn->is_server || !conn->confirmed || conn->ping_pending || conn_is_waiting(conn))
+    if (conn->is_server || conn->asks_nothing || !conn->confirmed || conn->ping_pending || conn_is_waiting(conn))
         return ROAM_TIME_NEVER;
     return arrivals_ask_at(&conn->arrivals, &path_set_active(&conn->paths)->recovery.rtt);
 }

@@ -50,6 +50,8 @@ roam_result roam_io_keylog(roam_io *io, const char *file)
     roam_result result = keylog_file_open(&io->logs->keylog, file, &sink);
     if (result == ROAM_OK)
         roam_endpoint_set_keylog(io->endpoint, &sink);
+    /* Who wants the secrets has a capture, and on this host that would show 64 KB in one. */
+    io->one_by_one |= result == ROAM_OK;
     return result;
 }
 

@@ -248,7 +248,7 @@ static bool send_batch(roam_io *io)
             uv_poll_start(&socket->poll, UV_READABLE | UV_WRITABLE, on_socket);
             return false;
         } else {
-            io->cannot_segment |= socket->udp.cannot_segment;
+            io->one_by_one |= socket->udp.cannot_segment;
         }
     }
     return true;
@@ -260,7 +260,7 @@ static bool fill_batch(roam_io *io)
     struct datagram_batch *batch = &io->sending;
     const roam_time now = roam_io_now(io);
     datagram_batch_clear(batch);
-    while (datagram_batch_offer(batch, !io->cannot_segment)) {
+    while (datagram_batch_offer(batch, !io->one_by_one)) {
         if (roam_endpoint_transmit(io->endpoint, now, &batch->datagrams[batch->count], 1) == 0)
             return false;
         batch->count++;
