@@ -75,6 +75,7 @@ static void s016_moving_to_a_standby_loses_nothing_and_stalls_less_than_a_round_
 {
     /* Flow control keeps the queue short, so that nothing is lost for another reason than the move. */
     lab->config.client.initial_max_stream_data = 64 * 1024;
+    lab->config.client.max_window_bytes = 0;
     EXPECT(lab, lab_open_mobile(lab) && download(lab, 4000000));
     roam_conn_stats before, after;
     roam_conn_get_stats(lab->server_app.newest, &before);
