@@ -252,6 +252,7 @@ static void receive_all(struct bench *bench)
 {
     struct socket_counters counters = {0};
     for (unsigned i = 0; i < bench->place_count; i++) {
+        roam_endpoint_reclaim(bench->endpoint);
         size_t n = udp_socket_receive(&bench->places[i].udp, &bench->receiving, &counters);
         for (size_t j = 0; j < n && !bench->exhausted; j++)
             receive_one(bench, i, &bench->receiving.datagrams[j]);

@@ -16,7 +16,7 @@ static const uint64_t windows[] = {16384, 1024};
 
 #define RESPONSE_PATIENCE ROAM_SECONDS(3)
 #define HOLD_TIME         ROAM_MILLISECONDS(300)
-#define DEAF_TIME         ROAM_MILLISECONDS(20)
+#define DEAF_TIME         ROAM_MILLISECONDS(10)
 
 static void write_authority(const struct exam *exam, char *ret, size_t capacity)
 {
