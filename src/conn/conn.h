@@ -221,8 +221,8 @@ struct roam_conn {
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     struct arrivals arrivals;              /* client: how bulk data comes, and when it is missed */
-    bool asks_nothing; /* it leaves a download that stops alone: who examines a server asks by itself */
-    roam_time pacing_until;                /* nothing in flight goes out before */
+    bool asks_nothing;         /* it leaves a download that stops alone: who examines a server asks by itself */
+    roam_time pacing_until;    /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
     roam_time tickets_until;   /* client, once confirmed: TLS is kept so long for session tickets */
     bool trimmed;              /* buffers and expanded keys were given back since the last packet */

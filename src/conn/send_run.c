@@ -33,10 +33,17 @@ static size_t packets_allowed(roam_conn *conn, const struct path *path, const ro
     return (size_t)(bytes / segment);
 }
 
+/* No packet of another space may have to go with the next one. A client's handshake is kept for a while after its end. */
+static bool has_one_space(const roam_conn *conn)
+{
+    const struct handshake *handshake = conn->handshake;
+    return handshake == NULL || (handshake->discarded[SPACE_INITIAL] && handshake->discarded[SPACE_HANDSHAKE]);
+}
+
 /* Nothing but stream data is due, and the next datagram can only be one more like the last. */
 static bool may_run(roam_conn *conn, const struct path *path, const roam_datagram *datagram, size_t segment)
 {
-    return conn->state == ROAM_CONN_ESTABLISHED && conn->handshake == NULL && conn->application.probes == 0 &&
+    return conn->state == ROAM_CONN_ESTABLISHED && has_one_space(conn) && conn->application.probes == 0 &&
            !conn->ping_pending && path->ecn.state != ROAM_ECN_STATE_TESTING && datagram->ecn == ecn_mark(&path->ecn) &&
            segment >= DATAGRAM_BYTES_MIN && datagram->len < min_size(datagram->capacity, SEGMENTED_BYTES_MAX) &&
            !key_update_needed(&conn->keys) && stream_set_wants(&conn->streams);

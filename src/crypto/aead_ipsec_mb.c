@@ -19,7 +19,7 @@
 #include "base/rng.h"
 #include "wire/packet.h"
 
-#define KEY_ALIGNMENT      64
+#define KEY_ALIGNMENT 64
 /* Plaintext of a packet that is put together before it is sealed: more than a packet on Ethernet has. */
 #define GATHER_BYTES_MAX   2048
 #define AES_ROUND_KEYS_MAX 15

@@ -64,8 +64,8 @@ static void set_timer(roam_io *io)
     if (at >= io->timer_at)
         return;
     at = at > 0 ? at : 1; /* zero would stop it */
-    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(at / ROAM_SECONDS(1)),
-                                           .tv_nsec = (long)(at % ROAM_SECONDS(1))}};
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = (time_t)(at / ROAM_SECONDS(1)), .tv_nsec = (long)(at % ROAM_SECONDS(1))}};
     timerfd_settime(io->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
     io->timer_at = at;
 }

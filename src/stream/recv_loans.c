@@ -18,8 +18,8 @@ bool recv_loans_add(struct recv_loans *loans, const roam_allocator *allocator, u
     size_t at = loans->first + loans->count;
     if (at == loans->capacity) {
         size_t capacity = max_size(CAPACITY_FIRST, 2 * loans->capacity);
-        struct recv_loan *entries = mem_resize(allocator, loans->entries, loans->capacity * sizeof(*entries),
-                                               capacity * sizeof(*entries));
+        struct recv_loan *entries =
+            mem_resize(allocator, loans->entries, loans->capacity * sizeof(*entries), capacity * sizeof(*entries));
         if (entries == NULL)
             return false;
         loans->entries = entries;

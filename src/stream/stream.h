@@ -81,14 +81,14 @@ struct stream_set {
     } peer;                                                     /* limits as the peer gave them */
     uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
     uint64_t window_max;                                        /* what they may grow to */
-    roam_time now, rtt; /* of the packet that is being filled, and of its path: the set has no clock of its own */
-    size_t send_capacity;                                       /* octets a stream buffers */
-    uint64_t next_id[2];                                        /* ID of the next stream that we open: bidi, uni */
-    uint64_t peer_max_streams[2];                               /* how many we may open */
-    uint64_t opened_by_peer[2]; /* how many the peer has opened (the highest, with all lower ones) */
-    uint64_t max_streams[2];    /* how many we let the peer open */
-    uint64_t streams_window[2]; /* kept ahead of those closed */
-    uint64_t closed_by_peer[2]; /* peer's streams that are done */
+    roam_time now, rtt;   /* of the packet that is being filled, and of its path: the set has no clock of its own */
+    size_t send_capacity; /* octets a stream buffers */
+    uint64_t next_id[2];  /* ID of the next stream that we open: bidi, uni */
+    uint64_t peer_max_streams[2]; /* how many we may open */
+    uint64_t opened_by_peer[2];   /* how many the peer has opened (the highest, with all lower ones) */
+    uint64_t max_streams[2];      /* how many we let the peer open */
+    uint64_t streams_window[2];   /* kept ahead of those closed */
+    uint64_t closed_by_peer[2];   /* peer's streams that are done */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
     bool awaiting_credit;                              /* a *_BLOCKED frame went out, and no credit has come since */

@@ -83,9 +83,11 @@ static void open_transfer(struct client_app *app, size_t index)
     roam_stream_set_user(stream, (void *)(uintptr_t)(index + 1));
     transfer->started = transfer->last_progress = world_now(app->host->world);
     uint64_t out_bytes = transfer->kind == TRANSFER_DOWNLOAD ? 0 : transfer->bytes;
-    transfer->out = (struct pump_out){
-        .stream = stream, .lends = (transfer->key & 12) == 4, .prefix_len = PUMP_PREFIX_MAX, .key = transfer->key,
-        .end = PUMP_PREFIX_MAX + out_bytes};
+    transfer->out = (struct pump_out){.stream = stream,
+                                      .lends = (transfer->key & 12) == 4,
+                                      .prefix_len = PUMP_PREFIX_MAX,
+                                      .key = transfer->key,
+                                      .end = PUMP_PREFIX_MAX + out_bytes};
     put_u64(transfer->out.prefix, UINT64_C(0x726f616d00000000) | (uint64_t)transfer->kind);
     put_u64(transfer->out.prefix + 8, index);
     transfer->in = (struct pump_in){.stream = stream, .key = transfer->key, .by_peeking = transfer->key & 1};

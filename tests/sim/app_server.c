@@ -73,8 +73,7 @@ static void begin_transfer(struct server_stream *stream)
     }
     stream->in = (struct pump_in){.stream = stream->stream, .key = transfer->key, .by_peeking = transfer->key & 2};
     stream->in.end = transfer->kind == TRANSFER_DOWNLOAD ? 0 : transfer->bytes;
-    stream->out = (struct pump_out){
-        .stream = stream->stream, .lends = (transfer->key & 12) == 8, .key = transfer->key};
+    stream->out = (struct pump_out){.stream = stream->stream, .lends = (transfer->key & 12) == 8, .key = transfer->key};
     stream->out.end = transfer->kind == TRANSFER_UPLOAD ? PUMP_PREFIX_MAX : transfer->bytes;
     if (transfer->kind == TRANSFER_UNI_UPLOAD) {
         stream->out.end = 0;

@@ -44,7 +44,7 @@ extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */
 extern const struct scenario scenarios_rates[]; /* what a change of port costs */
-extern const struct scenario scenarios_gaps[]; /* how long a change stops a transfer */
+extern const struct scenario scenarios_gaps[];  /* how long a change stops a transfer */
 
 /* Prints all names. */
 void scenario_list(void);
