@@ -117,6 +117,7 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
         note_type(payload, FRAME_PATH_CHALLENGE);
         payload->assembly->expand = true; //= rfc9000#8.2.1-5 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
         conn->counters.challenges_sent++;
+        path->heard_when_asked = path->heard_at;
         conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGED, path, data);
     }
 }

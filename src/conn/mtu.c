@@ -66,11 +66,15 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
 bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
 {
     const roam_time timeout = path->validation.timeout;
+    const roam_time asked_at = path->validation.challenges[0].sent_at;
+    const bool heard = saturating_add(path->heard_at, timeout / 2) >= conn->now &&
+                       saturating_add(path->heard_when_asked, timeout / 2) >= asked_at;
     /* An acknowledgement proves no address, but it proves a size: only the answers were lost, or are withheld. */
     if (saturating_add(path->full_size_passed, timeout) >= conn->now)
         path->size_failures = 0;
-    /* Where the peer is not heard to the end, it is an outage, or sleep, and says nothing about sizes. */
-    else if (saturating_add(path->heard_at, timeout / 2) >= conn->now)
+    /* Where the peer is not heard to the end, it is an outage, or sleep, and says nothing about sizes; nor does it where
+     * the peer was silent when the newest challenge left, and has only come back since. */
+    else if (heard)
         path->size_failures++;
     if (path->size_failures < SIZE_FAILURES_MAX) {
         conn_validate_path(conn, path);

@@ -45,6 +45,7 @@ struct path {
     uint32_t loss_ppm;           /* of the newest packets that were sent here, about LOSS_MEMORY of them */
     roam_time last_used;         /* last packet in or out */
     roam_time heard_at;          /* last packet in */
+    roam_time heard_when_asked;  /* the same, as it was when the newest challenge left */
     roam_time full_size_passed;  /* when the newest datagram of 1200 octets that was acknowledged left; 0: none */
     roam_time authentic_at;      /* last authentic packet in, duplicate or not; 0: none yet */
     roam_time authentic_before;  /* the same, as it was before the newest packet that was no duplicate */
