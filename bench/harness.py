@@ -66,27 +66,32 @@ class Process:
     def resident_bytes(self):
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
-    def wait(self, patience=PATIENCE):
-        deadline = time.monotonic() + patience
-        while self.status is None:
+    def has_ended(self):
+        """Asked here alone: Popen would take the CPU time along with the exit status."""
+        if self.status is None:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid != 0:
                 self.status = self.child.returncode = os.waitstatus_to_exitcode(status)
                 self.usage = usage.ru_utime + usage.ru_stime
-            elif time.monotonic() > deadline:
+        return self.status is not None
+
+    def wait(self, patience=PATIENCE):
+        deadline = time.monotonic() + patience
+        while not self.has_ended():
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.command[0]} does not end")
-            else:
-                time.sleep(0.001)
+            time.sleep(0.001)
         return self.status
 
     def stop(self):
-        if self.status is None:
-            self.child.send_signal(signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.has_ended():
+                return
+            os.kill(self.pid, number)
             try:
                 self.wait(5)
             except RuntimeError:
-                self.child.kill()
-                self.wait(5)
+                pass
 
 
 class World:
@@ -136,7 +141,7 @@ class World:
             found = re.search(ready, log.read_text(errors="replace"), re.M)
             if found:
                 return process, found
-            if process.child.poll() is not None or time.monotonic() > deadline:
+            if process.has_ended() or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} does not start: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.01)
         time.sleep(ready or 0)
@@ -366,6 +371,8 @@ class Figure:
         if options.save is not None:
             options.save = options.save.resolve()
         enter_network()
+        # Who is told to end ends what he has started, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         world = World(options)
         try:
             rounds = self.rounds(world)

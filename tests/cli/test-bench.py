@@ -39,6 +39,14 @@ def run(script, *arguments):
                           capture_output=True, text=True, timeout=PATIENCE)
 
 
+def has_namespaces():
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    found = subprocess.run(["unshare", "--net", *rights, "true"], capture_output=True).returncode == 0
+    if not found:
+        print("     no network namespaces here: nothing is run")
+    return found
+
+
 def scripts():
     return sorted(path.name for path in BENCH.iterdir() if path.is_file() and os.access(path, os.X_OK))
 
@@ -85,9 +93,7 @@ def a_table_has_what_was_measured():
 
 @test
 def rounds_take_turns_and_add_up():
-    if subprocess.run(["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"],
-                      capture_output=True).returncode != 0:
-        print("     no network namespaces here: nothing is run")
+    if not has_namespaces():
         return
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "rounds"
@@ -105,6 +111,31 @@ def rounds_take_turns_and_add_up():
         entries = [json.loads(line) for line in saved.read_text().splitlines()]
         same([entry["figure"] for entry in entries], ["bulk"] * 3, "rounds that were saved")
         same(list(entries[0]["measured"]), ["roam download", "udp download"], "contenders")
+
+
+@test
+def who_is_told_to_end_leaves_nothing_behind():
+    if not has_namespaces():
+        return
+    figure = subprocess.Popen([sys.executable, "-B", BENCH / "bulk", "--build", BUILD, "--octets", "1000000", "--rounds",
+                               "1000000", "--only", "roam download"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True)
+    try:
+        check(figure.stderr.readline().startswith("bulk: round 1: roam download: "), "no first round")
+        children = Path(f"/proc/{figure.pid}/task/{figure.pid}/children").read_text().split()
+        servers = [pid for pid in children if b"\0server\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        same(len(servers), 1, f"servers among {children}")
+        words = Path(f"/proc/{servers[0]}/cmdline").read_text().split("\0")
+        scratch = Path(words[words.index("--cert") + 1]).parent
+        check(scratch.is_dir(), f"no directory {scratch}")
+        figure.terminate()
+        figure.stderr.read()
+        same(figure.wait(PATIENCE), 143, "exit status")
+        check(not Path(f"/proc/{servers[0]}").exists(), "the server still runs")
+        check(not scratch.exists(), f"{scratch} is still there")
+    finally:
+        figure.kill()
+        figure.wait()
 
 
 def main():
