@@ -261,8 +261,8 @@ static void move_to_preferred_if_valid(roam_conn *conn)
 }
 
 /* What the old mapping swallowed is the first thing that the peer misses: a datagram of it goes out beside the challenge,
- * and is acknowledged with the answer. Nothing counts as lost yet: it may have arrived. Once more with the first full-sized datagram: so
- * speaks a client that hears nothing any more, and what had passed the NAT before is acknowledged by then. */
+ * and is acknowledged with the answer. Nothing counts as lost yet: it may have arrived. Once more with the first
+ * full-sized datagram: so speaks a client that hears nothing any more, and what had passed the NAT is acknowledged. */
 static void say_again(roam_conn *conn, struct path *path, const struct packet_context *context, bool has_moved)
 {
     bool full_size = context->datagram_bytes >= DATAGRAM_BYTES_MIN;

@@ -17,7 +17,6 @@
 struct run {
     struct assembly assembly;
     roam_datagram *datagram;
-    size_t segment; /* octets of a full packet */
     struct pending_packet packets[RUN_PACKETS];
     size_t count;
 };
@@ -110,7 +109,6 @@ void conn_add_segments(roam_conn *conn, roam_datagram *datagram)
     struct run run;
     run.assembly = (struct assembly){.path = path, .dcid = &remote_cid_of_path(&conn->remote_cids, path->id)->cid};
     run.datagram = datagram;
-    run.segment = segment;
     run.count = 0;
     uint8_t *at = datagram->data + datagram->len;
     size_t left = packets_allowed(conn, path, datagram, segment);
