@@ -34,6 +34,8 @@ static void move_socket(roam_conn *conn, struct path *active, const roam_address
     if (other_network)
         conn_remember_path(conn, active);
     active->local = *new_local;
+    /* The backoff is for a network in which nobody answered; waiting on is for one where nobody was asked yet. */
+    conn->pto_count = 0;
     if (!other_network)
         return;
     //= rfc9000#9.4-2 Reset CC and RTT to initial values, unless only the port changed: also for an address of our own.

@@ -7,6 +7,9 @@
 #define FIRST_PORT 20000
 #define LAST_PORT  60000
 
+/* No hash of an address. */
+#define OWNED_BY_SEVERAL 0
+
 static bool is_expired(const struct nat *nat, const struct nat_mapping *mapping)
 {
     return nat->config.timeout != 0 && world_now(nat->node.world) - mapping->last_used > nat->config.timeout;
@@ -99,6 +102,18 @@ static bool lets_in(const struct nat *nat, const struct nat_mapping *mapping, co
     return false;
 }
 
+/* Whoever writes to an outside address means the one who had it then, and reaches the one who has it now. False where
+ * these may be two. */
+static bool claim(struct nat *nat, const roam_address *outside, const roam_address *inside)
+{
+    bool added;
+    const uint64_t claimant = sim_hash_address(1, inside);
+    uint64_t *owner = sim_map_get(&nat->owners, sim_hash_address(1, outside), claimant, &added);
+    if (*owner != claimant)
+        *owner = OWNED_BY_SEVERAL;
+    return *owner == claimant;
+}
+
 static void nat_from_below(struct node *node, struct sim_packet *packet)
 {
     struct nat *nat = (struct nat *)node;
@@ -121,6 +136,7 @@ static void nat_from_below(struct node *node, struct sim_packet *packet)
     remember_peer(mapping, &packet->dst);
     packet->src = node->ip;
     packet->src.port = mapping->port;
+    (void)claim(nat, &packet->src, &mapping->inside);
     link_send(node->up, packet);
 }
 
@@ -139,6 +155,7 @@ static void nat_from_above(struct node *node, struct sim_packet *packet)
     }
     if (nat->config.inbound_refreshes)
         mapping->last_used = world_now(node->world);
+    packet->astray |= !claim(nat, &packet->dst, &mapping->inside);
     packet->dst = mapping->inside;
     node_send_down(node, packet);
 }
@@ -147,6 +164,7 @@ static void nat_done(struct node *node)
 {
     struct nat *nat = (struct nat *)node;
     free(nat->mappings);
+    sim_map_done(&nat->owners);
     free(nat);
 }
 

@@ -12,6 +12,7 @@
 #ifndef SIM_NAT_H
 #define SIM_NAT_H
 
+#include "sim/sim_map.h"
 #include "sim/world.h"
 
 #define NAT_PEERS_MAX 8
@@ -44,7 +45,8 @@ struct nat {
     size_t count, capacity;
     bool port_for_every_packet; /* a broken box, or somebody's attack: each datagram leaves from a fresh port */
     uint16_t next_port;
-    uint64_t mapped; /* mappings made so far */
+    uint64_t mapped;       /* mappings made so far */
+    struct sim_map owners; /* by outside address: the inside address that it belongs to, or OWNED_BY_SEVERAL */
 };
 
 struct nat *nat_new(struct world *world, const char *name, const char *outside_ip, const struct nat_config *config);

@@ -159,7 +159,7 @@ void linkage_on_datagram(struct linkage *linkage, const struct host *client, con
     size_t place = place_of(linkage, client, local), cid_len = cid_bytes_of_receiver(client, out);
     size_t left = packet->len;
     const uint8_t *data = packet->data;
-    if (packet->forged)
+    if (packet->forged || packet->astray)
         return;
     if (out && left > 0 && (data[0] & FIXED_BIT) == 0)
         world_fail(linkage->world, "%s: a datagram without the fixed bit", client->name);

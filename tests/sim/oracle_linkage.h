@@ -4,7 +4,8 @@
  * what he sees in two places is one client (RFC 9000 section 9.5), unless the client moved without knowing or saying:
  * then nothing but the address changed. A place is an address of a client's, with one of a server's behind it.
  *
- * Out of scope: sizes and times of packets, what the IP header says, and what a NAT gives away.
+ * Out of scope: sizes and times of packets, what the IP header says, and what a NAT gives away, which may hand one
+ * socket's port, and with it what is still sent there, to another of the same client's.
  */
 #ifndef SIM_ORACLE_LINKAGE_H
 #define SIM_ORACLE_LINKAGE_H

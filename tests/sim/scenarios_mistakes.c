@@ -1,4 +1,4 @@
-/* B16 to B18, B21, B31, B34: mistakes of other stacks that show under odd budgets, floods, and random orders. */
+/* B16 to B18, B21, B31, B34, B40: mistakes of other stacks that show under odd budgets, floods, and random orders. */
 #include <string.h>
 
 #include "sim/attacker.h"
@@ -266,6 +266,26 @@ static void b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_chall
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* Twelve seconds without an answer, then another socket: nearer, and farther away. */
+static void b40_a_socket_that_moves_leaves_its_backoff_behind(struct lab *lab)
+{
+    for (size_t interface = 0; interface < 2; interface++) {
+        EXPECT(lab, interface == 0 ? lab_open(lab) : lab_again(lab));
+        EXPECT(lab, lab_connect(lab) && lab_transfer(lab, TRANSFER_ECHO, 5000));
+        interface_set_down(lab->clients[0].interfaces[0], true);
+        lab_begin(lab, TRANSFER_UPLOAD, 100000);
+        EXPECT(lab, lab_run(lab, ROAM_SECONDS(12)) && lab_client(lab)->conn->pto_count >= 5);
+        interface_set_down(lab->clients[0].interfaces[0], false);
+        /* Of what it says first in the new place nothing arrives. */
+        struct lab_loss first = {LAB_ANY_FRAME, 6};
+        lab_lose(lab->clients[0].interfaces[interface]->node.up, &first);
+        roam_address local = lab_socket(lab, interface);
+        EXPECT(lab, client_app_rebind(lab_client(lab), &local) == ROAM_OK);
+        EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(8)) && lab_server_follows(lab, interface));
+        EXPECT(lab, lab_goodbye(lab));
+    }
+}
+
 const struct scenario scenarios_mistakes[] = {
     SCENARIO(b16_whatever_is_left_to_send_transmitting_comes_to_rest_and_goes_on),
     SCENARIO(b17_a_client_that_never_answers_challenges_costs_a_bounded_number_of_them),
@@ -273,5 +293,6 @@ const struct scenario scenarios_mistakes[] = {
     SCENARIO(b21_ten_thousand_challenges_that_nobody_acknowledges_take_no_memory),
     SCENARIO(b31_what_was_lost_on_the_old_path_just_before_the_move_is_sent_again_on_the_new_one),
     SCENARIO(b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_challenge_is_answered),
+    SCENARIO(b40_a_socket_that_moves_leaves_its_backoff_behind),
     {NULL, NULL},
 };

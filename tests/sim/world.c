@@ -124,7 +124,7 @@ struct sim_packet *world_packet_new(struct world *world, const roam_address *src
     packet->dst = *dst;
     packet->sent_to = *dst;
     packet->ecn = ecn;
-    packet->challenge = packet->forged = false;
+    packet->challenge = packet->forged = packet->astray = false;
     packet->frames = 0;
     packet->id = world->next_packet_id++;
     packet->len = len;
@@ -144,6 +144,7 @@ struct sim_packet *world_packet_copy(const struct sim_packet *packet)
     copy->challenge = packet->challenge;
     copy->frames = packet->frames;
     copy->forged = packet->forged;
+    copy->astray = packet->astray;
     copy->len = packet->len;
     memcpy(copy->data, packet->data, packet->len);
     return copy;

@@ -48,6 +48,7 @@ struct sim_packet {
     bool challenge;  /* a PATH_CHALLENGE is in it: the oracle wants to know who gets to see it */
     uint64_t frames; /* a bit for each type in its packets; 0 where no connection of this world sealed it */
     bool forged;     /* no host of this world sent it like this */
+    bool astray;     /* to a port outside that a NAT has given to one inside address after another */
     size_t len;
     uint8_t data[SIM_PACKET_MAX];
 };
