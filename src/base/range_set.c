@@ -88,6 +88,10 @@ static void erase(struct range_set *set, size_t first, size_t last)
 enum range_set_result range_set_add(struct range_set *set, uint64_t start, uint64_t end)
 {
     assert(start < end);
+    if (set->count > 0 && set->ranges[set->count - 1].end == start) {
+        set->ranges[set->count - 1].end = end;
+        return RANGE_SET_OK;
+    }
     size_t first = first_ending_from(set, start);
     if (first == set->count || set->ranges[first].start > end)
         return insert_at(set, first, (struct range){.start = start, .end = end});

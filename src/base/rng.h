@@ -21,11 +21,19 @@ static inline uint64_t rng_u64(const roam_rng *rng)
 /* Compares without telling where the difference is. */
 static inline bool equal_in_constant_time(const void *a, const void *b, size_t len)
 {
-    const volatile uint8_t *x = (const volatile uint8_t *)a;
-    const volatile uint8_t *y = (const volatile uint8_t *)b;
-    uint8_t difference = 0;
-    for (size_t i = 0; i < len; i++)
-        difference |= (uint8_t)(x[i] ^ y[i]);
+    const uint8_t *x = (const uint8_t *)a, *y = (const uint8_t *)b;
+    uint64_t difference = 0, of_x, of_y;
+    /* Of what an asm statement gives out the compiler knows nothing, so that no loop ends early. */
+    for (; len >= sizeof(of_x); len -= sizeof(of_x), x += sizeof(of_x), y += sizeof(of_y)) {
+        memcpy(&of_x, x, sizeof(of_x));
+        memcpy(&of_y, y, sizeof(of_y));
+        difference |= of_x ^ of_y;
+        __asm__("" : "+r"(difference));
+    }
+    for (size_t i = 0; i < len; i++) {
+        difference |= x[i] ^ y[i];
+        __asm__("" : "+r"(difference));
+    }
     return difference == 0;
 }
 

@@ -91,15 +91,15 @@ static void look_at_one_rtt(struct eye *eye, const roam_conn *conn, const struct
                             struct seen_datagram *entry)
 {
     struct packet_keys *keys = entry->sent ? &eye->send : &eye->receive;
-    uint8_t first_octet;
-    size_t number_len;
-    uint64_t truncated;
+    uint8_t mask[1][HP_MASK_BYTES];
+    struct unmasked unmasked;
     if (!follow_keys(eye, keys, entry->sent ? &conn->keys.send : &conn->keys.receive))
         return;
-    packet_protection_unmask(keys, packet, header->number_offset, &first_octet, &number_len, &truncated);
+    packet_protection_masks(keys, packet, 0, header->number_offset, 1, mask);
+    packet_protection_unmask(packet, header->number_offset, mask[0], &unmasked);
     uint64_t largest = entry->sent ? conn->application.next_number : eye->largest_received;
-    uint64_t number = packet_number_decode(truncated, number_len, largest);
-    size_t header_len = header->number_offset + number_len;
+    uint64_t number = packet_number_decode(unmasked.truncated, unmasked.number_len, largest);
+    size_t header_len = header->number_offset + unmasked.number_len;
     ptrdiff_t len = packet_protection_open(keys, number, packet, header_len, header->packet_len);
     if (len < 0)
         return;

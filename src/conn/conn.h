@@ -255,6 +255,7 @@ struct packet_context {
     uint8_t ecn;
     enum packet_type type;
     enum packet_space space;
+    const uint8_t *mask; /* of the datagram's first packet, where it was made ahead */
     uint64_t number;
     uint64_t seen_path_id; /* the path of these addresses when the datagram came, or PATH_ID_NONE: a hint */
     uint64_t path_id;      /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */

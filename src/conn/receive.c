@@ -6,6 +6,7 @@
 #include "conn/cids.h"
 #include "conn/log.h"
 
+#define LONG_HEADER_BIT     0x80
 #define RESERVED_BITS_LONG  0x0c
 #define RESERVED_BITS_SHORT 0x18
 #define KEY_PHASE_BIT       0x04
@@ -79,15 +80,18 @@ static bool open_packet(roam_conn *conn, const struct packet_header *header, str
                         struct packet_keys *keys, uint8_t *data, struct opened *ret)
 {
     const struct pn_space *space = conn_space(conn, context->space);
-    size_t number_len;
-    uint64_t truncated;
+    uint8_t mask[1][HP_MASK_BYTES];
+    struct unmasked unmasked;
     if (!packet_keys_expand(keys)) {
         conn_count_drop(conn, ROAM_DROP_OUT_OF_MEMORY);
         return false;
     }
-    packet_protection_unmask(keys, data, header->number_offset, &ret->first_octet, &number_len, &truncated);
-    context->number = packet_number_decode(truncated, number_len, space->received.largest);
-    size_t header_len = header->number_offset + number_len;
+    if (context->mask == NULL)
+        packet_protection_masks(keys, data, 0, header->number_offset, 1, mask);
+    packet_protection_unmask(data, header->number_offset, context->mask != NULL ? context->mask : mask[0], &unmasked);
+    context->number = packet_number_decode(unmasked.truncated, unmasked.number_len, space->received.largest);
+    ret->first_octet = unmasked.first_octet;
+    size_t header_len = header->number_offset + unmasked.number_len;
     size_t len = header->packet_len;
     ptrdiff_t payload;
     //= rfc9000#21.1.3.1-2 On-path attacker cannot get an altered authenticated packet accepted.
@@ -329,7 +333,8 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
             conn_count_drop(conn, drop);
             break;
         }
-        first_dcid = header.dcid;
+        if (header.packet_len < left)
+            first_dcid = header.dcid;
         if (receive_special(conn, &header, context, pos))
             break;
         //= rfc9000#12.2 When one fails to decrypt, still try the rest.
@@ -338,6 +343,7 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
             conn_log_changes(conn);
         pos += header.packet_len;
         left -= header.packet_len;
+        context->mask = NULL;
     }
     /* The last octets of a datagram that cannot be opened may be a reset token, RFC 9000 section 10.3.1. */
     if (!any_authentic && has_tail && conn_is_alive(conn))
@@ -401,9 +407,35 @@ static void receive_datagram(roam_conn *conn, struct packet_context *context, ui
         conn_log_changes(conn);
 }
 
+/* ---- A run of datagrams */
+
+/* Masks of short packets that lie one behind the other. Made together they take little longer than one, for whose
+ * packet number everything else waits. */
+struct run_masks {
+    uint8_t masks[PACKET_PROTECTION_BATCH][HP_MASK_BYTES];
+    size_t next, count;
+};
+
+/* The mask of the packet at data, where more follow behind it; else NULL. */
+static const uint8_t *next_mask(roam_conn *conn, struct run_masks *masks, const uint8_t *data, size_t len,
+                                size_t segment)
+{
+    const size_t number_offset = 1 + conn->local_cids.cid_bytes;
+    const size_t least = number_offset + PACKET_NUMBER_BYTES_MAX + HP_SAMPLE_BYTES;
+    if (masks->next == masks->count && segment >= least && len > segment && (data[0] & LONG_HEADER_BIT) == 0 &&
+        conn->keys.receive.available && packet_keys_expand(&conn->keys.receive)) {
+        masks->next = 0;
+        masks->count = min_size(PACKET_PROTECTION_BATCH, len / segment);
+        packet_protection_masks(&conn->keys.receive, data, segment, number_offset, masks->count, masks->masks);
+    }
+    return masks->next < masks->count ? masks->masks[masks->next++] : NULL;
+}
+
 void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram, uint8_t *data, size_t len,
                   size_t segment)
 {
+    struct run_masks masks;
+    masks.next = masks.count = 0;
     conn->now = now;
     conn->counters.bytes_received += len;
     struct packet_context context = {.local = roam_address_unmap(&datagram->local),
@@ -415,6 +447,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
     conn->streams.lending = datagram->lent;
     do {
         size_t bytes = min_size(segment, len);
+        context.mask = next_mask(conn, &masks, data, len, segment);
         receive_datagram(conn, &context, data, bytes);
         data += bytes;
         len -= bytes;

@@ -15,6 +15,8 @@ enum aead_suite { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AE
 #define AEAD_KEY_BYTES_MAX 32
 #define AEAD_NONCE_BYTES   12
 #define SECRET_BYTES_MAX   48
+/* RFC 9001 section 5.4.1: for the first octet, and four of the packet number. */
+#define HP_MASK_BYTES 5
 
 /* RFC 9001 section 6.6. */
 #define CONFIDENTIALITY_LIMIT_AES_GCM (UINT64_C(1) << 23)
@@ -57,7 +59,7 @@ struct crypto_backend {
     bool (*open)(void *key, const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *aad, size_t aad_len, uint8_t *data,
                  size_t len);
     /* Header protection masks of n samples of 16 octets: 5 octets each, RFC 9001 section 5.4. */
-    void (*masks)(void *key, const uint8_t *const *samples, size_t n, uint8_t (*ret)[5]);
+    void (*masks)(void *key, const uint8_t *const *samples, size_t n, uint8_t (*ret)[HP_MASK_BYTES]);
 };
 
 extern const struct crypto_backend crypto_backend_libcrypto;

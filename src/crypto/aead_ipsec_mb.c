@@ -205,7 +205,7 @@ static bool ipsec_mb_open(void *opaque, const uint8_t nonce[AEAD_NONCE_BYTES], c
 
 //= rfc9001#5.4.3 The mask is the first octets of AES-ECB(hp_key, sample).
 __attribute__((target("aes,sse2"))) static void masks_aes(const struct ipsec_mb_key *key, const uint8_t *const *samples,
-                                                          size_t n, uint8_t (*ret)[5])
+                                                          size_t n, uint8_t (*ret)[HP_MASK_BYTES])
 {
     const __m128i *round_keys = (const __m128i *)(const void *)key->round_keys;
     const size_t rounds = key->suite == AEAD_AES_128_GCM ? 10 : 14;
@@ -217,7 +217,7 @@ __attribute__((target("aes,sse2"))) static void masks_aes(const struct ipsec_mb_
             block = _mm_aesenc_si128(block, round_keys[round]);
         block = _mm_aesenclast_si128(block, round_keys[rounds]);
         _mm_storeu_si128((__m128i *)(void *)mask, block);
-        memcpy(ret[i], mask, 5);
+        memcpy(ret[i], mask, HP_MASK_BYTES);
     }
 }
 
@@ -239,7 +239,8 @@ static inline word4 rotate_left(word4 x, unsigned bits)
     } while (0)
 
 //= rfc9001#5.4.4 ChaCha20 with the sample's first four octets as counter and the others as nonce, over zeros.
-static void masks_chacha(const struct ipsec_mb_key *key, const uint8_t *const *samples, size_t n, uint8_t (*ret)[5])
+static void masks_chacha(const struct ipsec_mb_key *key, const uint8_t *const *samples, size_t n,
+                         uint8_t (*ret)[HP_MASK_BYTES])
 {
     static const uint32_t sigma[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
     for (size_t first = 0; first < n; first += 4) {
@@ -271,12 +272,12 @@ static void masks_chacha(const struct ipsec_mb_key *key, const uint8_t *const *s
         x[0] += start0, x[1] += start1;
         for (size_t lane = 0; lane < lanes; lane++) {
             uint32_t words[2] = {x[0][lane], x[1][lane]};
-            memcpy(ret[first + lane], words, 5);
+            memcpy(ret[first + lane], words, HP_MASK_BYTES);
         }
     }
 }
 
-static void ipsec_mb_masks(void *opaque, const uint8_t *const *samples, size_t n, uint8_t (*ret)[5])
+static void ipsec_mb_masks(void *opaque, const uint8_t *const *samples, size_t n, uint8_t (*ret)[HP_MASK_BYTES])
 {
     const struct ipsec_mb_key *key = (const struct ipsec_mb_key *)opaque;
     if (key->suite == AEAD_CHACHA20_POLY1305)

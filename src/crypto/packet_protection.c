@@ -7,13 +7,14 @@
 #include "crypto/packet_protection.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "crypto/key_schedule.h"
 
-/* Packets handed to a backend together; a batch of UDP_SEGMENT is seldom longer. */
-#define SEAL_BATCH 16
+/* Packets handed to a backend together. */
+#define SEAL_BATCH PACKET_PROTECTION_BATCH
 
 #define LONG_HEADER_BIT 0x80
 /* RFC 9001 section 5.4.1: bits of the first octet that are masked. */
@@ -86,9 +87,11 @@ bool packet_keys_make(struct packet_keys *keys)
 //= rfc9001#5.3 The nonce is the IV, exclusive-ored with the packet number in network order.
 static void make_nonce(uint8_t ret[AEAD_NONCE_BYTES], const struct packet_keys *keys, uint64_t number)
 {
-    memcpy(ret, keys->iv, AEAD_NONCE_BYTES);
-    for (unsigned i = 0; i < 8; i++)
-        ret[AEAD_NONCE_BYTES - 1 - i] ^= (uint8_t)(number >> (8 * i));
+    uint64_t low;
+    memcpy(&low, keys->iv + AEAD_NONCE_BYTES - sizeof(low), sizeof(low));
+    low ^= htobe64(number);
+    memcpy(ret, keys->iv, AEAD_NONCE_BYTES - sizeof(low));
+    memcpy(ret + AEAD_NONCE_BYTES - sizeof(low), &low, sizeof(low));
 }
 
 static uint8_t masked_bits(uint8_t first_octet)
@@ -100,7 +103,7 @@ static void seal_batch(struct packet_keys *keys, const struct packet_seal *jobs,
 {
     struct aead_seal seals[SEAL_BATCH];
     const uint8_t *samples[SEAL_BATCH];
-    uint8_t masks[SEAL_BATCH][5];
+    uint8_t masks[SEAL_BATCH][HP_MASK_BYTES];
     assert(n > 0 && n <= SEAL_BATCH);
 
     for (size_t i = 0; i < n; i++) {
@@ -134,26 +137,28 @@ void packet_protection_seal(struct packet_keys *keys, const struct packet_seal *
     keys->packets += n;
 }
 
-//= rfc9001#9.5 No branch here depends on what the mask uncovers.
-void packet_protection_unmask(struct packet_keys *keys, uint8_t *packet, size_t number_offset, uint8_t *ret_first_octet,
-                              size_t *ret_number_len, uint64_t *ret_truncated)
+void packet_protection_masks(struct packet_keys *keys, const uint8_t *packets, size_t stride, size_t number_offset,
+                             size_t n, uint8_t (*ret)[HP_MASK_BYTES])
 {
-    assert(keys->expanded != NULL);
-    const uint8_t *sample = packet + number_offset + PACKET_NUMBER_BYTES_MAX;
-    uint8_t mask[1][5];
-    keys->backend->masks(keys->expanded, &sample, 1, mask);
+    const uint8_t *samples[SEAL_BATCH];
+    assert(keys->expanded != NULL && n <= SEAL_BATCH);
+    for (size_t i = 0; i < n; i++)
+        samples[i] = packets + i * stride + number_offset + PACKET_NUMBER_BYTES_MAX;
+    keys->backend->masks(keys->expanded, samples, n, ret);
+}
 
-    packet[0] ^= mask[0][0] & masked_bits(packet[0]);
-    unsigned number_len = (packet[0] & 0x03u) + 1;
-    uint32_t whole = 0;
-    for (unsigned i = 0; i < PACKET_NUMBER_BYTES_MAX; i++) {
-        uint8_t in_field = (uint8_t)(0u - ((i - number_len) >> 31)); /* 0xff for i < number_len, else 0 */
-        packet[number_offset + i] ^= mask[0][1 + i] & in_field;
-        whole = whole << 8 | packet[number_offset + i];
-    }
-    *ret_first_octet = packet[0];
-    *ret_number_len = number_len;
-    *ret_truncated = whole >> (8 * (PACKET_NUMBER_BYTES_MAX - number_len));
+//= rfc9001#9.5 No branch here depends on what the mask uncovers.
+void packet_protection_unmask(uint8_t *packet, size_t number_offset, const uint8_t mask[HP_MASK_BYTES],
+                              struct unmasked *ret)
+{
+    uint32_t number_mask, whole;
+    memcpy(&number_mask, mask + 1, sizeof(number_mask));
+    memcpy(&whole, packet + number_offset, sizeof(whole));
+    packet[0] ^= mask[0] & masked_bits(packet[0]);
+    unsigned number_len = (packet[0] & 0x03u) + 1, bits_behind = 8 * (PACKET_NUMBER_BYTES_MAX - number_len);
+    whole ^= number_mask & htobe32(UINT32_MAX << bits_behind);
+    memcpy(packet + number_offset, &whole, sizeof(whole));
+    *ret = (struct unmasked){packet[0], number_len, be32toh(whole) >> bits_behind};
 }
 
 ptrdiff_t packet_protection_open(struct packet_keys *keys, uint64_t number, uint8_t *packet, size_t header_len,

@@ -9,6 +9,9 @@
 #include "crypto/aead.h"
 #include "wire/packet.h"
 
+/* Packets whose protection is made or removed together. */
+#define PACKET_PROTECTION_BATCH 16
+
 /* Plain data: octets, and `expanded`, which is a cache made when first used. The packet key comes from the secret and is
  * in the expanded form only. */
 struct packet_keys {
@@ -63,10 +66,21 @@ struct packet_seal {
 /* Seals and protects the headers of n packets; header_len + payload + 16 octets each. */
 void packet_protection_seal(struct packet_keys *keys, const struct packet_seal *jobs, size_t n);
 
-/* Removes header protection in place. packet[0..len) must hold number_offset + 4 + 16 octets. Gives the unmasked first
- * octet, and the packet number field's length and truncated value. */
-void packet_protection_unmask(struct packet_keys *keys, uint8_t *packet, size_t number_offset, uint8_t *ret_first_octet,
-                              size_t *ret_number_len, uint64_t *ret_truncated);
+/* The header protection masks of n packets, PACKET_PROTECTION_BATCH at most, which begin `stride` octets apart; each must
+ * hold number_offset + 4 + 16 octets. */
+void packet_protection_masks(struct packet_keys *keys, const uint8_t *packets, size_t stride, size_t number_offset,
+                             size_t n, uint8_t (*ret)[HP_MASK_BYTES]);
+
+/* What was under a mask: the first octet, and the packet number field's octets and truncated value. */
+struct unmasked {
+    uint8_t first_octet;
+    size_t number_len;
+    uint64_t truncated;
+};
+
+/* Removes header protection in place. */
+void packet_protection_unmask(uint8_t *packet, size_t number_offset, const uint8_t mask[HP_MASK_BYTES],
+                              struct unmasked *ret);
 
 /* Opens in place: the header is packet[0..header_len), plaintext ends up at packet + header_len. Returns its length,
  * or -1 where the packet is not authentic (keys->packets counts it). */

@@ -78,16 +78,17 @@ static struct packet seal(struct one_rtt_keys *from, uint64_t number)
 /* The answer to a packet that came at `now`: true where it opened. */
 static bool open_at(struct one_rtt_keys *to, struct packet packet, roam_time now)
 {
-    uint8_t first_octet;
-    size_t number_len;
-    uint64_t truncated;
+    uint8_t mask[1][HP_MASK_BYTES];
+    struct unmasked unmasked;
     ends.drop = ROAM_DROP_NONE;
     ends.error = ROAM_NO_ERROR;
     ends.updated = false;
     assert_true(packet_keys_expand(&to->receive));
-    packet_protection_unmask(&to->receive, packet.octets, 1, &first_octet, &number_len, &truncated);
-    ptrdiff_t opened = key_update_open(to, (first_octet & 0x04) != 0, packet.number, packet.octets, 1 + number_len,
-                                       PACKET_BYTES, now, PTO, &ends.drop, &ends.error, &ends.updated);
+    packet_protection_masks(&to->receive, packet.octets, 0, 1, 1, mask);
+    packet_protection_unmask(packet.octets, 1, mask[0], &unmasked);
+    ptrdiff_t opened =
+        key_update_open(to, (unmasked.first_octet & 0x04) != 0, packet.number, packet.octets, 1 + unmasked.number_len,
+                        PACKET_BYTES, now, PTO, &ends.drop, &ends.error, &ends.updated);
     if (opened < 0) {
         assert_int_not_equal(ends.drop, ROAM_DROP_NONE);
         return false;

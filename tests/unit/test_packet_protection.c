@@ -23,6 +23,15 @@ static const struct crypto_backend *const backends[] = {&crypto_backend_libcrypt
 static struct counting_allocator counting;
 static roam_allocator allocator;
 
+static struct unmasked unmask(struct packet_keys *keys, uint8_t *packet, size_t number_offset)
+{
+    uint8_t mask[1][HP_MASK_BYTES];
+    struct unmasked unmasked;
+    packet_protection_masks(keys, packet, 0, number_offset, 1, mask);
+    packet_protection_unmask(packet, number_offset, mask[0], &unmasked);
+    return unmasked;
+}
+
 static int count_from_zero(void **state)
 {
     (void)state;
@@ -79,18 +88,17 @@ static void seal_sample(const struct sample *sample, const struct crypto_backend
 
 static void open_sample(const struct sample *sample, const struct crypto_backend *backend)
 {
-    uint8_t packet[PACKET_BYTES], payload[PACKET_BYTES] = {0}, first_octet;
+    uint8_t packet[PACKET_BYTES], payload[PACKET_BYTES] = {0};
     struct packet_keys keys;
-    size_t number_len, len = hex_read(packet, sizeof(packet), sample->packet);
+    size_t len = hex_read(packet, sizeof(packet), sample->packet);
     size_t header_len = strlen(sample->header) / 2, number_offset = header_len - sample->number_len;
-    uint64_t truncated;
     hex_read(payload, sizeof(payload), sample->payload);
     set_keys(&keys, sample->suite, sample->secret, backend);
-    packet_protection_unmask(&keys, packet, number_offset, &first_octet, &number_len, &truncated);
+    const struct unmasked unmasked = unmask(&keys, packet, number_offset);
     assert_hex(packet, sample->header);
-    assert_int_equal(first_octet, packet[0]);
-    assert_int_equal(number_len, sample->number_len);
-    assert_int_equal(truncated, sample->number & ((UINT64_C(1) << 8 * number_len) - 1));
+    assert_int_equal(unmasked.first_octet, packet[0]);
+    assert_int_equal(unmasked.number_len, sample->number_len);
+    assert_int_equal(unmasked.truncated, sample->number & ((UINT64_C(1) << 8 * unmasked.number_len) - 1));
     assert_int_equal(packet_protection_open(&keys, sample->number, packet, header_len, len), sample->payload_bytes);
     assert_memory_equal(packet + header_len, payload, sample->payload_bytes);
     assert_int_equal(keys.packets, 0);
@@ -115,21 +123,21 @@ static void every_flipped_bit_of_a_packet_makes_it_fail(void **state)
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         for (size_t b = 0; b < 2; b++) {
             const struct sample *sample = &samples[i];
-            uint8_t original[PACKET_BYTES], packet[PACKET_BYTES], first_octet;
+            uint8_t original[PACKET_BYTES], packet[PACKET_BYTES];
             struct packet_keys keys;
-            size_t number_len, len = hex_read(original, sizeof(original), sample->packet);
+            size_t len = hex_read(original, sizeof(original), sample->packet);
             size_t number_offset = strlen(sample->header) / 2 - sample->number_len;
-            uint64_t truncated;
             if (!backends[b]->supports(sample->suite))
                 continue;
             set_keys(&keys, sample->suite, sample->secret, backends[b]);
             for (size_t bit = 0; bit < 8 * len; bit++) {
                 memcpy(packet, original, len);
                 packet[bit / 8] ^= (uint8_t)(1u << bit % 8);
-                packet_protection_unmask(&keys, packet, number_offset, &first_octet, &number_len, &truncated);
+                const struct unmasked unmasked = unmask(&keys, packet, number_offset);
                 /* As a receiver that expects just this packet: its number differs only in what was sent of it. */
-                uint64_t number = (sample->number & ~((UINT64_C(1) << 8 * number_len) - 1)) | truncated;
-                if (packet_protection_open(&keys, number, packet, number_offset + number_len, len) >= 0)
+                uint64_t number =
+                    (sample->number & ~((UINT64_C(1) << 8 * unmasked.number_len) - 1)) | unmasked.truncated;
+                if (packet_protection_open(&keys, number, packet, number_offset + unmasked.number_len, len) >= 0)
                     fail_msg("sample %zu, bit %zu", i, bit);
             }
             assert_int_equal(keys.packets, 8 * len);
@@ -170,14 +178,18 @@ static void a_batch_is_sealed_like_single_packets(void **state)
         }
         packet_protection_seal(&send, jobs, BATCH);
         assert_int_equal(send.packets, BATCH);
+        uint8_t masks[PACKET_PROTECTION_BATCH][HP_MASK_BYTES];
         for (unsigned i = 0; i < BATCH; i++) {
-            uint8_t first_octet;
-            size_t number_len, len = spans[i][0].len + spans[i][1].len;
-            uint64_t truncated;
-            packet_protection_unmask(&receive, packets[i], 9, &first_octet, &number_len, &truncated);
-            assert_int_equal(number_len, 1 + i % 4);
-            assert_int_equal(truncated, number_len == 1 ? (1000 + i) & 0xff : 1000 + i);
-            size_t header_len = 9 + number_len;
+            size_t len = spans[i][0].len + spans[i][1].len;
+            struct unmasked unmasked;
+            if (i % PACKET_PROTECTION_BATCH == 0)
+                packet_protection_masks(&receive, packets[i], PACKET_BYTES, 9,
+                                        BATCH - i < PACKET_PROTECTION_BATCH ? BATCH - i : PACKET_PROTECTION_BATCH,
+                                        masks);
+            packet_protection_unmask(packets[i], 9, masks[i % PACKET_PROTECTION_BATCH], &unmasked);
+            assert_int_equal(unmasked.number_len, 1 + i % 4);
+            assert_int_equal(unmasked.truncated, unmasked.number_len == 1 ? (1000 + i) & 0xff : 1000 + i);
+            size_t header_len = 9 + unmasked.number_len;
             assert_int_equal(
                 packet_protection_open(&receive, 1000 + i, packets[i], header_len, header_len + len + AEAD_TAG_BYTES),
                 len);
