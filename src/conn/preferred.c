@@ -160,14 +160,28 @@ void conn_try_preferred_from(roam_conn *conn, const roam_address *new_local, boo
 
 /* ---- What came of it */
 
+//= rfc9000#9.6.3-2 The preferred address is validated: abandon the original one.
+static void abandon_original(roam_conn *conn, const struct path *preferred)
+{
+    for (size_t i = 0; i < conn->paths.count; i++) {
+        struct path *other = conn->paths.paths[i];
+        if (other->id == preferred->id || is_preferred(conn, &other->remote))
+            continue;
+        other->migrate_when_valid = false;
+        path_validation_abandon(&other->validation);
+    }
+}
+
 void conn_preferred_on_move(roam_conn *conn, const struct path *path)
 {
     if (conn->preferred == PREFERRED_NONE)
         return;
     if (!conn->is_server) {
         //= rfc9000#9.6.1-3 From now on the active path leads there, under the CID that it was given when it was made.
-        if (is_preferred(conn, &path->remote))
+        if (is_preferred(conn, &path->remote)) {
             conn->preferred = PREFERRED_REACHED;
+            abandon_original(conn, path);
+        }
         return;
     }
     bool there = !path_local_matches(&path->local, &conn->handshake_local);
@@ -178,16 +192,8 @@ void conn_preferred_on_move(roam_conn *conn, const struct path *path)
 
 void conn_preferred_on_validated(roam_conn *conn, const struct path *path)
 {
-    if (conn->is_server || !path->migrate_when_valid || !is_preferred(conn, &path->remote))
-        return;
-    //= rfc9000#9.6.3-2 The preferred address is validated: abandon the original one.
-    for (size_t i = 0; i < conn->paths.count; i++) {
-        struct path *other = conn->paths.paths[i];
-        if (other->id == path->id || is_preferred(conn, &other->remote))
-            continue;
-        other->migrate_when_valid = false;
-        path_validation_abandon(&other->validation);
-    }
+    if (!conn->is_server && path->migrate_when_valid && is_preferred(conn, &path->remote))
+        abandon_original(conn, path);
 }
 
 void conn_preferred_on_failed(roam_conn *conn, const struct path *path)
