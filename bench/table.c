@@ -75,7 +75,7 @@ static size_t one_after_another(const struct conn_table *table, const roam_cid *
     size_t found = 0, missed = 0;
     bool retired;
     for (size_t i = 0; i < KEYS; i++) {
-        const roam_conn *conn = conn_table_find(table, &keys[i + missed], &retired);
+        const roam_conn *conn = conn_table_find(table, &keys[i - missed], &retired);
         missed = conn != (const roam_conn *)&nobody;
         found += !missed;
     }
