@@ -1,6 +1,7 @@
 /*
  * What the connection table costs, from 10^3 to 10^7 connection IDs of 8 octets: insertions, searches that hit and that
- * miss, 64 searches together as a batch of datagrams is routed, the longest single insertion, and memory.
+ * miss, hits each of which waits for the one before, 64 searches together as a batch of datagrams is routed, the longest
+ * single insertion, and memory. The time of searches is without that of making up what is searched for.
  *
  *   build/bench/table [ROUNDS [LARGEST]]
  *
@@ -12,12 +13,13 @@
 
 #define SIZES_MAX 5
 #define SMALLEST  1000
-#define SEARCHES  1000000
+#define SEARCHES  (1024 * KEYS)
+#define KEYS      1024 /* made up in a row: the first cache holds them */
 #define BATCH     64
 
 struct size_figures {
     size_t cids;
-    struct figure inserts, hits, misses, batches; /* millions a second */
+    struct figure inserts, hits, misses, waiting, batches; /* millions a second */
     struct figure longest_us, bytes;
 };
 
@@ -48,36 +50,66 @@ static void insert_all(struct conn_table *table, struct size_figures *figures)
     figure_add(&figures->inserts, millions(figures->cids, now_ns() - began));
 }
 
-/* Indices from `first` on are asked for in an order that no cache foresees. */
-static void search(const struct conn_table *table, const struct size_figures *figures, uint64_t first, size_t expected,
-                   struct figure *figure)
+/* CIDs of indices from `first` on, in an order that no cache foresees. */
+static void make_keys(roam_cid *ret, const struct size_figures *figures, uint64_t first, size_t begin)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        ret[i] = cid_of(first + scatter(begin + i) % figures->cids);
+}
+
+/* Searches for KEYS of them, and returns how many were found. */
+typedef size_t search_function(const struct conn_table *table, const roam_cid *keys);
+
+static size_t one_by_one(const struct conn_table *table, const roam_cid *keys)
 {
     size_t found = 0;
     bool retired;
-    uint64_t began = now_ns();
-    for (size_t i = 0; i < SEARCHES; i++) {
-        roam_cid cid = cid_of(first + scatter(i) % figures->cids);
-        found += conn_table_find(table, &cid, &retired) != NULL;
-    }
-    figure_add(figure, millions(SEARCHES, now_ns() - began));
-    if (found != expected)
-        exit(1);
+    for (size_t i = 0; i < KEYS; i++)
+        found += conn_table_find(table, &keys[i], &retired) != NULL;
+    return found;
 }
 
-static void search_in_batches(const struct conn_table *table, struct size_figures *figures)
+/* No search begins before the processor knows what the one before has found: where its key is depends on it. */
+static size_t one_after_another(const struct conn_table *table, const roam_cid *keys)
+{
+    size_t found = 0, missed = 0;
+    bool retired;
+    for (size_t i = 0; i < KEYS; i++) {
+        const roam_conn *conn = conn_table_find(table, &keys[i - missed], &retired);
+        missed = conn != (const roam_conn *)&nobody;
+        found += !missed;
+    }
+    return found;
+}
+
+static size_t in_batches(const struct conn_table *table, const roam_cid *keys)
 {
     size_t found = 0;
-    uint64_t began = now_ns();
-    for (size_t i = 0; i < SEARCHES; i += BATCH) {
+    for (size_t i = 0; i < KEYS; i += BATCH) {
         uint64_t hashes[BATCH];
-        for (size_t j = 0; j < BATCH; j++) {
-            roam_cid cid = cid_of(scatter(i + j) % figures->cids);
-            hashes[j] = conn_table_prefetch(table, &cid);
-        }
+        for (size_t j = 0; j < BATCH; j++)
+            hashes[j] = conn_table_prefetch(table, &keys[i + j]);
         for (size_t j = 0; j < BATCH; j++)
             found += conn_table_find_hash(table, hashes[j]) != NULL;
     }
-    figure_add(&figures->batches, millions(found, now_ns() - began));
+    return found;
+}
+
+static void search(const struct conn_table *table, const struct size_figures *figures, uint64_t first,
+                   search_function *function, size_t expected, struct figure *figure)
+{
+    static roam_cid keys[KEYS];
+    size_t found = 0;
+    uint64_t ns = 0;
+    for (size_t i = 0; i < SEARCHES; i += KEYS) {
+        make_keys(keys, figures, first, i);
+        uint64_t began = now_ns();
+        found += function(table, keys);
+        ns += now_ns() - began;
+    }
+    figure_add(figure, millions(SEARCHES, ns));
+    if (found != expected)
+        exit(1);
 }
 
 static void insert_one_by_one(struct conn_table *table, struct size_figures *figures)
@@ -103,9 +135,10 @@ static void measure(struct size_figures *figures)
     conn_table_init(&table, &allocator, &rng);
     insert_all(&table, figures);
     figure_add(&figures->bytes, (double)bytes_out / (double)figures->cids);
-    search(&table, figures, 0, SEARCHES, &figures->hits);
-    search(&table, figures, figures->cids, 0, &figures->misses);
-    search_in_batches(&table, figures);
+    search(&table, figures, 0, one_by_one, SEARCHES, &figures->hits);
+    search(&table, figures, figures->cids, one_by_one, 0, &figures->misses);
+    search(&table, figures, 0, one_after_another, SEARCHES, &figures->waiting);
+    search(&table, figures, 0, in_batches, SEARCHES, &figures->batches);
     conn_table_done(&table);
     conn_table_init(&table, &allocator, &rng);
     insert_one_by_one(&table, figures);
@@ -124,14 +157,15 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < count; i++)
             measure(&sizes[i]);
     printf("%zu rounds: median (least-most); millions a second but for the last two columns\n", rounds);
-    printf("%10s  %18s  %18s  %18s  %18s  %18s  %16s\n", "CIDs", "inserts", "hits", "misses", "hits, 64 together",
-           "octets per CID", "longest insert");
+    printf("%10s  %18s  %18s  %18s  %18s  %18s  %18s  %16s\n", "CIDs", "inserts", "hits", "misses", "hits in a chain",
+           "hits, 64 together", "octets per CID", "longest insert");
     for (size_t i = 0; i < count; i++) {
         struct size_figures *figures = &sizes[i];
         printf("%10zu", figures->cids);
         figure_print(&figures->inserts, 18, 1);
         figure_print(&figures->hits, 18, 1);
         figure_print(&figures->misses, 18, 1);
+        figure_print(&figures->waiting, 18, 1);
         figure_print(&figures->batches, 18, 1);
         figure_print(&figures->bytes, 18, 1);
         printf("  %13.1f us\n", figure_least(&figures->longest_us));

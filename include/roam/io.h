@@ -40,6 +40,20 @@ ROAM_API roam_time roam_io_now(roam_io *io);
  * port of the fitting family when it connects. */
 ROAM_API roam_result roam_io_bind(roam_io *io, const roam_address *local, roam_address *ret_bound);
 
+/* What the kernel keeps for each socket, in octets and each way. A datagram that waits there weighs more than what it
+ * carries; one for which there is no room is lost before anybody has seen it. */
+typedef struct roam_buffers {
+    size_t wanted;        /* what each socket asks for */
+    size_t receive, send; /* what it was granted, the least of all open sockets; 0 where none is open */
+} roam_buffers;
+
+/* Where less is granted than wanted, the process has no CAP_NET_ADMIN, and the administrator's limit, net.core.rmem_max
+ * or net.core.wmem_max, is lower. */
+ROAM_API void roam_io_buffers(const roam_io *io, roam_buffers *ret);
+
+/* Asks for so many instead of 4 MiB, at most 1 GiB, for the sockets that are open and those to come. */
+ROAM_API void roam_io_want_buffers(roam_io *io, size_t bytes);
+
 /* roam_connect on this loop: opens a socket where one is missing, resolves names. */
 ROAM_API roam_conn *roam_io_connect(roam_io *io, const char *host, uint16_t port, const roam_config *config,
                                     roam_result *ret_result);

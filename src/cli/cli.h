@@ -60,6 +60,12 @@ bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret
 /* --qlog, QLOGDIR and SSLKEYLOGFILE; false where a file cannot be written, which has been printed. */
 bool setup_logs(roam_io *io, const struct net_options *options);
 
+/* --socket-buffer; to be called before there are sockets. */
+void setup_buffers(roam_io *io, const struct net_options *options);
+
+/* Once in the life of the process: that the kernel gives less than was wanted, and how to have it give that. */
+void report_buffers(const roam_io *io);
+
 /* Says what went wrong with a log since. */
 void report_logs(const roam_io *io);
 

@@ -63,6 +63,7 @@ static const struct option_spec specs[] = {
     OPTION("key-update-every", 0, OPTION_DURATION, key_update_every, "TIME", "update the keys so often"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
     OPTION("handshake", 0, OPTION_DURATION, handshake, "TIME", "give the handshake up after so long (10s)"),
+    OPTION("socket-buffer", 0, OPTION_BYTES, socket_buffer, "N", "ask the kernel for buffers of so many octets (4M)"),
     OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
     OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),
@@ -366,7 +367,9 @@ static bool open_connection(struct client *client, roam_config *config)
                                                         : ROAM_FAMILY_IPV6;
     config->local = roam_address_is_set(&local) ? &local : NULL;
     choose_mobility(client, config);
+    setup_buffers(client->io, options);
     client->session.conn = roam_io_connect(client->io, client->host, client->port, config, &result);
+    report_buffers(client->io);
     if (client->session.conn != NULL)
         return true;
     say_error("connection to %s failed: %s%s%s", client->session.peer, roam_result_name(result),

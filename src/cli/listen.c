@@ -53,6 +53,7 @@ static const struct option_spec specs[] = {
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
     OPTION("handshake", 0, OPTION_DURATION, handshake, "TIME", "give a handshake up after so long (10s)"),
+    OPTION("socket-buffer", 0, OPTION_BYTES, socket_buffer, "N", "ask the kernel for buffers of so many octets (4M)"),
     OPTION("keep-alive", 0, OPTION_DURATION, keep_alive, "TIME", "send a PING after so long in silence"),
     OPTION("ipv4", '4', OPTION_FLAG, ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "IPv6 only"),

@@ -74,7 +74,7 @@ struct net_options {
     unsigned ciphers;
     enum roam_congestion congestion;
     roam_time idle, handshake, keep_alive, rebind_every, migrate_every, key_update_every;
-    uint64_t rebind_at, cid_length, datagram_bytes;
+    uint64_t rebind_at, cid_length, datagram_bytes, socket_buffer;
     roam_address bind;
     uint32_t force_version;
 };

@@ -40,6 +40,8 @@
                "octets of a full datagram, either way (found out by itself)"),                                         \
         OPTION("window", 0, OPTION_BYTES, window_bytes, "N",                                                           \
                "octets that a stream may be ahead of its reader, either way"),                                         \
+        OPTION("socket-buffer", 0, OPTION_BYTES, net.socket_buffer, "N",                                               \
+               "ask the kernel for buffers of so many octets (4M)"),                                                   \
         OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),                      \
         OPTION("json", 'j', OPTION_FLAG, json, NULL, "report as JSON"),                                                \
         OPTION("verbose", 'v', OPTION_FLAG, net.verbose, NULL, "print events as they happen")

@@ -57,6 +57,7 @@ struct perf_account {
     uint64_t bytes_sent, bytes_received; /* UDP payload octets */
     uint64_t stream_bytes_resent;
     uint64_t datagram_bytes, window_bytes, smoothed_rtt_ns, min_rtt_ns; /* of the active path */
+    uint64_t receive_buffer_bytes, send_buffer_bytes;                   /* that the kernel grants a socket */
 };
 
 #define PERF_ACCOUNT_BYTES (sizeof(struct perf_account) / sizeof(uint64_t) * 8)

@@ -28,12 +28,16 @@ static uint64_t resident_bytes(void)
 void perf_account_take(struct perf_account *ret, roam_io *io, const roam_conn *conn)
 {
     struct rusage usage;
+    roam_buffers buffers;
+    roam_io_buffers(io, &buffers);
     getrusage(RUSAGE_SELF, &usage);
     *ret = (struct perf_account){
         .cpu_user_ns = nanoseconds(&usage.ru_utime),
         .cpu_system_ns = nanoseconds(&usage.ru_stime),
         .resident_bytes = resident_bytes(),
         .connections = roam_endpoint_connections(roam_io_endpoint(io), NULL, 0),
+        .receive_buffer_bytes = buffers.receive,
+        .send_buffer_bytes = buffers.send,
     };
     if (conn == NULL)
         return;

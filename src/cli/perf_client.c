@@ -166,7 +166,9 @@ static void talk(struct perf_client *client)
 {
     roam_event event;
     roam_result result;
+    setup_buffers(client->io, &client->options->net);
     client->conn = roam_io_connect(client->io, client->host, client->port, client->config, &result);
+    report_buffers(client->io);
     if (client->conn == NULL) {
         perf_client_fail(client, "connection to %s failed: %s%s%s", client->host, roam_result_name(result),
                          result == ROAM_ERR_SYSTEM ? ": " : "", result == ROAM_ERR_SYSTEM ? strerror(errno) : "");

@@ -129,6 +129,8 @@ static void put_side(struct json *json, const char *key, const struct perf_resul
     json_number(json, "window_bytes", use.after->window_bytes);
     json_ms(json, "smoothed_rtt_ms", use.after->smoothed_rtt_ns);
     json_ms(json, "min_rtt_ms", use.after->min_rtt_ns);
+    json_number(json, "receive_buffer_bytes", use.after->receive_buffer_bytes);
+    json_number(json, "send_buffer_bytes", use.after->send_buffer_bytes);
     json_object_end(json);
 }
 

@@ -141,6 +141,7 @@ bool places_open(roam_io *io, const struct net_options *options, const struct co
                  uint16_t *ret_port)
 {
     struct places places = {.io = io, .options = options};
+    setup_buffers(io, options);
     for (size_t i = 0; i < line->positional_count; i++) {
         char name[256] = "localhost";
         uint16_t port;
@@ -151,5 +152,6 @@ bool places_open(roam_io *io, const struct net_options *options, const struct co
             *ret_port = port;
         }
     }
+    report_buffers(io);
     return prefer(&places, *ret_port);
 }

@@ -172,6 +172,35 @@ void report_logs(const roam_io *io)
         say_error("a log was cut short: %s", failure);
 }
 
+/* ---- Buffers of the kernel */
+
+void setup_buffers(roam_io *io, const struct net_options *options)
+{
+    if (options->socket_buffer != 0)
+        roam_io_want_buffers(io, options->socket_buffer);
+}
+
+void report_buffers(const roam_io *io)
+{
+    static bool said;
+    char receive[AMOUNT_TEXT_MAX], send[AMOUNT_TEXT_MAX], wanted[AMOUNT_TEXT_MAX];
+    char remedy[2 * (sizeof(" net.core.rmem_max=") + 20)] = "";
+    roam_buffers buffers;
+    roam_io_buffers(io, &buffers);
+    int len = 0;
+    if (buffers.receive < buffers.wanted)
+        len = snprintf(remedy, sizeof(remedy), " net.core.rmem_max=%zu", buffers.wanted);
+    if (buffers.send < buffers.wanted)
+        snprintf(remedy + len, sizeof(remedy) - (size_t)len, " net.core.wmem_max=%zu", buffers.wanted);
+    if (said || buffers.receive == 0 || remedy[0] == '\0') /* 0: no socket was to be had */
+        return;
+    said = true;
+    say_error(
+        "socket buffers are small: the kernel grants %s to receive and %s to send, %s are wanted; as root: sysctl -w%s",
+        format_amount((double)buffers.receive, receive), format_amount((double)buffers.send, send),
+        format_amount((double)buffers.wanted, wanted), remedy);
+}
+
 /* ---- Signals */
 
 static void on_signal(uv_signal_t *handle, int number)

@@ -209,6 +209,7 @@ static roam_io *new_shell(const roam_endpoint_config *config, struct uv_loop_s *
     if (io == NULL)
         return NULL;
     io->allocator = allocator;
+    io->buffer_bytes = SOCKET_BUFFER_BYTES;
     io->timer_fd = io->waking_fd = -1;
     io->timer_at = io->wait_until = io->sweep_at = ROAM_TIME_NEVER;
     io->loop = loop;

@@ -51,7 +51,8 @@ struct roam_io {
     struct io_socket *sockets;
     struct io_socket *blocked; /* its buffer is full: what waits in `sending` waits for it */
     struct datagram_batch receiving, sending;
-    bool one_by_one; /* no UDP_SEGMENT: a socket does not take it, or somebody looks on */
+    size_t buffer_bytes; /* that each socket asks the kernel for, each way */
+    bool one_by_one;     /* no UDP_SEGMENT: a socket does not take it, or somebody looks on */
     struct socket_counters counters;
 
     struct io_networks networks;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/minmax.h"
 #include "io/sockaddr.h"
 
 /* Batches sent in a row before what has come meanwhile is looked at. */
@@ -59,6 +60,8 @@ roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_soc
     socket->poll.data = socket;
     io->handles++;
     udp_socket_coalesce(&socket->udp);
+    if (io->buffer_bytes != SOCKET_BUFFER_BYTES)
+        udp_socket_ask_buffers(&socket->udp, io->buffer_bytes);
     uv_poll_start(&socket->poll, UV_READABLE, on_socket);
     /* Behind the others: the first is the one that the application bound first. */
     struct io_socket **link = &io->sockets;
@@ -89,6 +92,24 @@ roam_result roam_io_bind(roam_io *io, const roam_address *local, roam_address *r
     if (result == ROAM_OK && ret_bound != NULL)
         *ret_bound = socket->udp.local;
     return result;
+}
+
+void roam_io_want_buffers(roam_io *io, size_t bytes)
+{
+    io->buffer_bytes = min_size(bytes, SOCKET_BUFFER_BYTES_MAX);
+    for (struct io_socket *socket = io->sockets; socket != NULL; socket = socket->next)
+        udp_socket_ask_buffers(&socket->udp, io->buffer_bytes);
+}
+
+void roam_io_buffers(const roam_io *io, roam_buffers *ret)
+{
+    *ret = (roam_buffers){.wanted = io->buffer_bytes};
+    for (const struct io_socket *socket = io->sockets; socket != NULL; socket = socket->next) {
+        const struct udp_socket *udp = &socket->udp;
+        const bool first = socket == io->sockets;
+        ret->receive = first ? udp->receive_buffer_bytes : min_size(ret->receive, udp->receive_buffer_bytes);
+        ret->send = first ? udp->send_buffer_bytes : min_size(ret->send, udp->send_buffer_bytes);
+    }
 }
 
 /* ---- Which socket */

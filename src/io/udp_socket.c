@@ -14,9 +14,6 @@
 #include "base/minmax.h"
 #include "io/sockaddr.h"
 
-/* Asked for; the kernel gives at most net.core.rmem_max and wmem_max. */
-#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
-
 /* ECN is the low two bits of the octet that IPv4 calls TOS and IPv6 traffic class. */
 #define ECN_MASK 3
 
@@ -82,11 +79,6 @@ static bool set_option(int fd, int level, int name, int value)
 
 static bool set_options(int fd, uint8_t family)
 {
-    /* As large as they may be: privileged first, then as far as the administrator allows. */
-    if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES))
-        set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
-    if (!set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES))
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
     //= rfc9000#14-2 No IP fragmentation of QUIC datagrams.
     //= rfc9000#14-3 Set DF on IPv4; what ICMP says of the path is not believed (14.2.1), the search finds it out.
     if (family == ROAM_FAMILY_IPV4)
@@ -132,7 +124,28 @@ roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
         return ROAM_ERR_SYSTEM;
     }
     *ret = (struct udp_socket){.fd = fd, .local = bound};
+    udp_socket_ask_buffers(ret, SOCKET_BUFFER_BYTES);
     return ROAM_OK;
+}
+
+/* The privileged way, which knows no limit, or else as much as the administrator lets everybody have. */
+static size_t ask_buffer(int fd, int force, int name, size_t bytes)
+{
+    const int wanted = (int)min_size(bytes, SOCKET_BUFFER_BYTES_MAX);
+    int granted = 0;
+    socklen_t len = sizeof(granted);
+    if (!set_option(fd, SOL_SOCKET, force, wanted))
+        set_option(fd, SOL_SOCKET, name, wanted);
+    if (getsockopt(fd, SOL_SOCKET, name, &granted, &len) != 0)
+        return 0;
+    /* Linux makes it twice as large, for its own books, and says so; the limits are in the number that was asked for. */
+    return (size_t)granted / 2;
+}
+
+void udp_socket_ask_buffers(struct udp_socket *socket, size_t bytes)
+{
+    socket->receive_buffer_bytes = ask_buffer(socket->fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+    socket->send_buffer_bytes = ask_buffer(socket->fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
 }
 
 bool udp_socket_bind_interface(struct udp_socket *socket, const char *name, uint32_t index)

@@ -2,6 +2,7 @@
 #ifndef IO_UDP_SOCKET_H
 #define IO_UDP_SOCKET_H
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -25,12 +26,19 @@
 /* Buffers do not begin at the same place of their pages, or they would all compete for the same lines of the cache. */
 #define BUFFER_STAGGER 192
 
+/* A socket's buffers in the kernel, each way: a millisecond at 32 Gbit/s, in which another process may have the
+ * processor. */
+#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
+/* More than that Linux gives nobody. */
+#define SOCKET_BUFFER_BYTES_MAX (INT_MAX / 2)
+
 /* Room for IP_PKTINFO or IPV6_PKTINFO, the ECN octet and a segment size. */
 #define CONTROL_BYTES 128
 
 struct udp_socket {
     int fd;
-    roam_address local;  /* where it is bound; the IP is zero on a wildcard socket */
+    roam_address local;                             /* where it is bound; the IP is zero on a wildcard socket */
+    size_t receive_buffer_bytes, send_buffer_bytes; /* what the kernel has granted of what was asked for */
     bool cannot_segment; /* the kernel, or the way out, takes no UDP_SEGMENT: found at run time */
 };
 
@@ -72,6 +80,10 @@ bool datagram_batch_offer(struct datagram_batch *batch, bool segmented);
 /* Opens a socket on `local`; ret->local says where it really is. ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */
 roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local);
 void udp_socket_close(struct udp_socket *socket);
+
+/* Asks for buffers of so many octets each way instead of SOCKET_BUFFER_BYTES, and looks at what is granted: without
+ * CAP_NET_ADMIN at most net.core.rmem_max and net.core.wmem_max. */
+void udp_socket_ask_buffers(struct udp_socket *socket, size_t bytes);
 
 /* From now on the kernel may put datagrams of one peer together (UDP_GRO); buffers to receive must take
  * RECEIVE_BYTES_MAX. */

@@ -46,6 +46,27 @@ expect 2 'not a URL' "$ROAM" connect --hq http://localhost/
 "$ROAM" help connect | grep -q -- '--rebind-every' || fail 'help connect'
 echo 'command lines: named'
 
+# ---- Buffers of the kernel
+limit=$(cat /proc/sys/net/core/rmem_max /proc/sys/net/core/wmem_max | sort -n | tail -n 1)
+as_everybody=
+[ "$(id -u)" != 0 ] || as_everybody='setpriv --bounding-set=-all --inh-caps=-all'
+for wanted in $((limit + 4096)) 32K; do
+    : >"$scratch/buffers.err"
+    $as_everybody "$ROAM" listen --socket-buffer "$wanted" 127.0.0.1:0 127.0.0.2:0 </dev/null 2>"$scratch/buffers.err" &
+    server=$!
+    started="$started $server"
+    wait_for "$scratch/buffers.err" '^on the other side: '
+    kill "$server"
+    wait "$server" || true
+    hints=$(grep -c "socket buffers are small: .*sysctl -w net.core.rmem_max=$wanted net.core.wmem_max=$wanted\$" \
+        "$scratch/buffers.err" || true)
+    [ "$wanted.$hints" = "$((limit + 4096)).1" ] || [ "$wanted.$hints" = 32K.0 ] ||
+        fail "$hints hints with buffers of $wanted: $(cat "$scratch/buffers.err")"
+done
+expect 1 'socket buffers are small' $as_everybody "$ROAM" connect --insecure --handshake 100ms \
+    --socket-buffer $((limit + 4096)) 127.0.0.1:9
+echo 'small buffers: named'
+
 # ---- Nobody there
 expect 1 'handshake timeout' "$ROAM" connect --insecure --handshake 300ms 127.0.0.1:9
 expect 1 'did not resolve\|resol' "$ROAM" connect --insecure no-such-host.invalid:4433

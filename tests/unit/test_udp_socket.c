@@ -1,4 +1,5 @@
-/* Tests of io/udp_socket: many datagrams in one, out and in, and what becomes of them where the kernel will not cut. */
+/* Tests of io/udp_socket: many datagrams in one, out and in, what becomes of them where the kernel will not cut, and the
+ * kernel's buffers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,6 +127,43 @@ static void without_segments_each_datagram_has_room_of_its_own(void **state)
     assert_int_equal(n, BATCH_DATAGRAMS);
 }
 
+static size_t buffer_of(const struct udp_socket *socket, int name)
+{
+    int bytes = 0;
+    socklen_t len = sizeof(bytes);
+    assert_int_equal(getsockopt(socket->fd, SOL_SOCKET, name, &bytes, &len), 0);
+    return (size_t)bytes / 2;
+}
+
+static void buffers_are_of_the_size_that_was_asked_for_where_everybody_may_have_that(void **state)
+{
+    struct fixture *fixture = *state;
+    udp_socket_ask_buffers(&fixture->to, 65536);
+    assert_int_equal(fixture->to.receive_buffer_bytes, 65536);
+    assert_int_equal(fixture->to.send_buffer_bytes, 65536);
+    assert_int_equal(buffer_of(&fixture->to, SO_RCVBUF), 65536);
+    assert_int_equal(buffer_of(&fixture->to, SO_SNDBUF), 65536);
+}
+
+static void a_socket_asks_for_its_buffers_when_it_is_opened(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_in_range(fixture->to.receive_buffer_bytes, 1, SOCKET_BUFFER_BYTES);
+    assert_int_equal(fixture->to.receive_buffer_bytes, buffer_of(&fixture->to, SO_RCVBUF));
+    assert_int_equal(fixture->to.send_buffer_bytes, buffer_of(&fixture->to, SO_SNDBUF));
+}
+
+/* Nobody gets as much as this. */
+static void what_is_told_of_buffers_is_what_was_granted_and_not_what_was_wanted(void **state)
+{
+    struct fixture *fixture = *state;
+    udp_socket_ask_buffers(&fixture->to, SIZE_MAX);
+    assert_in_range(fixture->to.receive_buffer_bytes, 1, SOCKET_BUFFER_BYTES_MAX);
+    assert_in_range(fixture->to.send_buffer_bytes, 1, SOCKET_BUFFER_BYTES_MAX);
+    assert_int_equal(fixture->to.receive_buffer_bytes, buffer_of(&fixture->to, SO_RCVBUF));
+    assert_int_equal(fixture->to.send_buffer_bytes, buffer_of(&fixture->to, SO_SNDBUF));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -135,6 +173,9 @@ int main(void)
         TEST(a_socket_that_coalesces_gets_them_together),
         TEST(what_the_kernel_does_not_cut_is_cut_here),
         TEST(without_segments_each_datagram_has_room_of_its_own),
+        TEST(a_socket_asks_for_its_buffers_when_it_is_opened),
+        TEST(buffers_are_of_the_size_that_was_asked_for_where_everybody_may_have_that),
+        TEST(what_is_told_of_buffers_is_what_was_granted_and_not_what_was_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
