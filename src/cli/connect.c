@@ -369,7 +369,9 @@ static bool open_connection(struct client *client, roam_config *config)
     choose_mobility(client, config);
     setup_buffers(client->io, options);
     client->session.conn = roam_io_connect(client->io, client->host, client->port, config, &result);
-    report_buffers(client->io);
+    /* A pipe seldom needs them, and whoever uses one a hundred times a day need not hear of it each time. */
+    if (options->verbose)
+        report_buffers(client->io);
     if (client->session.conn != NULL)
         return true;
     say_error("connection to %s failed: %s%s%s", client->session.peer, roam_result_name(result),

@@ -63,8 +63,11 @@ for wanted in $((limit + 4096)) 32K; do
     [ "$wanted.$hints" = "$((limit + 4096)).1" ] || [ "$wanted.$hints" = 32K.0 ] ||
         fail "$hints hints with buffers of $wanted: $(cat "$scratch/buffers.err")"
 done
-expect 1 'socket buffers are small' $as_everybody "$ROAM" connect --insecure --handshake 100ms \
+expect 1 'socket buffers are small' $as_everybody "$ROAM" connect --insecure --handshake 100ms --verbose \
     --socket-buffer $((limit + 4096)) 127.0.0.1:9
+! $as_everybody "$ROAM" connect --insecure --handshake 100ms --socket-buffer $((limit + 4096)) 127.0.0.1:9 \
+    2>"$scratch/buffers.err" || fail 'nobody answers, and it connects'
+! grep 'socket buffers' "$scratch/buffers.err" || fail 'a hint that nobody asked for'
 echo 'small buffers: named'
 
 # ---- Nobody there
