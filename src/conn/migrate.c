@@ -205,7 +205,8 @@ static void challenge_previous(roam_conn *conn, uint64_t previous_id)
 }
 
 /* The path may have lost its CID to Retire Prior To while it was not in use. Under a CID of ours that came on another
- * path it goes on with what that has, as on any rebinding (section 9.5); else conn_move_to finds it another. */
+ * path it goes on with what that has, as on any rebinding (section 9.5); else conn_move_to finds it another, or we fell
+ * back to it when there was none, and it waits for one. */
 static void share_cid_if_lost(roam_conn *conn, const struct path *path, const struct packet_context *context)
 {
     if (remote_cid_of_path(&conn->remote_cids, path->id) != NULL)
@@ -291,6 +292,8 @@ void conn_after_payload(roam_conn *conn, struct packet_context *context)
      * about where the peer is. */
     if (path == NULL || path->id == conn->paths.active_id) {
         note_newest(conn, context);
+        if (path != NULL && conn->is_server)
+            share_cid_if_lost(conn, path, context);
         if (path != NULL && conn->move_open)
             move_stats_on_packet(conn);
     } else {

@@ -146,6 +146,7 @@ static void prepare_probe(roam_conn *conn, enum packet_space number)
     if (space == NULL)
         return;
     space->probes = PTO_PROBES;
+    ack_tracker_say_again(&space->received);
     //= rfc9002#6.2.1 PTO expiry alone marks nothing lost: the data is sent again and stays outstanding as well.
     if (conn->handshake != NULL)
         send_half_retransmit_oldest(&conn->handshake->crypto_send[number], octets);

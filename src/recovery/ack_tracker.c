@@ -143,6 +143,11 @@ void ack_tracker_on_sent(struct ack_tracker *tracker)
     tracker->deadline = ROAM_TIME_NEVER;
 }
 
+void ack_tracker_say_again(struct ack_tracker *tracker)
+{
+    tracker->pending = tracker->received.count > 0;
+}
+
 void ack_tracker_on_acked(struct ack_tracker *tracker, uint64_t largest)
 {
     //= rfc9000#13.2.3 Ranges are no longer tracked once an ACK that carried them is acknowledged.

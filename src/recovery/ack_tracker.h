@@ -46,6 +46,9 @@ bool ack_tracker_is_due(const struct ack_tracker *tracker, roam_time now);
 /* An ACK frame with everything received went out. */
 void ack_tracker_on_sent(struct ack_tracker *tracker);
 
+/* The peer does not answer, and perhaps has not had our last ACKs either: the next packet says it all once more. */
+void ack_tracker_say_again(struct ack_tracker *tracker);
+
 /* An ACK of ours whose largest number was `largest` was itself acknowledged: ranges up to it need not be repeated
  * (section 13.2.4), but stay known as received. */
 void ack_tracker_on_acked(struct ack_tracker *tracker, uint64_t largest);

@@ -1,4 +1,4 @@
-/* B16 to B18, B21, B31, B34, B40: mistakes of other stacks that show under odd budgets, floods, and random orders. */
+/* B16 to B18, B21, B31, B34, B40, B41: mistakes of other stacks that show under odd budgets, floods, and random orders. */
 #include <string.h>
 
 #include "sim/attacker.h"
@@ -286,6 +286,26 @@ static void b40_a_socket_that_moves_leaves_its_backoff_behind(struct lab *lab)
     }
 }
 
+/* Whatever the client says is lost, while the server is still heard: its probes acknowledge what came meanwhile, as the
+ * ACKs that did so went the same way. */
+static void b41_what_is_sent_after_a_pto_acknowledges_once_more_what_came(struct lab *lab)
+{
+    EXPECT(lab, lab_open(lab) && lab_connect(lab) && lab_transfer(lab, TRANSFER_ECHO, 5000));
+    oracle_record(lab->world.oracle, true);
+    struct link *up = lab->clients[0].interfaces[0]->node.up;
+    up->down = true;
+    roam_time from = world_now(&lab->world);
+    lab_begin(lab, TRANSFER_UPLOAD, 1000);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)) && lab_client(lab)->conn->pto_count >= 3);
+    const struct lab_packets acks = {.host = lab->clients[0].host,
+                                     .sent = true,
+                                     .from = from + ROAM_MILLISECONDS(1),
+                                     .frames = frame_bit(FRAME_ACK) | frame_bit(FRAME_ACK_ECN)};
+    EXPECT(lab, lab_count_packets(lab, &acks) >= lab_client(lab)->conn->pto_count);
+    up->down = false;
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(5)) && lab_goodbye(lab));
+}
+
 const struct scenario scenarios_mistakes[] = {
     SCENARIO(b16_whatever_is_left_to_send_transmitting_comes_to_rest_and_goes_on),
     SCENARIO(b17_a_client_that_never_answers_challenges_costs_a_bounded_number_of_them),
@@ -294,5 +314,6 @@ const struct scenario scenarios_mistakes[] = {
     SCENARIO(b31_what_was_lost_on_the_old_path_just_before_the_move_is_sent_again_on_the_new_one),
     SCENARIO(b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_challenge_is_answered),
     SCENARIO(b40_a_socket_that_moves_leaves_its_backoff_behind),
+    SCENARIO(b41_what_is_sent_after_a_pto_acknowledges_once_more_what_came),
     {NULL, NULL},
 };

@@ -70,6 +70,19 @@ static void one_packet_is_acknowledged_within_the_delay(void **state)
     assert_false(ack_tracker_is_due(tracker, ROAM_SECONDS(9)));
 }
 
+static void what_was_acknowledged_is_said_again_on_demand_and_hurries_nobody(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    ack_tracker_say_again(tracker);
+    assert_false(tracker->pending);
+    receive(tracker, 0, MS(100));
+    ack_tracker_on_sent(tracker);
+    ack_tracker_say_again(tracker);
+    assert_true(tracker->pending);
+    assert_false(ack_tracker_is_due(tracker, ROAM_SECONDS(9)));
+    assert_int_equal(tracker->deadline, ROAM_TIME_NEVER);
+}
+
 static void the_second_packet_is_acknowledged_at_once(void **state)
 {
     struct ack_tracker *tracker = tracker_of(state);
@@ -299,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(at_first_nothing_is_known_or_owed),
         TEST(one_packet_is_acknowledged_within_the_delay),
+        TEST(what_was_acknowledged_is_said_again_on_demand_and_hurries_nobody),
         TEST(the_second_packet_is_acknowledged_at_once),
         TEST(without_a_delay_every_packet_is_acknowledged_at_once),
         TEST(a_gap_is_reported_at_once),
