@@ -116,7 +116,8 @@ void conn_datagrams_expire(roam_conn *conn)
 
 bool conn_datagram_fits(const roam_conn *conn, size_t bytes)
 {
-    return datagram_queue_oldest(&conn->datagrams->out)->len + frame_datagram_header_len(0, false) <= bytes;
+    return conn_datagrams_wait(conn) &&
+           datagram_queue_oldest(&conn->datagrams->out)->len + frame_datagram_header_len(0, false) <= bytes;
 }
 
 /* False, with nothing written, where the frame has no room. */

@@ -41,7 +41,7 @@ static inline bool conn_data_waits(const roam_conn *conn)
     return stream_set_wants(&conn->streams) || conn_datagrams_wait(conn);
 }
 
-/* The frame of the oldest that waits has at most so many octets. */
+/* One waits, and the frame of the oldest has at most so many octets. */
 bool conn_datagram_fits(const roam_conn *conn, size_t bytes);
 
 /* Writes the header of the next frame, for data to follow, and takes the datagram from the queue. False, with nothing

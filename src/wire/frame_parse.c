@@ -303,8 +303,7 @@ static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t ty
     case FRAME_CONNECTION_CLOSE:
     case FRAME_CONNECTION_CLOSE_APPLICATION:
         return parse_close(ret, reader, type == FRAME_CONNECTION_CLOSE_APPLICATION);
-    case FRAME_DATAGRAM:
-    case FRAME_DATAGRAM_LEN:
+    case FRAME_DATAGRAM ... FRAME_DATAGRAM_LEN:
         return parse_datagram(ret, reader, type == FRAME_DATAGRAM_LEN, start);
     default:
         //= rfc9000#12.4 A frame of unknown type is a FRAME_ENCODING_ERROR.

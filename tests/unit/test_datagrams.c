@@ -395,6 +395,36 @@ static void what_lies_in_lent_buffers_is_read_there_or_copied(void **state)
     pair_stop(&pair);
 }
 
+static void what_the_path_does_not_carry_any_more_is_not_sent(void **state)
+{
+    (void)state;
+    prepare();
+    config.client.initial_window_packets = 2;
+    config.client.datagram_bytes = 1400;
+    config.client.pmtud = true;
+    begin();
+    size_t largest = roam_conn_datagram_bytes(pair.client.conn);
+    assert_true(largest > 1300);
+    for (uint64_t tag = 0; tag < 10; tag++)
+        assert_int_equal(send_one(largest, tag), ROAM_OK);
+    assert_int_equal(send_one(1000, 10), ROAM_OK);
+    pair_run(&pair, ROAM_MILLISECONDS(1));
+    uint64_t sent = stats_of(&pair.client).datagrams_sent;
+    assert_true(sent > 0 && sent < 10);
+    /* The host itself refuses those of 1,400. */
+    roam_endpoint_send_failed(pair.client.endpoint, pair.now, &pair.client_address, &pair.server_address,
+                              ROAM_SEND_TOO_LARGE, 1400);
+    assert_true(roam_conn_datagram_bytes(pair.client.conn) < largest);
+    pair_run(&pair, ROAM_SECONDS(2));
+    roam_conn_stats stats = stats_of(&pair.client);
+    assert_int_equal(stats.datagrams_outgrown, 10 - sent);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_DATAGRAM_OUTGROWN), 10 - sent);
+    assert_int_equal(pair_find_event(&pair.client, ROAM_EVENT_DATAGRAM_OUTGROWN)->tag, sent);
+    assert_int_equal(stats.datagrams_sent, sent + 1);
+    assert_int_equal(stats.datagrams_acked + stats.datagrams_lost, stats.datagrams_sent);
+    pair_stop(&pair);
+}
+
 static void they_can_be_taken_after_the_end(void **state)
 {
     (void)state;
@@ -445,6 +475,7 @@ int main(void)
         cmocka_unit_test(neither_datagrams_nor_streams_starve),
         cmocka_unit_test(datagrams_of_one_size_leave_in_runs),
         cmocka_unit_test(what_lies_in_lent_buffers_is_read_there_or_copied),
+        cmocka_unit_test(what_the_path_does_not_carry_any_more_is_not_sent),
         cmocka_unit_test(they_can_be_taken_after_the_end),
         cmocka_unit_test(an_idle_connection_gives_their_memory_back),
     };
