@@ -50,7 +50,8 @@ ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_ad
  * are lent. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
 
-/* The buffers of all datagrams that were lent are the caller's again: stream data in them that was not read is copied. */
+/* The buffers of all datagrams that were lent are the caller's again: what was not read of streams and datagrams in
+ * them is copied. */
 ROAM_API void roam_endpoint_reclaim(roam_endpoint *endpoint);
 
 /* Fills at most n datagrams to be sent now and returns how many: call again until it returns 0. Each ret[i] brings data
