@@ -1,7 +1,8 @@
 /*
  * Many packets of one connection in one go, for UDP segmentation offload: behind a full datagram of the active path stand
- * others of its size, each one 1-RTT packet with stream data, DATAGRAM frames and nothing else. What they have in common is looked at
- * once for all of them, and they are sealed together. Whatever else is due ends the run, and is conn_transmit's.
+ * others of its size, each one 1-RTT packet with stream data, DATAGRAM frames and nothing else. What they have in common
+ * is looked at once for all of them, and they are sealed together. Whatever else is due ends the run, and is
+ * conn_transmit's.
  *
  * Kept: what conn_transmit keeps for each datagram alone, that is window, pacing and the 3x limit; all packets of a run
  * are ack-eliciting, and marked as the datagram is that they stand behind.

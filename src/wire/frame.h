@@ -1,6 +1,6 @@
 /*
- * Frames, RFC 9000 section 19 and RFC 9221 section 4: octets <-> structures, and the one table of rules for them: which packet types may carry
- * each, is it ack-eliciting, is it probing (section 9.1), which side may send it.
+ * Frames, RFC 9000 section 19 and RFC 9221 section 4: octets <-> structures, and the one table of rules for them: which
+ * packet types may carry each, is it ack-eliciting, is it probing (section 9.1), which side may send it.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H

@@ -1,4 +1,4 @@
-/* Transport parameters, RFC 9000 section 18 and RFC 9221 section 3: octets <-> structure, with every value checked (section 18.2). */
+/* Transport parameters, RFC 9000 section 18 and RFC 9221 section 3: octets <-> structure, with every value checked. */
 #ifndef WIRE_TRANSPORT_PARAMS_H
 #define WIRE_TRANSPORT_PARAMS_H
 

@@ -1,8 +1,8 @@
 /*
  * Applications on hosts. A client opens streams in rounds, with silence between the rounds; each stream is one
  * transfer that says in its first 16 octets which one it is, and the server serves it: echo, download, upload with a
- * receipt, or upload on a unidirectional stream. Beside them go datagrams (chatter.h). Every octet is compared on both sides. A transfer is done when both
- * sides have seen its end.
+ * receipt, or upload on a unidirectional stream. Every octet is compared on both sides. A transfer is done when both
+ * sides have seen its end. Beside the streams go datagrams (chatter.h).
  */
 #ifndef SIM_APP_H
 #define SIM_APP_H
