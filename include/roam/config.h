@@ -156,6 +156,15 @@ typedef struct roam_config {
      * initial ones to at most this many, where they are used up within two round trips; default 64 MiB, 0: they stay as
      * they are. */
     uint64_t max_window_bytes;
+
+    /* Datagrams, RFC 9221: see roam_conn_send_datagram. What the peer may send: octets of a whole DATAGRAM frame, that is
+     * a little more than what it carries. 0, the default: none, and the peer is told so; 65535: whatever fits into a
+     * packet. What we send is the peer's to allow. */
+    uint64_t max_datagram_frame_bytes;
+    size_t datagram_queue_bytes; /* octets of datagrams that wait to be sent, and as many to be taken; default 1 MiB */
+    roam_time
+        datagram_lifetime; /* what has waited so long is not sent any more (RFC 9221 section 5.4); default 0: it is */
+    bool datagram_fates;   /* ROAM_EVENT_DATAGRAM_ACKED and the others that tell a tag; default false */
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

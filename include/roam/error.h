@@ -82,16 +82,18 @@ ROAM_API const char *roam_drop_name(roam_drop reason);
 /* What a call answers. Zero is success, everything else is negative. */
 typedef enum roam_result {
     ROAM_OK = 0,
-    ROAM_ERR_MEMORY = -1,      /* the allocator said no */
-    ROAM_ERR_STATE = -2,       /* not possible in this state: see the call */
-    ROAM_ERR_LIMIT = -3,       /* a limit of ours or of the peer's is reached, try later */
-    ROAM_ERR_ADDRESS = -4,     /* not an address, or not one of ours */
-    ROAM_ERR_NO_CID = -5,      /* the peer has given no spare connection ID (RFC 9000 section 9.5) */
-    ROAM_ERR_DISABLED = -6,    /* the peer sent disable_active_migration */
-    ROAM_ERR_CREDENTIALS = -7, /* a certificate, key or trust file is missing or wrong */
-    ROAM_ERR_SYSTEM = -8,      /* a system call failed; errno tells */
-    ROAM_ERR_CONFIG = -9,      /* a value in a configuration makes no sense */
-    ROAM_ERR_CLOSED = -10,     /* the connection or the stream has ended */
+    ROAM_ERR_MEMORY = -1,       /* the allocator said no */
+    ROAM_ERR_STATE = -2,        /* not possible in this state: see the call */
+    ROAM_ERR_LIMIT = -3,        /* a limit of ours or of the peer's is reached, try later */
+    ROAM_ERR_ADDRESS = -4,      /* not an address, or not one of ours */
+    ROAM_ERR_NO_CID = -5,       /* the peer has given no spare connection ID (RFC 9000 section 9.5) */
+    ROAM_ERR_DISABLED = -6,     /* the peer sent disable_active_migration */
+    ROAM_ERR_CREDENTIALS = -7,  /* a certificate, key or trust file is missing or wrong */
+    ROAM_ERR_SYSTEM = -8,       /* a system call failed; errno tells */
+    ROAM_ERR_CONFIG = -9,       /* a value in a configuration makes no sense */
+    ROAM_ERR_CLOSED = -10,      /* the connection or the stream has ended */
+    ROAM_ERR_UNSUPPORTED = -11, /* the peer has not said that it takes such */
+    ROAM_ERR_TOO_LARGE = -12,   /* more octets than can be sent in one piece */
 } roam_result;
 
 /* "no spare connection ID", ... : never NULL, static. */

@@ -24,6 +24,7 @@ typedef enum roam_event_type {
 typedef enum roam_event_class {
     ROAM_EVENT_CLASS_CONNECTION,
     ROAM_EVENT_CLASS_STREAM,
+    ROAM_EVENT_CLASS_DATAGRAM,
     ROAM_EVENT_CLASS_PATH,
     ROAM_EVENT_CLASS_CID,
     ROAM_EVENT_CLASS_ENDPOINT, /* of no connection: `conn` is NULL */
@@ -73,6 +74,7 @@ typedef struct roam_event {
 
     uint64_t datagram_bytes; /* PATH_*: size of full datagrams there */
     enum roam_move_why why;  /* PATH_MOVED */
+    uint64_t tag;            /* DATAGRAM_ACKED, DATAGRAM_LOST, DATAGRAM_EXPIRED, DATAGRAM_OUTGROWN */
 } roam_event;
 
 #ifdef __cplusplus

@@ -50,7 +50,8 @@ ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_ad
  * are lent. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
 
-/* The buffers of all datagrams that were lent are the caller's again: stream data in them that was not read is copied. */
+/* The buffers of all datagrams that were lent are the caller's again: what was not read of streams and datagrams in
+ * them is copied. */
 ROAM_API void roam_endpoint_reclaim(roam_endpoint *endpoint);
 
 /* Fills at most n datagrams to be sent now and returns how many: call again until it returns 0. Each ret[i] brings data
@@ -299,6 +300,13 @@ typedef struct roam_conn_stats {
     const char *cipher;         /* "AES-128-GCM", ...; "" before the handshake is complete */
     const char *crypto_backend; /* "ipsec-mb", "libcrypto" */
     bool resumed;               /* the handshake resumed an earlier session */
+
+    /* Datagrams: sent, and of these acknowledged or lost; not sent after all, for having waited too long or for being too
+     * large for the path by then; received, and of these dropped as nobody took them in time. Octets are the
+     * application's. */
+    uint64_t datagrams_sent, datagrams_acked, datagrams_lost, datagrams_expired, datagrams_outgrown;
+    uint64_t datagrams_received, datagrams_dropped;
+    uint64_t datagram_bytes_sent, datagram_bytes_received;
 } roam_conn_stats;
 
 ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);
@@ -363,6 +371,32 @@ ROAM_API uint64_t roam_stream_acknowledged(const roam_stream *stream);
 /* Gives the handle back. A half that is not at its end is reset or stopped with code 0; what was written and
  * finished is still delivered. NULL is allowed. */
 ROAM_API void roam_stream_free(roam_stream *stream);
+
+/* ---- Datagrams ------------------------------------------------------------------------------------------------- */
+
+/* Octets that arrive whole, in any order, once, or not at all: DATAGRAM frames, RFC 9221. They are subject to congestion
+ * control and to nothing else: no limit of the peer's holds them up, and none is sent again. Where streams have something
+ * to send too, packets are begun with datagrams and with stream data in turn, and what room is left is the other's.
+ * They leave on the active path: those that wait when the connection moves leave on the new one. */
+
+/* Takes a datagram of len octets, which are copied, to be sent as soon as congestion control lets it. `tag` means nothing
+ * to the library and comes back in the events that tell its fate (roam_config.datagram_fates). ROAM_ERR_UNSUPPORTED
+ * where the peer takes none, ROAM_ERR_TOO_LARGE where it has more octets than roam_conn_datagram_bytes, ROAM_ERR_LIMIT
+ * where roam_config.datagram_queue_bytes wait already (ROAM_EVENT_DATAGRAM_WRITABLE tells when to go on),
+ * ROAM_ERR_STATE before the handshake is complete, ROAM_ERR_CLOSED, ROAM_ERR_MEMORY. */
+ROAM_API roam_result roam_conn_send_datagram(roam_conn *conn, roam_time now, const void *data, size_t len,
+                                             uint64_t tag);
+
+/* The octets of the largest datagram that can be sent now: what the peer takes and the active path carries (RFC 9221
+ * section 5). It changes with the path, ROAM_EVENT_PATH_MOVED and ROAM_EVENT_PATH_MTU; what waits and has become too
+ * large is not sent. 0: the peer takes none, or has not said yet. */
+ROAM_API size_t roam_conn_datagram_bytes(const roam_conn *conn);
+
+/* Takes the oldest datagram that came: *ret points to its *ret_len octets (which may be none), valid until the next call
+ * on this connection or its endpoint. False, both untouched, where none is there. Those that nobody takes are kept up to
+ * roam_config.datagram_queue_bytes; what comes beyond that is dropped and counted. They can still be taken after
+ * ROAM_EVENT_CLOSED. */
+ROAM_API bool roam_conn_next_datagram(roam_conn *conn, const uint8_t **ret, size_t *ret_len);
 
 #ifdef __cplusplus
 }

@@ -93,8 +93,8 @@ enum roam_ecn { ROAM_ECN_NOT_ECT = 0, ROAM_ECN_ECT1 = 1, ROAM_ECN_ECT0 = 2, ROAM
  * One UDP payload on its way in or out, or several of one size back to back (segment_bytes > 0, the last may be
  * shorter), as UDP GSO and GRO carry them.
  *   in:  data[0..len) is what came; the core decrypts it in place, so it must be writable until the call returns. Where
- *        `lent` is set, it also stays where it is, untouched, until roam_endpoint_reclaim: then stream data is handed out
- *        where it lies, and copied only if it is not read by then.
+ *        `lent` is set, it also stays where it is, untouched, until roam_endpoint_reclaim: then data of streams and of
+ *        datagrams is handed out where it lies, and copied only if it is not read by then.
  *   out: the caller gives data and capacity, and segment_bytes, which is 0 where each datagram is to stand alone; the
  *        core sets len, segment_bytes, ecn, local and remote.
  */

@@ -84,6 +84,7 @@ static void put_params(FILE *stream, const struct transport_params *params)
     put_number(stream, "ack_delay_exponent", params->ack_delay_exponent);
     put_number(stream, "max_ack_delay", params->max_ack_delay_ms);
     put_number(stream, "active_connection_id_limit", params->active_connection_id_limit);
+    put_number(stream, "max_datagram_frame_size", params->max_datagram_frame_size);
     put_bool(stream, "disable_active_migration", params->disable_active_migration);
     put_bool(stream, "stateless_reset_token", params->has_stateless_reset_token);
     put_address(stream, "preferred_address_ipv4", &params->preferred_address.ipv4);

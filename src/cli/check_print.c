@@ -48,14 +48,15 @@ static void print_params(FILE *stream, const struct transport_params *params)
             " initial_max_streams_bidi=%" PRIu64 "\n"
             "%*sinitial_max_streams_uni=%" PRIu64 " ack_delay_exponent=%" PRIu64 " max_ack_delay=%" PRIu64
             "ms disable_active_migration=%s\n"
-            "%*sactive_connection_id_limit=%" PRIu64 " stateless_reset_token=%s preferred_address=%s\n",
+            "%*sactive_connection_id_limit=%" PRIu64 " stateless_reset_token=%s preferred_address=%s"
+            " max_datagram_frame_size=%" PRIu64 "\n",
             ANSWER_WIDTH + 2, "", params->max_idle_timeout_ms, params->max_udp_payload, params->initial_max_data,
             params->initial_max_stream_data_bidi_local, ANSWER_WIDTH + 2, "",
             params->initial_max_stream_data_bidi_remote, params->initial_max_stream_data_uni,
             params->initial_max_streams_bidi, ANSWER_WIDTH + 2, "", params->initial_max_streams_uni,
             params->ack_delay_exponent, params->max_ack_delay_ms, params->disable_active_migration ? "yes" : "no",
             ANSWER_WIDTH + 2, "", params->active_connection_id_limit, params->has_stateless_reset_token ? "yes" : "no",
-            params->has_preferred_address ? "yes" : "no");
+            params->has_preferred_address ? "yes" : "no", params->max_datagram_frame_size);
 }
 
 static unsigned count_no(const struct report *report, enum severity severity)

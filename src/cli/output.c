@@ -100,6 +100,9 @@ void print_event(FILE *stream, const roam_event *event, roam_time since)
     } else if (class == ROAM_EVENT_CLASS_ENDPOINT) {
         fprintf(stream, " %s -> %s cid %s", roam_address_format(&event->local, local),
                 roam_address_format(&event->remote, remote), roam_cid_format(&event->cid, cid));
+    } else if (class == ROAM_EVENT_CLASS_DATAGRAM) {
+        if (event->type != ROAM_EVENT_DATAGRAM_READABLE && event->type != ROAM_EVENT_DATAGRAM_WRITABLE)
+            fprintf(stream, " tag %" PRIu64, event->tag);
     } else if (event->stream != NULL) {
         fprintf(stream, " stream %" PRIu64, roam_stream_id(event->stream));
         if (event->type == ROAM_EVENT_STREAM_RESET || event->type == ROAM_EVENT_STREAM_STOPPED)

@@ -6,6 +6,7 @@
 
 #include "base/minmax.h"
 #include "cli/perf.h"
+#include "conn/limits.h"
 
 #define USAGE_SERVER                                                                                                   \
     "usage: roam perf server [options] [ADDR:]PORT\n\n"                                                                \
@@ -22,6 +23,9 @@
 
 /* Streams of a client at once. */
 #define SERVER_STREAMS 65536
+
+/* Octets of datagrams that wait to be sent, or to be read: four runs of segments. */
+#define DATAGRAM_QUEUE_BYTES (256 * 1024)
 
 /* How long nothing may be heard of a connection. */
 #define SERVER_PATIENCE ROAM_SECONDS(3600)
@@ -56,6 +60,8 @@ static const struct option_spec client_specs[] = {
     OPTION("download", 'd', OPTION_BYTES, download, "N", "octets from the server"),
     OPTION("upload", 'u', OPTION_BYTES, upload, "N", "octets to the server"),
     OPTION("streams", 's', OPTION_NUMBER, streams, "N", "streams at once, which share the octets (1)"),
+    OPTION("datagrams", 0, OPTION_FLAG, datagrams, NULL, "these octets in datagrams (RFC 9221) instead of streams"),
+    OPTION("payload", 0, OPTION_BYTES, payload_bytes, "N", "octets of each datagram (as many as fit)"),
     OPTION("requests", 'r', OPTION_NUMBER, requests, "N", "small requests, a stream each, --streams of them at once"),
     OPTION("request-bytes", 0, OPTION_BYTES, request_bytes, "N", "octets of a request behind its header (1)"),
     OPTION("response-bytes", 0, OPTION_BYTES, response_bytes, "N", "octets of the answer to it (1)"),
@@ -94,6 +100,10 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
         ret->max_window_bytes = 0;
     }
     ret->stream_buffer_bytes = PERF_AHEAD_BYTES;
+    //= rfc9221#3-1 Any datagram is taken that fits into a packet.
+    ret->max_datagram_frame_bytes = DATAGRAM_FRAME_BYTES_MAX;
+    ret->datagram_queue_bytes = DATAGRAM_QUEUE_BYTES;
+    ret->datagram_fates = true;
     return true;
 }
 
@@ -120,6 +130,12 @@ static bool check_work(const struct perf_options *options)
         say_error("--requests, --handshakes and --idle exclude each other, and bulk transfers");
     else if (options->resume && options->handshakes == 0)
         say_error("--resume goes with --handshakes");
+    else if (options->datagrams && !bulk)
+        say_error("--datagrams says how --download and --upload go");
+    else if (options->payload_bytes != 0 && !options->datagrams)
+        say_error("--payload goes with --datagrams");
+    else if (options->payload_bytes > PERF_PAYLOAD_MAX)
+        say_error("--payload is %d at most", PERF_PAYLOAD_MAX);
     else if (options->streams == 0 || options->parallel == 0)
         say_error("--streams and --parallel are 1 or more");
     else

@@ -6,6 +6,7 @@
  *   perf_bulk.c         what a run does: so many octets down and up, over so many streams at once
  *   perf_requests.c     ... so many small requests, so many at once
  *   perf_connections.c  ... so many handshakes; so many connections that do nothing
+ *   perf_datagrams.c    ... so many octets down and up in datagrams
  *   perf_account.c      what a side has used so far, and its way over a stream
  *   perf_stream.c       octets that mean nothing, sent and received without looking
  *   perf_report.c       the result, as a table or as JSON
@@ -24,6 +25,12 @@
 /* Wanted of a server: its account instead of so many octets. */
 #define PERF_WANT_ACCOUNT UINT64_MAX
 
+/* ... or, with the number of octets, these in datagrams: another number follows, the octets of each (0: as many as fit). */
+#define PERF_WANT_DATAGRAMS (UINT64_C(1) << 63)
+
+/* Octets of the largest datagram that is sent. */
+#define PERF_PAYLOAD_MAX 65536
+
 /* A session with its ticket. */
 #define PERF_SESSION_BYTES_MAX 16384
 
@@ -32,12 +39,12 @@
 
 struct perf_options {
     struct net_options net;
-    bool json, resume;
+    bool json, resume, datagrams;
     uint64_t cpu; /* to stay on; PERF_UNSET: any */
     uint64_t window_bytes;
     /* A client's: what to do, 0 for not. */
     uint64_t download, upload, requests, handshakes, idle;
-    uint64_t streams, request_bytes, response_bytes, parallel;
+    uint64_t streams, request_bytes, response_bytes, parallel, payload_bytes;
     roam_time hold, time;
 };
 
@@ -58,6 +65,10 @@ struct perf_account {
     uint64_t stream_bytes_resent;
     uint64_t datagram_bytes, window_bytes, smoothed_rtt_ns, min_rtt_ns; /* of the active path */
     uint64_t receive_buffer_bytes, send_buffer_bytes;                   /* that the kernel grants a socket */
+    /* DATAGRAM frames: their number; unsent: for their age or their size; unread: for want of room. Octets are of what
+     * they carry. */
+    uint64_t dgrams_sent, dgrams_acked, dgrams_lost, dgrams_unsent, dgrams_received, dgrams_unread;
+    uint64_t dgram_bytes_received;
 };
 
 #define PERF_ACCOUNT_BYTES (sizeof(struct perf_account) / sizeof(uint64_t) * 8)
@@ -84,6 +95,23 @@ bool perf_receive(roam_stream *stream, uint64_t *received, bool *ret_whole);
 void perf_header_write(uint64_t wanted, uint8_t ret[PERF_HEADER_BYTES]);
 uint64_t perf_header_read(const uint8_t data[PERF_HEADER_BYTES]);
 
+/* ---- perf_datagrams.c */
+
+/* What a side sends. */
+struct perf_datagrams {
+    uint64_t left; /* octets that are not handed over yet */
+    uint64_t payload_bytes;
+    uint64_t under_way; /* datagrams of which nobody has said what has become of them */
+    roam_result refused;
+};
+
+/* Hands over as many as are taken. False where none will be, which `refused` explains. */
+bool perf_datagrams_send(struct perf_datagrams *datagrams, roam_conn *conn, roam_time now);
+/* The event tells the fate of one; `latency` is that of those that were acknowledged. */
+void perf_datagrams_settle(struct perf_datagrams *datagrams, const roam_event *event, struct perf_histogram *latency);
+/* Takes all that came, and says how many octets. */
+uint64_t perf_datagrams_take(roam_conn *conn);
+
 /* ---- perf_client.c */
 
 /* When accounts are taken. MIDWAY only where a mode asks for it: then what comes after is another matter than what came
@@ -96,7 +124,7 @@ struct perf_result {
     uint64_t streams;               /* at once, of bulk and requests */
     uint64_t bytes_down, bytes_up;  /* stream octets, without headers */
     uint64_t operations, failed;    /* requests, handshakes, connections */
-    struct perf_histogram latency;  /* of each operation, in nanoseconds */
+    struct perf_histogram latency;  /* of each operation, or each datagram up, in nanoseconds */
     struct perf_account client[PERF_ACCOUNTS], server[PERF_ACCOUNTS];
     char cipher[32];
     const char *crypto_backend;
@@ -112,12 +140,14 @@ struct perf_mode {
     void (*on_event)(struct perf_client *client, const roam_event *event);
     /* The accounts that perf_client_midway asked for are taken. */
     void (*on_midway)(struct perf_client *client);
+    /* NULL, or: the last accounts are here. */
+    void (*count)(struct perf_client *client);
     /* Time is over (--time): perf_client_finish as soon as it can be. */
     void (*on_time)(struct perf_client *client);
     void (*done)(struct perf_client *client);
 };
 
-extern const struct perf_mode perf_bulk, perf_requests, perf_handshakes, perf_idle;
+extern const struct perf_mode perf_bulk, perf_requests, perf_handshakes, perf_idle, perf_datagrams_mode;
 
 struct perf_client {
     roam_io *io;

@@ -55,6 +55,13 @@ void perf_account_take(struct perf_account *ret, roam_io *io, const roam_conn *c
     ret->window_bytes = path.window_bytes;
     ret->smoothed_rtt_ns = path.smoothed_rtt;
     ret->min_rtt_ns = path.min_rtt;
+    ret->dgrams_sent = stats.datagrams_sent;
+    ret->dgrams_acked = stats.datagrams_acked;
+    ret->dgrams_lost = stats.datagrams_lost;
+    ret->dgrams_unsent = stats.datagrams_expired + stats.datagrams_outgrown;
+    ret->dgrams_received = stats.datagrams_received;
+    ret->dgrams_unread = stats.datagrams_dropped;
+    ret->dgram_bytes_received = stats.datagram_bytes_received;
 }
 
 void perf_account_write(const struct perf_account *account, uint8_t ret[PERF_ACCOUNT_BYTES])

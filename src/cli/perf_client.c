@@ -95,6 +95,8 @@ static void go_on(struct perf_client *client)
 {
     perf_account_read(&client->result.server[client->accounting], client->account_bytes);
     client->phase = client->accounting == PERF_AT_END ? PERF_OVER : PERF_RUNNING;
+    if (client->accounting == PERF_AT_END && client->mode->count != NULL)
+        client->mode->count(client);
     if (client->accounting == PERF_AT_BEGIN)
         run_mode(client);
     else if (client->accounting == PERF_AT_MIDWAY)
@@ -190,6 +192,8 @@ static void talk(struct perf_client *client)
 
 static const struct perf_mode *mode_of(const struct perf_options *options)
 {
+    if (options->datagrams)
+        return &perf_datagrams_mode;
     if (options->requests != 0)
         return &perf_requests;
     if (options->handshakes != 0)

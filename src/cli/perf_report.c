@@ -70,6 +70,29 @@ static struct use use_of(const struct perf_result *result, const struct perf_acc
     return use;
 }
 
+/* Datagrams from one side to the other. */
+struct datagram_way {
+    uint64_t sent, acked, lost, unsent, received, unread;
+};
+
+static struct datagram_way way_of(const struct perf_account *from, const struct perf_account *to)
+{
+    const struct perf_account *a = &from[PERF_AT_BEGIN], *z = &from[PERF_AT_END];
+    return (struct datagram_way){
+        .sent = z->dgrams_sent - a->dgrams_sent,
+        .acked = z->dgrams_acked - a->dgrams_acked,
+        .lost = z->dgrams_lost - a->dgrams_lost,
+        .unsent = z->dgrams_unsent - a->dgrams_unsent,
+        .received = to[PERF_AT_END].dgrams_received - to[PERF_AT_BEGIN].dgrams_received,
+        .unread = to[PERF_AT_END].dgrams_unread - to[PERF_AT_BEGIN].dgrams_unread,
+    };
+}
+
+static bool is_of_datagrams(const struct perf_result *result)
+{
+    return result->client[PERF_AT_END].dgrams_sent + result->client[PERF_AT_END].dgrams_received > 0;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 /* With at most six decimals. */
@@ -86,13 +109,8 @@ static void put_way(struct json *json, const char *key, const struct perf_result
     json_object_end(json);
 }
 
-static void put_operations(struct json *json, const struct perf_result *result)
+static void put_latency(struct json *json, const struct perf_histogram *latency)
 {
-    const struct perf_histogram *latency = &result->latency;
-    json_object_begin(json, "operations");
-    json_number(json, "done", result->operations);
-    json_number(json, "failed", result->failed);
-    put_decimal(json, "per_second", rate(result, result->operations));
     json_object_begin(json, "latency_ms");
     json_ms(json, "min", latency->least);
     json_ms(json, "mean", perf_histogram_mean(latency));
@@ -100,6 +118,40 @@ static void put_operations(struct json *json, const struct perf_result *result)
         json_ms(json, percentiles[i].name, perf_histogram_at(latency, percentiles[i].parts));
     json_ms(json, "max", latency->most);
     json_object_end(json);
+}
+
+static void put_operations(struct json *json, const struct perf_result *result)
+{
+    json_object_begin(json, "operations");
+    json_number(json, "done", result->operations);
+    json_number(json, "failed", result->failed);
+    put_decimal(json, "per_second", rate(result, result->operations));
+    put_latency(json, &result->latency);
+    json_object_end(json);
+}
+
+/* What one side has sent to the other. */
+static void put_datagrams(struct json *json, const char *key, const struct perf_result *result,
+                          const struct datagram_way *way)
+{
+    json_object_begin(json, key);
+    json_number(json, "sent", way->sent);
+    json_number(json, "acknowledged", way->acked);
+    json_number(json, "lost", way->lost);
+    json_number(json, "unsent", way->unsent);
+    json_number(json, "delivered", way->received - way->unread);
+    json_number(json, "unread", way->unread);
+    put_decimal(json, "per_second", rate(result, way->received - way->unread));
+    json_object_end(json);
+}
+
+static void put_all_datagrams(struct json *json, const struct perf_result *result)
+{
+    struct datagram_way up = way_of(result->client, result->server), down = way_of(result->server, result->client);
+    json_object_begin(json, "datagrams");
+    put_datagrams(json, "download", result, &down);
+    put_datagrams(json, "upload", result, &up);
+    put_latency(json, &result->latency);
     json_object_end(json);
 }
 
@@ -155,6 +207,8 @@ static void report_json(const struct perf_result *result, FILE *stream)
     put_way(&json, "upload", result, result->bytes_up);
     if (!is_bulk(result))
         put_operations(&json, result);
+    if (is_of_datagrams(result))
+        put_all_datagrams(&json, result);
     put_side(&json, "client", result, result->client);
     put_side(&json, "server", result, result->server);
     json_text(&json, "cipher", result->cipher);
@@ -173,17 +227,41 @@ static void print_way(FILE *stream, const char *name, const struct perf_result *
                 work_seconds(result), rate(result, bytes) * 8 / 1e9);
 }
 
-static void print_operations(FILE *stream, const struct perf_result *result)
+static void print_latency(FILE *stream, const struct perf_histogram *latency)
 {
-    const struct perf_histogram *latency = &result->latency;
-    fprintf(stream, "%-12s%" PRIu64 " in %.3f s: %.0f a second, %" PRIu64 " failed\n", result->mode, result->operations,
-            work_seconds(result), rate(result, result->operations), result->failed);
     fprintf(stream, "%-12smin %.3f  mean %.3f", "latency ms", (double)latency->least / 1e6,
             (double)perf_histogram_mean(latency) / 1e6);
     for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++)
         fprintf(stream, "  %s %.3f", percentiles[i].name,
                 (double)perf_histogram_at(latency, percentiles[i].parts) / 1e6);
     fprintf(stream, "  max %.3f\n", (double)latency->most / 1e6);
+}
+
+static void print_operations(FILE *stream, const struct perf_result *result)
+{
+    fprintf(stream, "%-12s%" PRIu64 " in %.3f s: %.0f a second, %" PRIu64 " failed\n", result->mode, result->operations,
+            work_seconds(result), rate(result, result->operations), result->failed);
+    print_latency(stream, &result->latency);
+}
+
+static void print_datagrams(FILE *stream, const char *name, const struct perf_result *result,
+                            const struct datagram_way *way)
+{
+    uint64_t delivered = way->received - way->unread;
+    if (way->sent + way->unsent > 0)
+        fprintf(stream,
+                "%-12s%" PRIu64 " datagrams sent, %" PRIu64 " delivered: %.0f a second; %" PRIu64 " lost, %" PRIu64
+                " unsent, %" PRIu64 " unread\n",
+                name, way->sent, delivered, rate(result, delivered), way->lost, way->unsent, way->unread);
+}
+
+static void print_all_datagrams(FILE *stream, const struct perf_result *result)
+{
+    struct datagram_way up = way_of(result->client, result->server), down = way_of(result->server, result->client);
+    print_datagrams(stream, "down", result, &down);
+    print_datagrams(stream, "up", result, &up);
+    if (result->latency.count > 0)
+        print_latency(stream, &result->latency);
 }
 
 static void print_side(FILE *stream, const char *name, const struct perf_result *result,
@@ -216,6 +294,8 @@ static void report_table(const struct perf_result *result, FILE *stream)
     } else {
         print_operations(stream, result);
     }
+    if (is_of_datagrams(result))
+        print_all_datagrams(stream, result);
     if (result->midway != 0) {
         print_hold(stream, "client", result, result->client);
         print_hold(stream, "server", result, result->server);

@@ -1,5 +1,6 @@
 /*
- * roam perf server: answers each stream with as many octets as it asks for, to whoever asks, until interrupted. Kept:
+ * roam perf server: answers each stream with as many octets as it asks for, or with none and as many in datagrams, to
+ * whoever asks, until interrupted. Kept:
  * an answer is given up with its stream; what a stream needs is taken from those that were needed before.
  */
 #include <inttypes.h>
@@ -13,11 +14,13 @@
 struct answer {
     struct list_node link; /* of its connection, or of those that are free */
     roam_stream *stream;
-    uint8_t header[PERF_HEADER_BYTES];
+    uint8_t header[2 * PERF_HEADER_BYTES];
     size_t header_len;
     uint64_t received, wanted, left;
     bool asked, read, sent;
     bool lent; /* the answer lies here until all of it is acknowledged */
+    bool sends_datagrams;
+    struct perf_datagrams datagrams;
 };
 
 struct perf_server {
@@ -25,6 +28,7 @@ struct perf_server {
     const struct perf_options *options;
     struct signals signals;
     struct list_node free;
+    struct perf_histogram latency; /* of datagrams, which nobody asks a server for */
     struct perf_served served;
 };
 
@@ -71,6 +75,33 @@ static void give_account(struct perf_server *server, struct answer *answer)
     answer->sent = true;
 }
 
+static void finish_if_sent(struct answer *answer)
+{
+    if (answer->sent || answer->datagrams.left > 0 || answer->datagrams.under_way > 0)
+        return;
+    roam_stream_finish(answer->stream);
+    answer->sent = true;
+}
+
+static void send_datagrams(struct perf_server *server, struct answer *answer)
+{
+    if (!perf_datagrams_send(&answer->datagrams, roam_stream_conn(answer->stream), roam_io_now(server->io))) {
+        roam_stream_reset(answer->stream, 1);
+        answer->sent = true;
+    }
+    answer->left = answer->datagrams.left;
+    finish_if_sent(answer);
+}
+
+static void start_datagrams(struct perf_server *server, struct answer *answer, uint64_t wanted)
+{
+    answer->sends_datagrams = true;
+    answer->datagrams =
+        (struct perf_datagrams){.left = wanted, .payload_bytes = perf_header_read(answer->header + PERF_HEADER_BYTES)};
+    answer->wanted = wanted;
+    send_datagrams(server, answer);
+}
+
 static void start_sending(struct perf_server *server, struct answer *answer)
 {
     uint64_t wanted = perf_header_read(answer->header);
@@ -80,9 +111,23 @@ static void start_sending(struct perf_server *server, struct answer *answer)
         return;
     }
     server->served.requests++;
+    if ((wanted & PERF_WANT_DATAGRAMS) != 0) {
+        start_datagrams(server, answer, wanted & ~PERF_WANT_DATAGRAMS);
+        return;
+    }
     answer->wanted = answer->left = wanted;
     answer->lent = wanted > PERF_COPIED_MAX;
     answer->sent = perf_send(answer->stream, &answer->left);
+}
+
+/* Octets that say what is wanted, as far as is known by now. */
+static size_t header_bytes(const struct answer *answer)
+{
+    if (answer->header_len < PERF_HEADER_BYTES)
+        return PERF_HEADER_BYTES;
+    uint64_t wanted = perf_header_read(answer->header);
+    bool datagrams = wanted != PERF_WANT_ACCOUNT && (wanted & PERF_WANT_DATAGRAMS) != 0;
+    return datagrams ? 2 * PERF_HEADER_BYTES : PERF_HEADER_BYTES;
 }
 
 /* False where the stream ended before it had asked. */
@@ -90,12 +135,12 @@ static bool read_header(struct answer *answer)
 {
     bool end = false;
     ptrdiff_t n = 1;
-    while (n > 0 && answer->header_len < PERF_HEADER_BYTES) {
+    while (n > 0 && answer->header_len < header_bytes(answer)) {
         n = roam_stream_read(answer->stream, answer->header + answer->header_len,
-                             PERF_HEADER_BYTES - answer->header_len, &end);
+                             header_bytes(answer) - answer->header_len, &end);
         answer->header_len += n > 0 ? (size_t)n : 0;
     }
-    return n >= 0 && (!end || answer->header_len == PERF_HEADER_BYTES);
+    return n >= 0 && (!end || answer->header_len == header_bytes(answer));
 }
 
 static void read_request(struct perf_server *server, struct answer *answer)
@@ -105,7 +150,7 @@ static void read_request(struct perf_server *server, struct answer *answer)
         answer->read = answer->sent = true;
         return;
     }
-    if (answer->header_len < PERF_HEADER_BYTES)
+    if (answer->header_len < header_bytes(answer))
         return;
     if (!answer->asked)
         start_sending(server, answer);
@@ -114,6 +159,12 @@ static void read_request(struct perf_server *server, struct answer *answer)
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
+
+static void end_if_done(struct perf_server *server, struct answer *answer)
+{
+    if (answer->read && answer->sent && !answer->lent)
+        end_answer(server, answer);
+}
 
 static void on_stream_event(struct perf_server *server, const roam_event *event)
 {
@@ -127,7 +178,7 @@ static void on_stream_event(struct perf_server *server, const roam_event *event)
         read_request(server, answer);
         break;
     case ROAM_EVENT_STREAM_WRITABLE:
-        if (!answer->sent)
+        if (!answer->sent && !answer->sends_datagrams)
             answer->sent = perf_send(answer->stream, &answer->left);
         break;
     case ROAM_EVENT_STREAM_FINISHED:
@@ -141,8 +192,27 @@ static void on_stream_event(struct perf_server *server, const roam_event *event)
     default:
         break;
     }
-    if (answer->read && answer->sent && !answer->lent)
-        end_answer(server, answer);
+    end_if_done(server, answer);
+}
+
+/* They are of the connection, and the answers that send them share what becomes of them. */
+static void on_datagram_event(struct perf_server *server, const roam_event *event)
+{
+    struct list_node *answers = roam_conn_user(event->conn);
+    if (event->type == ROAM_EVENT_DATAGRAM_READABLE)
+        server->served.bytes_received += perf_datagrams_take(event->conn);
+    if (event->type == ROAM_EVENT_DATAGRAM_READABLE || answers == NULL)
+        return;
+    LIST_FOR_EACH_SAFE(node, answers)
+    {
+        struct answer *answer = CONTAINER_OF(node, struct answer, link);
+        if (!answer->sends_datagrams)
+            continue;
+        perf_datagrams_settle(&answer->datagrams, event, &server->latency);
+        if (!answer->sent)
+            send_datagrams(server, answer);
+        end_if_done(server, answer);
+    }
 }
 
 static void forget_connection(struct perf_server *server, roam_conn *conn, roam_time now)
@@ -161,6 +231,8 @@ static void on_event(struct perf_server *server, const roam_event *event)
         print_event(stderr, event, 0);
     if (event->stream != NULL) {
         on_stream_event(server, event);
+    } else if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_DATAGRAM) {
+        on_datagram_event(server, event);
     } else if (event->type == ROAM_EVENT_CONNECTED) {
         struct list_node *answers = malloc(sizeof(*answers));
         if (answers != NULL)

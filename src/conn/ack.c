@@ -1,6 +1,7 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
+#include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
@@ -43,6 +44,9 @@ static void settle_acked(roam_conn *conn, enum packet_space space, const struct 
     case FRAME_HANDSHAKE_DONE:
     case FRAME_NEW_TOKEN:
     case FRAME_PING:
+        break;
+    case FRAME_DATAGRAM:
+        conn_datagram_on_acked(conn, frame);
         break;
     default:
         stream_set_on_acked(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
@@ -95,6 +99,9 @@ static void settle_lost(roam_conn *conn, enum packet_space space, const struct s
         break;
     case FRAME_NEW_TOKEN:
         conn->new_token_pending = true;
+        break;
+    case FRAME_DATAGRAM:
+        conn_datagram_on_lost(conn, frame);
         break;
     default:
         stream_set_on_lost(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);

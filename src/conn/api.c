@@ -1,6 +1,7 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
 #include "conn/alternates.h"
+#include "conn/datagrams.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
@@ -151,6 +152,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .cipher = keyed ? aead_suite_info(conn->keys.send.suite)->name : "",
         .crypto_backend = keyed ? conn->keys.send.backend->name : "",
     };
+    conn_datagrams_describe(conn, ret);
 }
 
 roam_result roam_conn_update_keys(roam_conn *conn, roam_time now)

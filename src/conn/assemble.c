@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "conn/datagrams.h"
 #include "conn/paths.h"
 
 /* Writing one packet's payload. `open_from` is where the span that is being written began. */
@@ -178,23 +179,73 @@ static void put_cid_frames(roam_conn *conn, struct payload *payload)
     }
 }
 
+/* Octets that stay where they are until they are sealed; the ciphertext goes to where the writer is. */
+static void put_span(struct payload *payload, const uint8_t *data, size_t len)
+{
+    close_span(payload);
+    payload->packet->spans[payload->packet->span_count++] = (struct span){.data = data, .len = len};
+    payload->writer.pos += len;
+    payload->open_from = payload->writer.pos;
+}
+
+static bool has_spans(const struct payload *payload)
+{
+    return payload->packet->span_count + 3 <= PACKET_SPANS_MAX;
+}
+
 static void put_streams(roam_conn *conn, struct payload *payload)
 {
     struct stream_frame_out out;
-    struct pending_packet *packet = payload->packet;
     conn->streams.now = conn->now;
     conn->streams.rtt = payload->assembly->path->recovery.rtt.smoothed;
-    while (packet->span_count + 3 <= PACKET_SPANS_MAX && room(payload) >= STREAM_FRAME_BYTES_MIN &&
+    while (has_spans(payload) && room(payload) >= STREAM_FRAME_BYTES_MIN &&
            stream_set_fill(&conn->streams, &payload->writer, &out)) {
-        if (out.data.len > 0) {
-            close_span(payload);
-            packet->spans[packet->span_count++] = (struct span){.data = out.data.data, .len = out.data.len};
-            payload->writer.pos += out.data.len; /* the ciphertext goes there */
-            payload->open_from = payload->writer.pos;
-        }
+        if (out.data.len > 0)
+            put_span(payload, out.data.data, out.data.len);
         record(payload, &(struct sent_frame){
                             .type = out.type, .id = out.id, .offset = out.offset, .len = out.len, .fin = out.fin});
     }
+}
+
+/* Returns how many. */
+static size_t put_datagrams(roam_conn *conn, struct payload *payload)
+{
+    struct datagram_out out;
+    size_t count = 0;
+    while (count < PACKET_DATAGRAMS_MAX && has_spans(payload) && room(payload) > 0 &&
+           conn_datagram_fill(conn, payload->assembly->carries, &payload->writer, &out)) {
+        if (out.len > DATAGRAM_COPIED_MAX)
+            put_span(payload, out.data, out.len);
+        else
+            write_bytes(&payload->writer, out.data, out.len);
+        record(payload, &(struct sent_frame){.type = FRAME_DATAGRAM, .id = out.tag, .len = (uint32_t)out.len});
+        if (out.padded)
+            note_type(payload, FRAME_PADDING);
+        count++;
+    }
+    return count;
+}
+
+/* Packets are begun with datagrams and with stream data in turn, while both wait. A datagram whose turn it is is not
+ * overtaken for having no room behind an ACK: the packet leaves as it is, and the next one takes it. */
+static void put_data(roam_conn *conn, struct payload *payload)
+{
+    const struct pending_packet *packet = payload->packet;
+    size_t room_of_packet = (size_t)(payload->writer.end - (packet->start + packet->header_len));
+    bool both = conn_datagrams_wait(conn) && stream_set_wants(&conn->streams);
+    if (conn_datagrams_go_first(conn)) {
+        if (put_datagrams(conn, payload) > 0)
+            conn_datagrams_had_turn(conn, both);
+        else if (packet->frames != 0 && conn_datagram_fits(conn, room_of_packet))
+            return;
+        put_streams(conn, payload);
+        return;
+    }
+    size_t room_before = room(payload);
+    put_streams(conn, payload);
+    if (room(payload) < room_before)
+        conn_datagrams_had_turn(conn, false);
+    put_datagrams(conn, payload);
 }
 
 static void put_ping(roam_conn *conn, struct payload *payload, enum assemble_mode mode)
@@ -230,7 +281,7 @@ static void put_application_frames(roam_conn *conn, struct payload *payload)
 {
     put_handshake_frames(conn, payload);
     put_cid_frames(conn, payload);
-    put_streams(conn, payload);
+    put_data(conn, payload);
     if (conn->full_ping_pending) {
         payload->assembly->expand = true;
         payload->assembly->expand_bytes = conn->full_ping_bytes;
@@ -297,7 +348,7 @@ bool conn_space_wants(roam_conn *conn, enum packet_space space)
     return conn->handshake_done_pending || conn->ping_pending ||
            (conn->new_token_pending && path_set_active(&conn->paths)->address_validated) ||
            local_cid_next_pending(&conn->local_cids) != NULL ||
-           remote_cid_next_retirement(&conn->remote_cids, &sequence) || stream_set_wants(&conn->streams);
+           remote_cid_next_retirement(&conn->remote_cids, &sequence) || conn_data_waits(conn);
 }
 
 static enum packet_type type_of_space(enum packet_space space)
@@ -420,13 +471,13 @@ void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_spa
     assembly->count++;
 }
 
-bool assemble_stream_packet(roam_conn *conn, struct assembly *assembly, uint8_t *at, size_t limit,
-                            struct pending_packet *ret)
+bool assemble_data_packet(roam_conn *conn, struct assembly *assembly, uint8_t *at, size_t limit,
+                          struct pending_packet *ret)
 {
     struct payload payload;
     if (!start_packet(conn, assembly, SPACE_APPLICATION, at, limit, ret, &payload))
         return false;
-    put_streams(conn, &payload);
+    put_data(conn, &payload);
     if (ret->frames == 0) {
         abandon_packet(&payload);
         return false;

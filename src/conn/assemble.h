@@ -35,7 +35,8 @@ struct assembly {
     struct path *path;
     const roam_cid *dcid;
     uint8_t *data;
-    size_t limit; /* octets of this datagram at most */
+    size_t limit;   /* octets of this datagram at most */
+    size_t carries; /* ... and of any that goes there, whatever limits this one */
     size_t len;
     struct pending_packet packets[PACKET_SPACES];
     size_t count;
@@ -53,10 +54,10 @@ void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_spa
 /* True where the space has frames that are ack-eliciting to send. */
 bool conn_space_wants(roam_conn *conn, enum packet_space space);
 
-/* One more 1-RTT packet at `at`, of at most `limit` octets, that holds what streams have to send and nothing else. False,
- * with nothing changed, where they have nothing that fits. */
-bool assemble_stream_packet(roam_conn *conn, struct assembly *assembly, uint8_t *at, size_t limit,
-                            struct pending_packet *ret);
+/* One more 1-RTT packet at `at`, of at most `limit` octets, that holds what streams and datagrams have to send and nothing
+ * else. False, with nothing changed, where they have nothing that fits. */
+bool assemble_data_packet(roam_conn *conn, struct assembly *assembly, uint8_t *at, size_t limit,
+                          struct pending_packet *ret);
 
 static inline size_t pending_packet_bytes(const struct pending_packet *packet)
 {

@@ -1,7 +1,7 @@
 /* Asserts what must hold of a connection between any two calls. Tests call it after every event. */
 #include <assert.h>
 
-#include "conn/conn.h"
+#include "conn/datagrams.h"
 
 static void check_in_flight(const roam_conn *conn)
 {
@@ -37,6 +37,7 @@ void conn_check(const roam_conn *conn)
     sent_map_check(&conn->application.sent);
     range_set_check(&conn->application.received.received);
     stream_set_check(&conn->streams);
+    conn_datagrams_check(conn);
     assert(!conn->confirmed || conn->handshake_complete);
     assert(conn->handshake_complete || conn->handshake != NULL);
     assert((conn->state == ROAM_CONN_CLOSED) ==

@@ -7,6 +7,7 @@
  *
  * The application hears of it once, at the first of these; the table keeps the row until CLOSED.
  */
+#include "conn/datagrams.h"
 #include "conn/paths.h"
 
 const roam_error conn_no_error = {.cause = ROAM_CLOSE_NONE};
@@ -52,6 +53,7 @@ static void tell_closed(roam_conn *conn)
     conn->totals->connections_closed++;
     conn->owner->handshake_over(conn->owner->context, conn, false);
     stream_set_close(&conn->streams);
+    conn_datagrams_close(conn);
     conn_event(conn, ROAM_EVENT_CLOSED);
 }
 

@@ -31,6 +31,7 @@ void roam_config_init(roam_config *ret)
     ret->pmtud = true;
     ret->max_datagram_bytes = 8972;
     ret->max_window_bytes = 64 * MEBIBYTE;
+    ret->datagram_queue_bytes = MEBIBYTE;
 }
 
 void roam_endpoint_config_init(roam_endpoint_config *ret)

@@ -169,6 +169,8 @@ roam_result config_check(const roam_config *given)
         return ROAM_ERR_CONFIG;
     if (config->max_datagram_bytes < DATAGRAM_BYTES_MIN || config->max_datagram_bytes > PMTUD_BYTES_MAX)
         return ROAM_ERR_CONFIG;
+    if (config->max_datagram_frame_bytes > DATAGRAM_FRAME_BYTES_MAX)
+        return ROAM_ERR_CONFIG;
     if (config->initial_window_packets < 2 || config->initial_rtt < TIMER_GRANULARITY)
         return ROAM_ERR_CONFIG;
     if ((config->token_bytes > 0 && config->token == NULL) || (config->session_bytes > 0 && config->session == NULL))

@@ -131,7 +131,8 @@ enum preferred_state {
 struct peer_params {
     uint64_t max_idle_timeout_ms; /* 0: none */
     uint64_t active_connection_id_limit;
-    uint32_t max_udp_payload;
+    uint16_t max_udp_payload;
+    uint16_t max_datagram_frame_bytes; /* 0: none are taken */
     uint16_t max_ack_delay_ms;
     uint8_t ack_delay_exponent;
     bool disable_active_migration;
@@ -175,6 +176,7 @@ struct roam_conn {
     struct path_memory *memory;     /* of earlier networks; NULL before the first move */
     struct path_budget path_budget; /* server */
     struct stream_set streams;
+    struct datagrams *datagrams; /* see datagrams.h; NULL before the first */
     struct peer_params peer;
     struct transport_params
         *server_params; /* client: all that the server sent; NULL before the handshake is complete */
@@ -307,7 +309,8 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
                   size_t segment);
 /* The packets of one datagram. */
 void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8_t *data, size_t len);
-/* The buffers of datagrams that were lent are called back: what streams have in them is copied. */
+/* The buffers of datagrams that were lent are called back: what of them is still to be read is copied. */
+bool conn_has_loans(const roam_conn *conn);
 void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
 

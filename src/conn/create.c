@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "conn/config_copy.h"
+#include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
@@ -302,6 +303,7 @@ void conn_delete(roam_conn *conn)
     conn_mobility_end(conn);
     conn_handshake_free(conn);
     stream_set_done(&conn->streams);
+    conn_datagrams_delete(conn);
     pn_space_done(&conn->application);
     path_set_done(&conn->paths);
     conn_forget_networks(conn);

@@ -2,7 +2,7 @@
  * Frames in: one table from type to handler. A handler decodes, checks, applies and schedules; it never sends.
  */
 #include "conn/cids.h"
-#include "conn/conn.h"
+#include "conn/datagrams.h"
 
 typedef uint64_t frame_handler(roam_conn *conn, struct packet_context *context, const struct frame *frame);
 typedef uint64_t stream_handler(struct stream_set *set, const struct frame *frame);
@@ -76,6 +76,12 @@ static uint64_t on_handshake_done(roam_conn *conn, struct packet_context *contex
     return ROAM_NO_ERROR;
 }
 
+static uint64_t on_datagram(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return conn_on_datagram(conn, frame);
+}
+
 static const struct handler handlers[FRAME_TYPES] = {
     [FRAME_PADDING] = {.conn = on_nothing},
     [FRAME_PING] = {.conn = on_nothing},
@@ -101,6 +107,7 @@ static const struct handler handlers[FRAME_TYPES] = {
     [FRAME_CONNECTION_CLOSE] = {.conn = on_close},
     [FRAME_CONNECTION_CLOSE_APPLICATION] = {.conn = on_close},
     [FRAME_HANDSHAKE_DONE] = {.conn = on_handshake_done},
+    [FRAME_DATAGRAM... FRAME_DATAGRAM_LEN] = {.conn = on_datagram},
 };
 
 static uint64_t process_frame(roam_conn *conn, struct packet_context *context, const struct frame *frame)

@@ -86,8 +86,18 @@ _Static_assert(REMOTE_ASSIGNMENTS_MAX > PATHS_MAX, "a path may have its CID befo
 #define TICKETS_PATIENCE ROAM_SECONDS(2)
 _Static_assert(TICKETS_PATIENCE <= TRIM_AFTER, "who gives its buffers back has waited long enough");
 
-/* Spans of one packet's plaintext: each STREAM frame takes two. */
+/* Spans of one packet's plaintext: each STREAM frame takes two, and each DATAGRAM frame that is not copied. */
 #define PACKET_SPANS_MAX 16
+
+/* What a DATAGRAM frame can have at most: 65535 says that any will do that fits into a packet (RFC 9221 section 3). */
+#define DATAGRAM_FRAME_BYTES_MAX 65535
+
+/* Up to so many octets a datagram is copied into its packet; a larger one is encrypted from where it waits, which
+ * takes two spans. */
+#define DATAGRAM_COPIED_MAX 256
+
+/* DATAGRAM frames of one packet: each is a record to be found when the packet is settled. */
+#define PACKET_DATAGRAMS_MAX 64
 
 /* ACK-only packets in a row before one carries a PING, so that the peer acknowledges acknowledgements (section
  * 13.2.7). */

@@ -127,6 +127,7 @@ void conn_log_params(roam_conn *conn, const struct transport_params *params, boo
     json_number(json, "initial_max_stream_data_uni", params->initial_max_stream_data_uni);
     json_number(json, "initial_max_streams_bidi", params->initial_max_streams_bidi);
     json_number(json, "initial_max_streams_uni", params->initial_max_streams_uni);
+    json_number(json, "max_datagram_frame_size", params->max_datagram_frame_size);
     qlog_end(qlog);
 }
 
@@ -260,8 +261,9 @@ static void put_closed(roam_conn *conn)
 void conn_log_event(roam_conn *conn, const roam_event *event)
 {
     struct qlog *qlog = &conn->log->qlog;
-    /* Streams are seen in their frames. */
-    if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_STREAM)
+    /* Streams and DATAGRAMs are seen in their frames. */
+    if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_STREAM ||
+        roam_event_class_of(event->type) == ROAM_EVENT_CLASS_DATAGRAM)
         return;
     if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_PATH)
         conn_log_new_paths(conn);

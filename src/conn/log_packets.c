@@ -214,6 +214,7 @@ static void put_lost_frame(struct json *json, const struct sent_frame *frame)
         [FRAME_NEW_CONNECTION_ID] = "new_connection_id",
         [FRAME_RETIRE_CONNECTION_ID] = "retire_connection_id",
         [FRAME_HANDSHAKE_DONE] = "handshake_done",
+        [FRAME_DATAGRAM] = "datagram",
     };
     const char *name = frame->type < FRAME_TYPES ? names[frame->type] : NULL;
     json_object_begin(json, NULL);
@@ -226,6 +227,8 @@ static void put_lost_frame(struct json *json, const struct sent_frame *frame)
         json_number(json, "offset", frame->offset);
         json_number(json, "length", frame->len);
     }
+    if (frame->type == FRAME_DATAGRAM)
+        json_number(json, "length", frame->len);
     json_object_end(json);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "conn/mtu.h"
 
+#include "conn/datagrams.h"
 #include "conn/paths.h"
 
 static void on_size_changed(roam_conn *conn, struct path *path)
@@ -97,7 +98,7 @@ size_t conn_mtu_probe_due(roam_conn *conn, struct path *path, size_t capacity)
     //= rfc9000#14.3 Nobody probes before the handshake is confirmed, nor a path that is not proven.
     bool proven = path->address_validated && path->validation.state != VALIDATION_RUNNING &&
                   path->validation.state != VALIDATION_FAILED;
-    if (!conn->confirmed || !proven || conn->application.probes > 0 || !stream_set_wants(&conn->streams))
+    if (!conn->confirmed || !proven || conn->application.probes > 0 || !conn_data_waits(conn))
         return 0;
     //= rfc9000#18.2 Nothing larger than the peer takes.
     uint64_t limit = min_u64(min_u64(conn->peer.max_udp_payload, conn->config->max_datagram_bytes), capacity);

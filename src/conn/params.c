@@ -36,6 +36,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
     params.active_connection_id_limit = config->active_connection_id_limit;
+    params.max_datagram_frame_size = config->max_datagram_frame_bytes;
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);
     struct writer writer = writer_init(ret, capacity);
@@ -97,7 +98,8 @@ static void keep_peer_params(roam_conn *conn)
     conn->peer = (struct peer_params){
         .max_idle_timeout_ms = peer->max_idle_timeout_ms,
         .active_connection_id_limit = peer->active_connection_id_limit,
-        .max_udp_payload = (uint32_t)min_u64(peer->max_udp_payload, UINT32_MAX),
+        .max_udp_payload = (uint16_t)min_u64(peer->max_udp_payload, UINT16_MAX),
+        .max_datagram_frame_bytes = (uint16_t)min_u64(peer->max_datagram_frame_size, DATAGRAM_FRAME_BYTES_MAX),
         .max_ack_delay_ms = (uint16_t)peer->max_ack_delay_ms,
         .ack_delay_exponent = (uint8_t)peer->ack_delay_exponent,
         .disable_active_migration = peer->disable_active_migration,

@@ -4,6 +4,7 @@
  * drop; what is wrong with an authentic one is a connection error.
  */
 #include "conn/cids.h"
+#include "conn/datagrams.h"
 #include "conn/log.h"
 
 #define LONG_HEADER_BIT     0x80
@@ -215,6 +216,7 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts
      * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
+    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
     //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
     //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
     // (duplicates do not count).
@@ -457,8 +459,14 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
         conn->owner->wake(conn->owner->context, conn);
 }
 
+bool conn_has_loans(const roam_conn *conn)
+{
+    return !list_is_empty(&conn->streams.lent) || conn_datagrams_are_lent(conn);
+}
+
 void conn_end_loans(roam_conn *conn)
 {
+    conn_datagrams_end_loans(conn);
     if (!stream_set_end_loans(&conn->streams))
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for stream data");
 }

@@ -199,6 +199,7 @@ static bool start(roam_conn *conn, struct path *path, roam_datagram *ret, struct
         return false;
     uint64_t limit = min_u64(min_u64(full_datagram(conn, path), conn->peer.max_udp_payload), ret->capacity);
     *assembly = (struct assembly){.path = path, .dcid = &cid->cid, .data = ret->data};
+    assembly->carries = (size_t)min_u64(min_u64(path_datagram_bytes(path), conn->peer.max_udp_payload), ret->capacity);
     //= rfc9000#8.1-2 Before validation never send more than three times the bytes received.
     assembly->limit = (size_t)min_u64(limit, path_allowance(path));
     return assembly->limit >= SHORT_PACKET_BYTES_MIN(0);
@@ -280,6 +281,7 @@ static enum assemble_mode mode_of_space(roam_conn *conn, enum packet_space numbe
      * 1-RTT data that nobody can read before it is complete may fill the window, and no PTO runs for that. */
     if (number != SPACE_APPLICATION && space->sent.ack_eliciting == 0)
         return ASSEMBLE_NORMAL;
+    //= rfc9221#5.4-1 DATAGRAM frames wait for the congestion controller like anything else.
     return path_window_is_full(path) || is_paced(conn, path) ? ASSEMBLE_ACK_ONLY : ASSEMBLE_NORMAL;
 }
 

@@ -1,13 +1,15 @@
 /*
  * Many packets of one connection in one go, for UDP segmentation offload: behind a full datagram of the active path stand
- * others of its size, each one 1-RTT packet with stream data and nothing else. What they have in common is looked at
- * once for all of them, and they are sealed together. Whatever else is due ends the run, and is conn_transmit's.
+ * others of its size, each one 1-RTT packet with stream data, DATAGRAM frames and nothing else. What they have in common
+ * is looked at once for all of them, and they are sealed together. Whatever else is due ends the run, and is
+ * conn_transmit's.
  *
  * Kept: what conn_transmit keeps for each datagram alone, that is window, pacing and the 3x limit; all packets of a run
  * are ack-eliciting, and marked as the datagram is that they stand behind.
  */
 #include "conn/assemble.h"
 #include "conn/cids.h"
+#include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mtu.h"
 
@@ -39,13 +41,21 @@ static bool has_one_space(const roam_conn *conn)
     return handshake == NULL || (handshake->discarded[SPACE_INITIAL] && handshake->discarded[SPACE_HANDSHAKE]);
 }
 
-/* Nothing but stream data is due, and the next datagram can only be one more like the last. */
+/* The datagram is as large as what waits can make it: 1,200 octets, which stream data fills, or so large that the next
+ * DATAGRAM frame has no room behind. */
+static bool is_full(roam_conn *conn, const struct path *path, size_t bytes)
+{
+    return bytes >= DATAGRAM_BYTES_MIN || (bytes < path_datagram_bytes(path) && conn_datagrams_wait(conn) &&
+                                           !conn_datagram_fits(conn, path_datagram_bytes(path) - bytes));
+}
+
+/* Nothing but stream data and datagrams is due, and the next datagram can only be one more like the last. */
 static bool may_run(roam_conn *conn, const struct path *path, const roam_datagram *datagram, size_t segment)
 {
     return conn->state == ROAM_CONN_ESTABLISHED && has_one_space(conn) && conn->application.probes == 0 &&
            !conn->ping_pending && path->ecn.state != ROAM_ECN_STATE_TESTING && datagram->ecn == ecn_mark(&path->ecn) &&
-           segment >= DATAGRAM_BYTES_MIN && datagram->len < min_size(datagram->capacity, SEGMENTED_BYTES_MAX) &&
-           !key_update_needed(&conn->keys) && stream_set_wants(&conn->streams);
+           is_full(conn, path, segment) && datagram->len < min_size(datagram->capacity, SEGMENTED_BYTES_MAX) &&
+           !key_update_needed(&conn->keys) && conn_data_waits(conn);
 }
 
 /* Packets that leave together share what a controller that measures wants to know; others want nothing. */
@@ -108,12 +118,13 @@ void conn_add_segments(roam_conn *conn, roam_datagram *datagram)
         return;
     struct run run;
     run.assembly = (struct assembly){.path = path, .dcid = &remote_cid_of_path(&conn->remote_cids, path->id)->cid};
+    run.assembly.carries = path_datagram_bytes(path);
     run.datagram = datagram;
     run.count = 0;
     uint8_t *at = datagram->data + datagram->len;
     size_t left = packets_allowed(conn, path, datagram, segment);
     bool full = true;
-    for (; full && left > 0 && assemble_stream_packet(conn, &run.assembly, at, segment, &run.packets[run.count]);
+    for (; full && left > 0 && assemble_data_packet(conn, &run.assembly, at, segment, &run.packets[run.count]);
          left--) {
         size_t bytes = pending_packet_bytes(&run.packets[run.count++]);
         full = bytes == segment && !run.assembly.out_of_memory;

@@ -4,6 +4,7 @@
  */
 #include "conn/alternates.h"
 #include "conn/cids.h"
+#include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/silence.h"
@@ -217,6 +218,7 @@ static void trim(roam_conn *conn)
     one_rtt_keys_shrink(&conn->keys);
     conn_settle_handshake(conn);
     stream_set_trim(&conn->streams);
+    conn_datagrams_trim(conn);
     conn->trimmed = true;
 }
 
@@ -253,6 +255,7 @@ roam_time conn_deadline(roam_conn *conn)
     deadline = min_u64(deadline, conn_mobility_deadline(conn));
     deadline = min_u64(deadline, conn->keys.previous_until);
     deadline = min_u64(deadline, trim_deadline(conn));
+    deadline = min_u64(deadline, conn_datagrams_deadline(conn));
     if (conn->pacing_until > 0)
         deadline = min_u64(deadline, conn->pacing_until);
     return deadline;
@@ -287,6 +290,7 @@ static void expire(roam_conn *conn)
     conn_silence_expire(conn);
     conn_mobility_expire(conn);
     conn_issue_cids(conn);
+    conn_datagrams_expire(conn);
     trim(conn);
     if (conn->pacing_until <= now)
         conn->pacing_until = 0;

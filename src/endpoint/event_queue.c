@@ -28,10 +28,17 @@ void event_queue_done(struct event_queue *queue)
     event_queue_init(queue, queue->allocator, queue->max);
 }
 
+/* What became of a datagram. */
+static bool is_fate(roam_event_type type)
+{
+    return roam_event_class_of(type) == ROAM_EVENT_CLASS_DATAGRAM && type != ROAM_EVENT_DATAGRAM_READABLE &&
+           type != ROAM_EVENT_DATAGRAM_WRITABLE;
+}
+
 /* Those that only inform. RESET_RECEIVED is followed by CLOSED, which is not dropped. */
 static bool may_be_dropped(roam_event_type type)
 {
-    return roam_event_class_of(type) >= ROAM_EVENT_CLASS_PATH || type == ROAM_EVENT_KEY_UPDATED ||
+    return roam_event_class_of(type) >= ROAM_EVENT_CLASS_PATH || type == ROAM_EVENT_KEY_UPDATED || is_fate(type) ||
            type == ROAM_EVENT_NEW_TOKEN || type == ROAM_EVENT_NEW_SESSION || type == ROAM_EVENT_RESET_RECEIVED;
 }
 

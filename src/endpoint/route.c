@@ -119,7 +119,7 @@ static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagra
                     size_t segment)
 {
     conn_receive(conn, endpoint->now, datagram, data, len, segment);
-    if (!list_is_empty(&conn->streams.lent) && !list_is_linked(&conn->lent_node))
+    if (conn_has_loans(conn) && !list_is_linked(&conn->lent_node))
         list_append(&endpoint->lent, &conn->lent_node);
 }
 

@@ -128,6 +128,8 @@ const char *roam_result_name(roam_result result)
         [-ROAM_ERR_SYSTEM] = "system call failed",
         [-ROAM_ERR_CONFIG] = "configuration makes no sense",
         [-ROAM_ERR_CLOSED] = "connection or stream has ended",
+        [-ROAM_ERR_UNSUPPORTED] = "not supported by the peer",
+        [-ROAM_ERR_TOO_LARGE] = "too large",
     };
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)(-(int64_t)result));
 }

@@ -158,6 +158,11 @@ static void put_close(struct json *json, const struct frame *frame)
         json_number(json, "trigger_frame_type", frame->close.frame_type);
 }
 
+static void put_datagram(struct json *json, const struct frame *frame)
+{
+    put_length(json, frame->datagram.len);
+}
+
 static const struct {
     const char *name;
     frame_writer *put;
@@ -186,6 +191,7 @@ static const struct {
     [FRAME_CONNECTION_CLOSE] = {"connection_close", put_close},
     [FRAME_CONNECTION_CLOSE_APPLICATION] = {"connection_close", put_close},
     [FRAME_HANDSHAKE_DONE] = {"handshake_done", put_nothing},
+    [FRAME_DATAGRAM... FRAME_DATAGRAM_LEN] = {"datagram", put_datagram},
 };
 
 static void put_frame(struct json *json, const struct frame *frame, uint64_t ack_delay_exponent)

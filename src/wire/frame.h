@@ -1,6 +1,6 @@
 /*
- * Frames, RFC 9000 section 19: octets <-> structures, and the one table of rules for them: which packet types may carry
- * each, is it ack-eliciting, is it probing (section 9.1), which side may send it.
+ * Frames, RFC 9000 section 19 and RFC 9221 section 4: octets <-> structures, and the one table of rules for them: which
+ * packet types may carry each, is it ack-eliciting, is it probing (section 9.1), which side may send it.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
@@ -37,7 +37,9 @@ enum frame_type {
     FRAME_CONNECTION_CLOSE = 0x1c,
     FRAME_CONNECTION_CLOSE_APPLICATION = 0x1d,
     FRAME_HANDSHAKE_DONE = 0x1e,
-    FRAME_TYPES = 0x1f
+    FRAME_DATAGRAM = 0x30, /* to the end of the packet; 0x31: with a length. RFC 9221 section 4 */
+    FRAME_DATAGRAM_LEN = 0x31,
+    FRAME_TYPES = 0x32 /* one above the highest; those between 0x1e and 0x30 are nobody's */
 };
 
 #define FRAME_STREAM_FIN 0x01
@@ -51,21 +53,22 @@ enum frame_type {
 #define IN_PACKET(type) (1u << (type))
 
 struct frame_rule {
-    const char *name;   /* "PATH_CHALLENGE" */
-    uint8_t packets;    /* or of IN_PACKET(...): where it may stand, RFC 9000 section 12.4 table 3 */
+    const char *name; /* "PATH_CHALLENGE" */
+    uint8_t packets;  /* or of IN_PACKET(...): where it may stand, RFC 9000 section 12.4 table 3, RFC 9221 section 4 */
     bool ack_eliciting; /* RFC 9000 section 1.2 */
     bool probing;       /* RFC 9000 section 9.1 */
     bool server_only;   /* only a server sends it */
 };
 
-/* The rule of a frame type, or NULL for an unknown one. All STREAM types share a rule. */
+/* The rule of a frame type, or NULL for an unknown one. All STREAM types share a rule; so do both of DATAGRAM. */
 const struct frame_rule *frame_rule_of(uint64_t type);
 
-/* A frame type's bit in a set of types; all STREAM types share one. */
+/* A frame type's bit in a set of types; all STREAM types share one, and both of DATAGRAM. */
 static inline uint64_t frame_bit(uint64_t type)
 {
     bool stream = type >= FRAME_STREAM && type <= FRAME_STREAM_LAST;
-    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : type);
+    bool datagram = type == FRAME_DATAGRAM_LEN;
+    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : datagram ? (uint64_t)FRAME_DATAGRAM : type);
 }
 
 struct frame_ack {
@@ -119,7 +122,12 @@ struct frame {
             uint64_t code, frame_type;
             const uint8_t *reason;
             size_t reason_len;
-        } close;        /* frame_type 0 in 0x1d */
+        } close; /* frame_type 0 in 0x1d */
+        struct {
+            const uint8_t *data;
+            size_t len;
+            size_t frame_len; /* with type and length field, as they came */
+        } datagram;
         size_t padding; /* how many PADDING octets were taken together */
     };
 };
@@ -170,5 +178,10 @@ void frame_write_path(struct writer *writer, enum frame_type type, const uint8_t
 void frame_write_close(struct writer *writer, bool application, uint64_t code, uint64_t frame_type, const char *reason,
                        size_t reason_len);
 void frame_write_handshake_done(struct writer *writer);
+
+/* Octets of a DATAGRAM frame's header; with_length false: type 0x30, whose data ends with the packet. */
+size_t frame_datagram_header_len(size_t len, bool with_length);
+/* Only the header: `len` octets of data are to follow. */
+void frame_write_datagram_header(struct writer *writer, size_t len, bool with_length);
 
 #endif

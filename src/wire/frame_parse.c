@@ -241,7 +241,26 @@ static uint64_t parse_close(struct frame *ret, struct reader *reader, bool appli
     return ROAM_NO_ERROR;
 }
 
-static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t type)
+/* `start`: where the frame began. */
+static uint64_t parse_datagram(struct frame *ret, struct reader *reader, bool with_length, const uint8_t *start)
+{
+    const uint8_t *data;
+    size_t len;
+    if (with_length) {
+        data = read_counted(reader, &len);
+    } else {
+        len = reader_left(reader);
+        data = read_bytes(reader, len);
+    }
+    if (data == NULL)
+        return ROAM_FRAME_ENCODING_ERROR;
+    ret->datagram.data = data;
+    ret->datagram.len = len;
+    ret->datagram.frame_len = (size_t)(reader->pos - start);
+    return ROAM_NO_ERROR;
+}
+
+static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t type, const uint8_t *start)
 {
     switch (type) {
     case FRAME_PADDING:
@@ -284,6 +303,8 @@ static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t ty
     case FRAME_CONNECTION_CLOSE:
     case FRAME_CONNECTION_CLOSE_APPLICATION:
         return parse_close(ret, reader, type == FRAME_CONNECTION_CLOSE_APPLICATION);
+    case FRAME_DATAGRAM ... FRAME_DATAGRAM_LEN:
+        return parse_datagram(ret, reader, type == FRAME_DATAGRAM_LEN, start);
     default:
         //= rfc9000#12.4 A frame of unknown type is a FRAME_ENCODING_ERROR.
         return ROAM_FRAME_ENCODING_ERROR;
@@ -300,7 +321,7 @@ uint64_t frame_parse(struct frame *ret, struct reader *reader)
     //= rfc9000#12.4 Frame types are encoded in the shortest form; a longer one may be a PROTOCOL_VIOLATION.
     if ((size_t)(reader->pos - start) != varint_len(type))
         return ROAM_PROTOCOL_VIOLATION;
-    return parse_body(ret, reader, type);
+    return parse_body(ret, reader, type, start);
 }
 
 void ack_walk_begin(struct ack_walk *walk, const struct frame_ack *ack, uint64_t *ret_smallest, uint64_t *ret_largest)

@@ -1,4 +1,4 @@
-/* The one table of rules for frames: RFC 9000 section 12.4 table 3, sections 1.2 and 9.1. */
+/* The one table of rules for frames: RFC 9000 section 12.4 table 3, sections 1.2 and 9.1; RFC 9221 section 4. */
 #include "wire/frame.h"
 
 /* The column "Pkts" of table 3. */
@@ -45,11 +45,18 @@ static const struct frame_rule rules[FRAME_TYPES] = {
     [FRAME_CONNECTION_CLOSE_APPLICATION] = RULE("CONNECTION_CLOSE_APPLICATION", PKTS_01, QUIET),
     //= rfc9000#19.20 Only a server sends HANDSHAKE_DONE.
     [FRAME_HANDSHAKE_DONE] = RULE("HANDSHAKE_DONE", PKTS_1, ELICITING, SERVER),
+    //= rfc9221#5-4 DATAGRAM frames are protected with 0-RTT or 1-RTT keys.
+    //= rfc9221#5.2-4 They are ack-eliciting.
+    [FRAME_DATAGRAM] = RULE("DATAGRAM", PKTS_01, ELICITING),
 };
 
 const struct frame_rule *frame_rule_of(uint64_t type)
 {
     if (type >= FRAME_TYPES)
         return NULL;
-    return type >= FRAME_STREAM && type <= FRAME_STREAM_LAST ? &rules[FRAME_STREAM] : &rules[type];
+    if (type >= FRAME_STREAM && type <= FRAME_STREAM_LAST)
+        type = FRAME_STREAM;
+    if (type == FRAME_DATAGRAM_LEN)
+        type = FRAME_DATAGRAM;
+    return rules[type].name != NULL ? &rules[type] : NULL;
 }

@@ -206,3 +206,15 @@ void frame_write_handshake_done(struct writer *writer)
 {
     write_type(writer, FRAME_HANDSHAKE_DONE);
 }
+
+size_t frame_datagram_header_len(size_t len, bool with_length)
+{
+    return 1 + (with_length ? varint_len(len) : 0);
+}
+
+void frame_write_datagram_header(struct writer *writer, size_t len, bool with_length)
+{
+    write_type(writer, with_length ? FRAME_DATAGRAM_LEN : FRAME_DATAGRAM);
+    if (with_length)
+        write_varint(writer, len);
+}

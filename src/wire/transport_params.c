@@ -29,7 +29,7 @@ enum param_id {
     PARAM_ACTIVE_CONNECTION_ID_LIMIT = 0x0e,
     PARAM_INITIAL_SOURCE_CID = 0x0f,
     PARAM_RETRY_SOURCE_CID = 0x10,
-    PARAMS_KNOWN
+    PARAM_MAX_DATAGRAM_FRAME_SIZE = 0x20, /* RFC 9221 section 3 */
 };
 
 #define UDP_PAYLOAD_MIN        1200
@@ -70,6 +70,8 @@ static const struct integer_param integers[] = {
     //= rfc9000#18.2 An active_connection_id_limit under 2 is a TRANSPORT_PARAMETER_ERROR.
     INTEGER(PARAM_ACTIVE_CONNECTION_ID_LIMIT, active_connection_id_limit, ACTIVE_CID_LIMIT_MIN, ACTIVE_CID_LIMIT_MIN,
             VARINT_MAX),
+    // RFC 9221 section 3: absent is 0, no DATAGRAM frames.
+    INTEGER(PARAM_MAX_DATAGRAM_FRAME_SIZE, max_datagram_frame_size, 0, 0, VARINT_MAX),
 };
 
 static uint64_t integer_get(const struct transport_params *params, const struct integer_param *integer)
@@ -206,6 +208,11 @@ static const char *parse_integer(struct transport_params *params, uint64_t id, s
     return NULL;
 }
 
+static bool is_known(uint64_t id)
+{
+    return id <= PARAM_RETRY_SOURCE_CID || id == PARAM_MAX_DATAGRAM_FRAME_SIZE;
+}
+
 static bool is_server_only(uint64_t id)
 {
     return id == PARAM_ORIGINAL_DESTINATION_CID || id == PARAM_STATELESS_RESET_TOKEN || id == PARAM_PREFERRED_ADDRESS ||
@@ -238,7 +245,7 @@ static const char *parse_known(struct transport_params *params, uint64_t id, str
 
 /* Which parameters have come. */
 struct seen {
-    uint32_t known; /* bit per param_id */
+    uint64_t low; /* bit for each below its width, which are all that are known */
     uint64_t unknown[UNKNOWN_REMEMBERED];
     size_t unknown_count;
 };
@@ -246,9 +253,9 @@ struct seen {
 /* Says whether id came before, and remembers it. */
 static bool seen_before(struct seen *seen, uint64_t id)
 {
-    if (id < PARAMS_KNOWN) {
-        bool before = (seen->known >> id & 1) != 0;
-        seen->known |= UINT32_C(1) << id;
+    if (id < 8 * sizeof(seen->low)) {
+        bool before = (seen->low >> id & 1) != 0;
+        seen->low |= UINT64_C(1) << id;
         return before;
     }
     for (size_t i = 0; i < seen->unknown_count; i++) {
@@ -262,7 +269,7 @@ static bool seen_before(struct seen *seen, uint64_t id)
 
 static const char *parse_all(struct transport_params *params, struct reader *reader, bool from_server)
 {
-    struct seen seen = {.known = 0};
+    struct seen seen = {.low = 0};
     while (reader_left(reader) > 0) {
         uint64_t id = read_varint(reader);
         uint64_t len = read_varint(reader);
@@ -273,7 +280,7 @@ static const char *parse_all(struct transport_params *params, struct reader *rea
         if (seen_before(&seen, id))
             return "duplicate transport parameter";
         //= rfc9000#7.4.2 Unknown transport parameters are ignored.
-        const char *reason = id < PARAMS_KNOWN ? parse_known(params, id, &value, from_server) : NULL;
+        const char *reason = is_known(id) ? parse_known(params, id, &value, from_server) : NULL;
         if (reason != NULL)
             return reason;
     }

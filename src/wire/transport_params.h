@@ -1,4 +1,4 @@
-/* Transport parameters, RFC 9000 section 18: octets <-> structure, with every value checked (section 18.2). */
+/* Transport parameters, RFC 9000 section 18 and RFC 9221 section 3: octets <-> structure, with every value checked. */
 #ifndef WIRE_TRANSPORT_PARAMS_H
 #define WIRE_TRANSPORT_PARAMS_H
 
@@ -39,6 +39,7 @@ struct transport_params {
     uint64_t max_ack_delay_ms;
     bool disable_active_migration;
     uint64_t active_connection_id_limit;
+    uint64_t max_datagram_frame_size; /* octets of a whole DATAGRAM frame; 0: none are taken */
 };
 
 /* The values that an absent parameter means. */

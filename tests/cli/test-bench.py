@@ -54,7 +54,7 @@ def scripts():
 @test
 def every_figure_tells_what_it_compares():
     names = scripts()
-    check({"bulk", "migration", "requests", "handshakes", "idle", "streams"} <= set(names), f"figures: {names}")
+    check({"bulk", "migration", "requests", "handshakes", "idle", "streams", "datagrams"} <= set(names), f"figures: {names}")
     for name in names:
         listed = run(name, "--list")
         same((listed.returncode, listed.stderr), (0, ""), name)

@@ -75,9 +75,11 @@ LATENCIES = ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 def check_shape(report):
     same(report["schema"], "roam-perf/1", "schema")
-    bulk, idle = report["mode"] == "bulk", report["mode"] == "idle"
+    idle, datagrams = report["mode"] == "idle", report["mode"] == "datagrams"
+    bulk = report["mode"] == "bulk" or datagrams
     same(set(report), {"schema", "mode", "streams", "seconds", "download", "upload", "client", "server", "cipher",
-                       "crypto_backend"} | (set() if bulk else {"operations"}) | ({"hold_seconds"} if idle else set()),
+                       "crypto_backend"} | (set() if bulk else {"operations"}) | ({"hold_seconds"} if idle else set()) |
+         ({"datagrams"} if datagrams else set()),
          "members")
     cost = {"cpu_seconds_per_gb"} if bulk else {"cpu_us_per_operation"}
     held = {"hold_cpu_seconds", "resident_bytes_per_connection"} if idle else set()
@@ -85,7 +87,7 @@ def check_shape(report):
         same(set(report[side]), SIDE | cost | held, side)
         check(report[side]["resident_bytes"] > 0, f"{side}: {report[side]}")
         # Of the connection that did the work: handshakes are others'.
-        if report["mode"] in ("bulk", "requests"):
+        if report["mode"] in ("bulk", "requests", "datagrams"):
             check(report[side]["packets_sent"] > 0 and report[side]["min_rtt_ms"] > 0, f"{side}: {report[side]}")
     if not bulk:
         latencies = [report["operations"]["latency_ms"][name] for name in LATENCIES]
@@ -109,6 +111,42 @@ def bulk_transfers_are_of_the_size_that_was_asked_for():
         same(amounts(server.report("--download", 3, "--streams", 200)), (3, 0), "more streams than octets")
         for side in "client", "server":
             check(both[side]["udp_bytes_sent"] > 1 << 20, f"{side} sent: {both[side]['udp_bytes_sent']}")
+
+
+def check_way(way, bytes_, wanted, payload):
+    same(set(way), {"sent", "acknowledged", "lost", "unsent", "delivered", "unread", "per_second"}, "members of a way")
+    check(way["acknowledged"] + way["lost"] == way["sent"], f"each has a fate: {way}")
+    # Those that are only believed lost arrive all the same.
+    check(way["acknowledged"] <= way["delivered"] + way["unread"] <= way["sent"], f"delivered: {way}")
+    check(bytes_ <= wanted, f"octets: {bytes_}, not more than {wanted}")
+    if payload:
+        same(way["sent"] + way["unsent"], -(-wanted // payload), "datagrams of one size")
+    if way["lost"] + way["unsent"] + way["unread"] == 0:
+        same(bytes_, wanted, "octets, where nothing was lost")
+
+
+@test
+def datagrams_are_counted_where_they_leave_and_where_they_arrive():
+    with Server("--json") as server:
+        for payload in (0, 1000, 60):
+            report = server.report("--upload", "300K", "--download", "200K", "--datagrams", "--payload", payload)
+            same(report["mode"], "datagrams", "mode")
+            check_way(report["datagrams"]["upload"], report["upload"]["bytes"], 300 << 10, payload)
+            check_way(report["datagrams"]["download"], report["download"]["bytes"], 200 << 10, payload)
+            latencies = [report["datagrams"]["latency_ms"][name] for name in LATENCIES]
+            check(latencies == sorted(latencies) and latencies[0] > 0, f"latencies: {latencies}")
+        report = server.report("--upload", "1000G", "--download", "1000G", "--datagrams", "--time", "300ms")
+        check(0 < report["upload"]["bytes"] < 1000 << 30 and 0 < report["download"]["bytes"] < 1000 << 30, report)
+        run = server.run("--upload", "100K", "--datagrams")
+        check(re.search(r"^up +\d+ datagrams sent, \d+ delivered: \d+ a second; \d+ lost, \d+ unsent, \d+ unread$",
+                        run.stdout, re.M), run.stdout)
+        run = server.run("--upload", "100K", "--datagrams", "--payload", 1400, "--datagram-bytes", 1300)
+        same(run.returncode, 1, "more than fits")
+        check("no datagram could be sent: too large" in run.stderr, run.stderr)
+        run = server.run("--download", "100K", "--datagrams", "--payload", 1400, "--datagram-bytes", 1300)
+        check("the server could not send datagrams" in run.stderr, run.stderr)
+    served = json.loads(server.said)
+    check(served["bytes_received"] >= 3 * (300 << 10) * 0.9, served)
 
 
 @test
@@ -263,6 +301,9 @@ def what_is_wrong_is_named():
     expect(2, r"exclude each other", "client", "--download", "1", "--requests", "1", "127.0.0.1:4433")
     expect(2, r"exclude each other", "client", "--idle", "1", "--handshakes", "1", "127.0.0.1:4433")
     expect(2, r"--resume goes with --handshakes", "client", "--download", "1", "--resume", "127.0.0.1:4433")
+    expect(2, r"--datagrams says how", "client", "--requests", "1", "--datagrams", "127.0.0.1:4433")
+    expect(2, r"--payload goes with --datagrams", "client", "--upload", "1", "--payload", "9", "127.0.0.1:4433")
+    expect(2, r"--payload is 65536 at most", "client", "--upload", "1", "--datagrams", "--payload", "1M", "[::1]:1")
     expect(2, r"--streams and --parallel are 1 or more", "client", "--download", "1", "--streams", "0", "[::1]:1")
     expect(2, r"--download wants a number of octets", "client", "--download", "much", "127.0.0.1:4433")
     expect(2, r"unknown option: --requests", "server", "--requests", "1", "127.0.0.1:0")

@@ -89,6 +89,11 @@ static inline void compose_frame(struct writer *writer, roam_conn *to, uint8_t k
         compose_response(writer, to, argument);
         break;
     case 14:
+        if ((kind & 0x10) != 0) {
+            frame_write_datagram_header(writer, argument, (kind & 0x20) != 0);
+            write_bytes(writer, octets, argument);
+            break;
+        }
         frame_write_padding(writer, (size_t)argument * 4);
         break;
     default:

@@ -365,6 +365,17 @@ static void use_stream(struct world *world, struct side *side, uint8_t choice)
     (void)world;
 }
 
+/* Takes what came, and sends one of some size. */
+static void use_datagrams(struct world *world, struct side *side, uint8_t choice)
+{
+    static const uint8_t octets[1500];
+    const uint8_t *data;
+    size_t len;
+    while (roam_conn_next_datagram(side->conn, &data, &len))
+        require(len == 0 || data[len - 1] + 1 > 0);
+    roam_conn_send_datagram(side->conn, world->now, octets, (size_t)(choice & 0xf8) * 6, choice);
+}
+
 static void use_conn(struct world *world, struct side *side, uint8_t choice)
 {
     const roam_address *place = &places[choice >> 4 & 3];
@@ -379,7 +390,10 @@ static void use_conn(struct world *world, struct side *side, uint8_t choice)
         roam_conn_probe(side->conn, world->now, place);
         break;
     case 3:
-        roam_conn_ping(side->conn, world->now);
+        if ((choice & 8) != 0)
+            use_datagrams(world, side, choice);
+        else
+            roam_conn_ping(side->conn, world->now);
         break;
     case 4:
         roam_conn_update_keys(side->conn, world->now);
@@ -475,6 +489,9 @@ static void start(struct world *world, uint8_t choice)
     connection.initial_max_streams_bidi = connection.initial_max_streams_uni = 4;
     connection.initial_max_stream_data = 4096;
     connection.initial_max_data = 10000;
+    connection.max_datagram_frame_bytes = 1000;
+    connection.datagram_queue_bytes = 4096;
+    connection.datagram_fates = true;
     server.accept = &connection;
     server.cid_bytes = cid_bytes[choice >> 3 & 3];
     server.retry = (choice & 0x40) != 0 ? ROAM_RETRY_ALWAYS : ROAM_RETRY_NEVER;

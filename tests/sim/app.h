@@ -2,11 +2,12 @@
  * Applications on hosts. A client opens streams in rounds, with silence between the rounds; each stream is one
  * transfer that says in its first 16 octets which one it is, and the server serves it: echo, download, upload with a
  * receipt, or upload on a unidirectional stream. Every octet is compared on both sides. A transfer is done when both
- * sides have seen its end.
+ * sides have seen its end. Beside the streams go datagrams (chatter.h).
  */
 #ifndef SIM_APP_H
 #define SIM_APP_H
 
+#include "sim/chatter.h"
 #include "sim/host.h"
 #include "sim/pump.h"
 
@@ -33,6 +34,7 @@ struct workload {
     struct transfer *transfers;
     size_t count, capacity;
     uint64_t bytes_done;
+    struct said_book said; /* datagrams */
 };
 
 /* A path or CID event that happened to an application. */
@@ -78,6 +80,7 @@ struct client_app {
     struct sim_event watch;
     uint64_t pings; /* sent by impatience */
     bool round_running;
+    struct chatter chatter;
     struct app_history history;
 };
 

@@ -26,6 +26,7 @@ void workload_init(struct workload *workload, struct world *world)
 {
     memset(workload, 0, sizeof(*workload));
     workload->world = world;
+    said_book_init(&workload->said, world);
 }
 
 void workload_done(struct workload *workload)
@@ -34,6 +35,7 @@ void workload_done(struct workload *workload)
         pump_out_done(&workload->transfers[i].out);
     free(workload->transfers);
     workload->transfers = NULL;
+    said_book_done(&workload->said);
 }
 
 void workload_add(struct workload *workload, struct client_app *client, size_t round, enum transfer_kind kind,
@@ -243,6 +245,30 @@ static void on_timer(struct sim_event *event)
     host_turn(app->host);
 }
 
+/* ---- Datagrams ------------------------------------------------------------------------------------------------- */
+
+static void on_chatter(struct sim_event *event)
+{
+    struct client_app *app = SIM_CONTAINER(event, struct client_app, chatter.timer);
+    struct world *world = app->host->world;
+    if (app->conn == NULL || app->finished)
+        return;
+    said_book_take(&app->workload->said, app->host, app->conn, false);
+    chatter_burst(&app->chatter, &app->workload->said, app->host, app->conn);
+    if (app->chatter.left > 0)
+        sim_clock_set(&world->clock, &app->chatter.timer, world_now(world) + app->chatter.gap);
+    host_turn(app->host);
+}
+
+static void on_datagram(struct client_app *app, const roam_event *event)
+{
+    struct said_book *book = &app->workload->said;
+    if (event->type == ROAM_EVENT_DATAGRAM_READABLE && !app->chatter.lazy)
+        said_book_take(book, app->host, app->conn, false);
+    else if (event->type != ROAM_EVENT_DATAGRAM_READABLE && event->type != ROAM_EVENT_DATAGRAM_WRITABLE)
+        said_book_on_fate(book, app->host, event);
+}
+
 void client_app_more(struct client_app *app, enum transfer_kind kind, uint64_t bytes)
 {
     workload_add(app->workload, app, app->round, kind, bytes);
@@ -278,6 +304,7 @@ static void on_closed(struct client_app *app)
         transfer->out.stream = transfer->in.stream = NULL;
         pump_out_done(&transfer->out);
     }
+    said_book_on_closed(&app->workload->said, app->host, app->conn);
     oracle_forget(app->host, app->conn);
     roam_conn_free(app->conn, host_now(app->host));
     app->conn = NULL;
@@ -293,6 +320,9 @@ static void on_event(void *context, const roam_event *event)
         app->connected = true;
         if (app->rounds > 0)
             set_timer(app, world_now(app->host->world) + app->gaps[0]);
+        if (app->chatter.left > 0)
+            sim_clock_set(&app->host->world->clock, &app->chatter.timer,
+                          world_now(app->host->world) + app->chatter.gap);
         break;
     case ROAM_EVENT_CONFIRMED:
         app->confirmed = true;
@@ -307,6 +337,8 @@ static void on_event(void *context, const roam_event *event)
     default:
         if (event->stream != NULL)
             on_stream(app, event);
+        else if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_DATAGRAM)
+            on_datagram(app, event);
         break;
     }
 }
@@ -319,6 +351,7 @@ void client_app_init(struct client_app *app, struct host *host, struct workload 
     app->config = *config;
     sim_event_init(&app->timer, on_timer);
     sim_event_init(&app->watch, on_watch);
+    sim_event_init(&app->chatter.timer, on_chatter);
     host->on_event = on_event;
     host->context = app;
 }
@@ -327,6 +360,7 @@ void client_app_done(struct client_app *app)
 {
     set_timer(app, ROAM_TIME_NEVER);
     sim_clock_set(&app->host->world->clock, &app->watch, ROAM_TIME_NEVER);
+    sim_clock_set(&app->host->world->clock, &app->chatter.timer, ROAM_TIME_NEVER);
     app_history_done(&app->history);
 }
 

@@ -178,8 +178,17 @@ static void on_closed(struct server_app *app, const roam_event *event)
     }
     if (app->newest == event->conn)
         app->newest = NULL;
+    said_book_on_closed(&app->workload->said, app->host, event->conn);
     oracle_forget(app->host, event->conn);
     roam_conn_free(event->conn, host_now(app->host));
+}
+
+static void on_datagram(struct server_app *app, const roam_event *event)
+{
+    if (event->type == ROAM_EVENT_DATAGRAM_READABLE)
+        said_book_take(&app->workload->said, app->host, event->conn, true);
+    else if (event->type != ROAM_EVENT_DATAGRAM_WRITABLE)
+        said_book_on_fate(&app->workload->said, app->host, event);
 }
 
 static void on_event(void *context, const roam_event *event)
@@ -210,6 +219,8 @@ static void on_event(void *context, const roam_event *event)
         /* What a client that closed early leaves behind; the transfer never gets done. */
         break;
     default:
+        if (roam_event_class_of(event->type) == ROAM_EVENT_CLASS_DATAGRAM)
+            on_datagram(app, event);
         break;
     }
 }

@@ -159,10 +159,32 @@ static struct link_config draw_link(struct drawn *drawn)
     return link;
 }
 
+/* What one side takes, and how much may wait there. */
+static void draw_taking(struct sim_rng *rng, roam_config *config)
+{
+    uint64_t choice = sim_rng_below(rng, 8);
+    config->max_datagram_frame_bytes = choice == 0 ? 0 : choice < 3 ? sim_rng_between(rng, 2, 1500) : 65535;
+    config->datagram_queue_bytes = (size_t)1 << sim_rng_between(rng, 10, 17);
+    config->datagram_fates = true;
+    if (sim_rng_below(rng, 3) == 0)
+        config->datagram_lifetime = ROAM_MILLISECONDS(sim_rng_between(rng, 10, 1000));
+}
+
+/* In half of the worlds. */
+static void draw_datagrams(struct drawn *drawn)
+{
+    struct sim_rng *rng = &drawn->chatter;
+    if (sim_rng_below(rng, 2) == 0)
+        return;
+    draw_taking(rng, &drawn->lab.config.client);
+    draw_taking(rng, &drawn->lab.config.server);
+}
+
 void draw_world(struct drawn *drawn)
 {
     struct lab_config *config = &drawn->lab.config;
     draw_config(drawn);
+    draw_datagrams(drawn);
     bool immobile = config->server_endpoint.cid_bytes == 0;
     config->clients = one_in(drawn, 5) ? 2 : 1;
     config->interfaces = (size_t)between(drawn, 1, 3);
@@ -195,6 +217,17 @@ void draw_world(struct drawn *drawn)
     }
 }
 
+static void draw_chatter(struct drawn *drawn, struct chatter *chatter)
+{
+    struct sim_rng *rng = &drawn->chatter;
+    if (!drawn->lab.config.client.datagram_fates)
+        return;
+    chatter->left = sim_rng_between(rng, 1, 150);
+    chatter->burst = (size_t)sim_rng_between(rng, 1, 20);
+    chatter->gap = ROAM_MILLISECONDS(sim_rng_between(rng, 1, 300));
+    chatter->lazy = sim_rng_below(rng, 4) == 0;
+}
+
 void draw_workload(struct drawn *drawn)
 {
     struct lab *lab = &drawn->lab;
@@ -215,6 +248,7 @@ void draw_workload(struct drawn *drawn)
         }
         app->stay_open = false;
         app->patience = ROAM_SECONDS(8);
+        draw_chatter(drawn, &app->chatter);
     }
 }
 

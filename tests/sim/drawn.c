@@ -53,6 +53,7 @@ static void judge(struct drawn *drawn)
             open += !(lab->workload.transfers[i].client_done && lab->workload.transfers[i].server_done);
         world_fail(world, "%zu of %zu transfers never got done", open, lab->workload.count);
     }
+    said_book_judge(&lab->workload.said);
     if (!all_ended(drawn))
         world_fail(world, "connections do not come to an end");
     if (lab->server_app.causes[ROAM_CLOSE_PEER_APPLICATION] < lab->config.clients)
@@ -77,6 +78,10 @@ static void count(struct drawn *drawn)
     totals->resized = lab->server_app.history.counts[ROAM_EVENT_PATH_MTU];
     for (size_t i = 0; i < lab->config.clients; i++)
         totals->resized += lab->clients[i].app.history.counts[ROAM_EVENT_PATH_MTU];
+    totals->said = lab->workload.said.count;
+    totals->heard = lab->workload.said.heard;
+    totals->unsaid =
+        lab->workload.said.fates[ROAM_EVENT_DATAGRAM_EXPIRED] + lab->workload.said.fates[ROAM_EVENT_DATAGRAM_OUTGROWN];
     totals->clients = lab->config.clients;
     totals->transfers = lab->workload.count;
     totals->bytes = lab->workload.bytes_done;
@@ -140,6 +145,7 @@ void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *
     drawn->lab.config.print = view != NULL ? view->print : NULL;
     drawn->lab.config.qlog = view_qlog_open(&qlog, view, name);
     sim_rng_init(&drawn->rng, seed, "drawn");
+    sim_rng_init(&drawn->chatter, seed, "chatter");
     draw_world(drawn);
     if (lab_open(&drawn->lab))
         live(drawn);
@@ -181,7 +187,8 @@ void drawn_totals_print(const struct drawn_totals *totals)
         "paths validated, %llu failed, %llu reverts, %llu changes of MTU, %llu of CID plan, %llu of datagram size, "
         "%llu "
         "datagrams under the 3x "
-        "limit, %llu impatient pings, %llu worlds starved of CIDs, %.0f virtual s\n",
+        "limit, %llu DATAGRAM frames (%llu of them taken, %llu let go unsent), %llu impatient pings, %llu worlds "
+        "starved of CIDs, %.0f virtual s\n",
         (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
         (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
         (unsigned long long)totals->duplicated, (unsigned long long)totals->corrupted, nat,
@@ -191,6 +198,7 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)f[FAULT_SLEEP], (unsigned long long)totals->moves, (unsigned long long)totals->by_itself,
         (unsigned long long)totals->validated, (unsigned long long)totals->failed_paths,
         (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU], (unsigned long long)f[FAULT_CID_PLAN],
-        (unsigned long long)totals->resized, (unsigned long long)totals->guarded, (unsigned long long)totals->pings,
+        (unsigned long long)totals->resized, (unsigned long long)totals->guarded, (unsigned long long)totals->said,
+        (unsigned long long)totals->heard, (unsigned long long)totals->unsaid, (unsigned long long)totals->pings,
         (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
 }

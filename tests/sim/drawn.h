@@ -41,11 +41,13 @@ struct drawn_totals {
     uint64_t faults[FAULT_KINDS];
     uint64_t migrated, rebound; /* calls that were accepted */
     uint64_t moves, validated, failed_paths, reverts;
-    uint64_t guarded;   /* datagrams to addresses that were not proven yet */
-    uint64_t pings;     /* by impatient applications */
-    uint64_t by_itself; /* moves that a client decided upon */
-    uint64_t resized;   /* times that a path got another size of datagrams */
-    uint64_t starved;   /* worlds in which the server had no CID left to answer with */
+    uint64_t guarded;     /* datagrams to addresses that were not proven yet */
+    uint64_t pings;       /* by impatient applications */
+    uint64_t by_itself;   /* moves that a client decided upon */
+    uint64_t resized;     /* times that a path got another size of datagrams */
+    uint64_t said, heard; /* datagrams of applications: sent, and taken */
+    uint64_t unsaid;      /* ... and let go before they were sent */
+    uint64_t starved;     /* worlds in which the server had no CID left to answer with */
     uint64_t virtual_ms;
 };
 
@@ -94,8 +96,9 @@ struct drawn_attack {
 struct drawn {
     struct lab lab;
     struct sim_rng rng;
-    roam_time fault_span; /* faults happen within this time from the start */
-    struct sim_event end; /* of all faults */
+    struct sim_rng chatter; /* of datagrams, so that they change nothing else */
+    roam_time fault_span;   /* faults happen within this time from the start */
+    struct sim_event end;   /* of all faults */
     bool over;
     struct fault faults[FAULTS_MAX];
     size_t fault_count;

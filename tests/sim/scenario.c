@@ -33,6 +33,7 @@ static const struct scenario *const tables[] = {
     scenarios_paths,      //
     scenarios_rates,      //
     scenarios_congestion, //
+    scenarios_datagrams,  //
     scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //

@@ -90,6 +90,11 @@ static inline void frame_write_again(struct writer *writer, const struct frame *
     case FRAME_HANDSHAKE_DONE:
         frame_write_handshake_done(writer);
         break;
+    case FRAME_DATAGRAM:
+    case FRAME_DATAGRAM_LEN:
+        frame_write_datagram_header(writer, frame->datagram.len, type == FRAME_DATAGRAM_LEN);
+        write_bytes(writer, frame->datagram.data, frame->datagram.len);
+        break;
     default:
         assert(is_stream_type(frame->type));
         frame_write_stream_header(writer, frame->stream.stream_id, frame->stream.offset, frame->stream.len,
@@ -169,6 +174,9 @@ static inline bool frame_equal(const struct frame *a, const struct frame *b)
     case FRAME_CONNECTION_CLOSE_APPLICATION:
         return a->close.code == b->close.code && a->close.frame_type == b->close.frame_type &&
                same_octets(a->close.reason, a->close.reason_len, b->close.reason, b->close.reason_len);
+    case FRAME_DATAGRAM:
+    case FRAME_DATAGRAM_LEN:
+        return same_octets(a->datagram.data, a->datagram.len, b->datagram.data, b->datagram.len);
     default:
         return a->maximum == b->maximum;
     }

@@ -78,6 +78,7 @@ static void truncated_frames_are_encoding_errors(void **state)
         {"PATH_RESPONSE", TO_CLIENT, 0, VALUES(0x1b, 1, 2, 3, 4, 5, 6, 7, 8)},
         {"CONNECTION_CLOSE", TO_SERVER, 0, VALUES(0x1c, 0, 0, 2, 0, 0)},
         {"CONNECTION_CLOSE_APPLICATION", TO_CLIENT, 0, VALUES(0x1d, 0, 2, 0, 0)},
+        {"DATAGRAM", TO_SERVER, 0, VALUES(0x31, 2, 1, 1)},
     };
     prepare();
     for (size_t i = 0; i < ARRAY_LENGTH(frames); i++) {
@@ -114,6 +115,37 @@ static void frames_that_break_the_protocol_are_violations(void **state)
     };
     prepare();
     expect_all_in_one_rtt(frames, ARRAY_LENGTH(frames));
+}
+
+static void datagrams_are_of_those_who_asked_for_them(void **state)
+{
+    (void)state;
+    //= rfc9221#3-4 A frame of an endpoint that was told that none are taken is PROTOCOL_VIOLATION.
+    static const struct bad_frame frames[] = {
+        {"9221 3 not asked for", TO_SERVER, ROAM_PROTOCOL_VIOLATION, VALUES(0x31, 1, 7)},
+        {"9221 3 not asked for", TO_CLIENT, ROAM_PROTOCOL_VIOLATION, VALUES(0x30, 7)},
+        {"9221 3 not asked for, though it is empty", TO_SERVER, ROAM_PROTOCOL_VIOLATION, VALUES(0x30)},
+    };
+    //= rfc9221#3-5 ... and so is one that is larger than it was told: type, length field and data together.
+    static const struct bad_frame large[] = {
+        {"9221 3 too large", TO_SERVER, ROAM_PROTOCOL_VIOLATION, VALUES(0x31, 3, 7, 7, 7)},
+        {"9221 3 too large", TO_CLIENT, ROAM_PROTOCOL_VIOLATION, VALUES(0x30, 7, 7, 7, 7)},
+    };
+    static const struct bad_frame fit[] = {
+        {"as large as may be", TO_SERVER, 0, VALUES(0x31, 2, 7, 7)},
+        {"as large as may be", TO_CLIENT, 0, VALUES(0x30, 7, 7, 7)},
+    };
+    prepare();
+    expect_all_in_one_rtt(frames, ARRAY_LENGTH(frames));
+    config.server.max_datagram_frame_bytes = config.client.max_datagram_frame_bytes = 4;
+    expect_all_in_one_rtt(large, ARRAY_LENGTH(large));
+    for (size_t i = 0; i < ARRAY_LENGTH(fit); i++) {
+        uint8_t payload[16];
+        begin();
+        inject(fit[i].to_server, PACKET_ONE_RTT, payload, encode(&fit[i], payload, sizeof(payload)));
+        assert_int_equal(error_at(fit[i].to_server)->cause, ROAM_CLOSE_NONE);
+        pair_stop(&pair);
+    }
 }
 
 static void frames_about_streams_keep_to_the_rules(void **state)
@@ -218,6 +250,7 @@ int main(void)
         cmocka_unit_test(frames_that_cannot_be_read_are_encoding_errors),
         cmocka_unit_test(truncated_frames_are_encoding_errors),
         cmocka_unit_test(frames_that_break_the_protocol_are_violations),
+        cmocka_unit_test(datagrams_are_of_those_who_asked_for_them),
         cmocka_unit_test(frames_about_streams_keep_to_the_rules),
         cmocka_unit_test(what_is_at_the_limit_is_no_error),
         cmocka_unit_test(a_frame_type_in_a_longer_form_is_a_violation),

@@ -105,6 +105,16 @@ static void every_field_is_where_the_rfc_puts_it(void **state)
     assert_int_equal(f.close.code, 10);
     assert_int_equal(f.close.frame_type, 0);
     assert_memory_equal(f.close.reason, "no", 2);
+    f = parse_good(OCTETS("\x31\x40\x02no"));
+    assert_int_equal(f.datagram.len, 2);
+    assert_int_equal(f.datagram.frame_len, 5);
+    assert_memory_equal(f.datagram.data, "no", 2);
+    f = parse_good(OCTETS("\x30no"));
+    assert_int_equal(f.datagram.len, 2);
+    assert_int_equal(f.datagram.frame_len, 3);
+    assert_memory_equal(f.datagram.data, "no", 2);
+    assert_int_equal(parse_good(OCTETS("\x30")).datagram.len, 0);
+    assert_int_equal(parse_good(OCTETS("\x31\x00")).datagram.len, 0);
     parse_good(OCTETS("\x01"));
     parse_good(OCTETS("\x1e"));
     static const uint8_t maxima[] = {0x10, 0x12, 0x13, 0x14, 0x16, 0x17};
@@ -269,6 +279,9 @@ static void lengths_past_the_end_are_refused(void **state)
     check_bad(OCTETS("\x1d\x00\x04"
                      "abc"),
               ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x31\x04"
+                     "abc"),
+              ROAM_FRAME_ENCODING_ERROR);
 }
 
 static void unknown_types_and_long_forms_of_types_are_refused(void **state)
@@ -324,6 +337,7 @@ static const struct {
     {OCTETS("\x1c\x0a\x18\x05sorry")},
     {OCTETS("\x1d\x0a\x05sorry")},
     {OCTETS("\x1e")},
+    {OCTETS("\x31\x05hello")},
 };
 
 static void every_truncation_of_every_frame_is_refused(void **state)

@@ -15,12 +15,30 @@ static const struct {
     uint64_t first, last;
     const char *packets, *spec;
 } table_3[] = {
-    {0x00, 0x00, "IH01", "NP"}, {0x01, 0x01, "IH01", ""},  {0x02, 0x03, "IH_1", "N"}, {0x04, 0x04, "__01", ""},
-    {0x05, 0x05, "__01", ""},   {0x06, 0x06, "IH_1", ""},  {0x07, 0x07, "___1", ""},  {0x08, 0x0f, "__01", ""},
-    {0x10, 0x10, "__01", ""},   {0x11, 0x11, "__01", ""},  {0x12, 0x13, "__01", ""},  {0x14, 0x14, "__01", ""},
-    {0x15, 0x15, "__01", ""},   {0x16, 0x17, "__01", ""},  {0x18, 0x18, "__01", "P"}, {0x19, 0x19, "__01", ""},
-    {0x1a, 0x1a, "__01", "P"},  {0x1b, 0x1b, "___1", "P"}, {0x1c, 0x1c, "IH01", "N"}, {0x1d, 0x1d, "__01", "N"},
+    {0x00, 0x00, "IH01", "NP"},
+    {0x01, 0x01, "IH01", ""},
+    {0x02, 0x03, "IH_1", "N"},
+    {0x04, 0x04, "__01", ""},
+    {0x05, 0x05, "__01", ""},
+    {0x06, 0x06, "IH_1", ""},
+    {0x07, 0x07, "___1", ""},
+    {0x08, 0x0f, "__01", ""},
+    {0x10, 0x10, "__01", ""},
+    {0x11, 0x11, "__01", ""},
+    {0x12, 0x13, "__01", ""},
+    {0x14, 0x14, "__01", ""},
+    {0x15, 0x15, "__01", ""},
+    {0x16, 0x17, "__01", ""},
+    {0x18, 0x18, "__01", "P"},
+    {0x19, 0x19, "__01", ""},
+    {0x1a, 0x1a, "__01", "P"},
+    {0x1b, 0x1b, "___1", "P"},
+    {0x1c, 0x1c, "IH01", "N"},
+    {0x1d, 0x1d, "__01", "N"},
     {0x1e, 0x1e, "___1", ""},
+    //= rfc9221#5-4 DATAGRAM frames are protected with 0-RTT or 1-RTT keys.
+    //= rfc9221#5.2-4 They are ack-eliciting.
+    {0x30, 0x31, "__01", ""},
 };
 
 static void every_frame_has_the_rule_of_table_3(void **state)
@@ -28,6 +46,9 @@ static void every_frame_has_the_rule_of_table_3(void **state)
     (void)state;
     uint64_t expected = 0;
     for (size_t i = 0; i < sizeof(table_3) / sizeof(table_3[0]); i++) {
+        /* Between 0x1e and 0x30 nothing is defined. */
+        for (; expected > 0x1e && expected < 0x30; expected++)
+            assert_null(frame_rule_of(expected));
         for (uint64_t type = table_3[i].first; type <= table_3[i].last; type++, expected++) {
             assert_int_equal(type, expected);
             const struct frame_rule *rule = frame_rule_of(type);
@@ -55,7 +76,7 @@ static void unknown_types_have_no_rule(void **state)
 {
     (void)state;
     assert_null(frame_rule_of(FRAME_TYPES));
-    assert_null(frame_rule_of(0x30));
+    assert_null(frame_rule_of(0x32));
     assert_null(frame_rule_of(UINT64_MAX));
 }
 
@@ -66,6 +87,8 @@ static void all_stream_types_share_a_rule(void **state)
         assert_ptr_equal(frame_rule_of(type), frame_rule_of(FRAME_STREAM));
     assert_ptr_not_equal(frame_rule_of(FRAME_STREAM_LAST + 1), frame_rule_of(FRAME_STREAM));
     assert_string_equal(frame_rule_of(0x0f)->name, "STREAM");
+    assert_ptr_equal(frame_rule_of(FRAME_DATAGRAM), frame_rule_of(FRAME_DATAGRAM_LEN));
+    assert_string_equal(frame_rule_of(0x31)->name, "DATAGRAM");
     assert_string_equal(frame_rule_of(FRAME_PATH_CHALLENGE)->name, "PATH_CHALLENGE");
 }
 

@@ -46,6 +46,12 @@ static void frames_are_written_as_the_rfc_draws_them(void **state)
     CHECK_OCTETS(&out, "\x01");
     frame_write_reset_stream(out_init(&out, CAPACITY), 1, 0x203, 0x405);
     CHECK_OCTETS(&out, "\x04\x01\x42\x03\x44\x05");
+    frame_write_datagram_header(out_init(&out, CAPACITY), 300, true);
+    CHECK_OCTETS(&out, "\x31\x41\x2c");
+    assert_int_equal(frame_datagram_header_len(300, true), 3);
+    frame_write_datagram_header(out_init(&out, CAPACITY), 300, false);
+    CHECK_OCTETS(&out, "\x30");
+    assert_int_equal(frame_datagram_header_len(300, false), 1);
     frame_write_stop_sending(out_init(&out, CAPACITY), 6, 7);
     CHECK_OCTETS(&out, "\x05\x06\x07");
     frame_write_crypto(out_init(&out, CAPACITY), 8, (const uint8_t *)"abc", 3);

@@ -48,7 +48,7 @@ static void every_enumerator_has_a_name_of_its_own(void **state)
     CHECK_NAMES(roam_drop_name, roam_drop, 0, ROAM_DROPS, 1);
     CHECK_NAMES(roam_close_cause_name, enum roam_close_cause, 0, ROAM_CLOSE_CAUSES, 1);
     CHECK_NAMES(roam_event_name, roam_event_type, 0, ROAM_EVENT_TYPES, 1);
-    CHECK_NAMES(roam_result_name, roam_result, 0, 11, -1);
+    CHECK_NAMES(roam_result_name, roam_result, 0, 13, -1);
     CHECK_NAMES(roam_conn_state_name, enum roam_conn_state, 0, ROAM_CONN_CLOSED + 1, 1);
     CHECK_NAMES(roam_move_why_name, enum roam_move_why, 0, ROAM_MOVE_WHYS, 1);
     CHECK_NAMES(roam_send_failure_name, enum roam_send_failure, 0, ROAM_SEND_FAILURES, 1);

@@ -89,6 +89,7 @@ static struct transport_params full_params(void)
     params.max_ack_delay_ms = 26;
     params.disable_active_migration = true;
     params.active_connection_id_limit = 8;
+    params.max_datagram_frame_size = 65535;
     return params;
 }
 
@@ -114,6 +115,7 @@ static void absent_parameters_mean_what_the_rfc_says(void **state)
     assert_int_equal(params.ack_delay_exponent, 3);
     assert_int_equal(params.max_ack_delay_ms, 25);
     assert_int_equal(params.active_connection_id_limit, 2);
+    assert_int_equal(params.max_datagram_frame_size, 0);
     assert_false(params.disable_active_migration);
     assert_false(params.has_initial_source_cid);
 }
@@ -138,7 +140,7 @@ static const struct {
 } integers[] = {
     {0x01, 0, VARINT_MAX}, {0x03, 1200, VARINT_MAX}, {0x04, 0, VARINT_MAX},        {0x05, 0, VARINT_MAX},
     {0x06, 0, VARINT_MAX}, {0x07, 0, VARINT_MAX},    {0x08, 0, UINT64_C(1) << 60}, {0x09, 0, UINT64_C(1) << 60},
-    {0x0a, 0, 20},         {0x0b, 0, (1 << 14) - 1}, {0x0e, 2, VARINT_MAX},
+    {0x0a, 0, 20},         {0x0b, 0, (1 << 14) - 1}, {0x0e, 2, VARINT_MAX},        {0x20, 0, VARINT_MAX},
 };
 
 static size_t make_integer(uint8_t octets[CAPACITY], uint8_t id, uint64_t value, size_t value_len, size_t len)
@@ -314,7 +316,7 @@ static void duplicates_are_refused(void **state)
         check_refused(twice, len + (size_t)(reader.pos - start), true);
         count++;
     }
-    assert_int_equal(count, 17);
+    assert_int_equal(count, 18);
     check_refused(OCTETS("\x3b\x00\x3b\x00"), true);
     check_refused(OCTETS("\x40\xff\x01x\x3b\x00\x40\xff\x00"), false);
     parse_good(OCTETS("\x3b\x00\x3c\x00"), true);
