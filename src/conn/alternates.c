@@ -10,7 +10,7 @@ void conn_remember_alternates(roam_conn *conn, const roam_address *addresses, si
     struct handshake *handshake = conn->handshake;
     for (size_t i = 0; i < n && handshake->alternate_count < ALTERNATES_MAX; i++) {
         roam_address address = roam_address_unmap(&addresses[i]);
-        address.port = conn->port;
+        address.port = conn->client->port;
         handshake->alternates[handshake->alternate_count++] = address;
     }
 }
@@ -57,7 +57,7 @@ static bool take_next(roam_conn *conn, struct path *path)
         if (!usable)
             continue;
         path->local = local;
-        path->remote = conn->handshake_remote = next;
+        path->remote = conn->client->handshake_remote = next;
         return true;
     }
     return false;

@@ -127,6 +127,12 @@ enum preferred_state {
     PREFERRED_FAILED,  /* client: nobody answered there */
 };
 
+/* What a server that offers a preferred address leaves for it. */
+struct preferred_home {
+    roam_address local; /* where the handshake ran */
+    uint64_t left_at;   /* largest_non_probing when it moved from there, PACKET_NUMBER_NONE before */
+};
+
 /* What counts of the peer's transport parameters for as long as the connection lasts; those of streams are theirs. */
 struct peer_params {
     uint64_t max_idle_timeout_ms; /* 0: none */
@@ -147,16 +153,27 @@ struct conn_end {
     size_t allowance;           /* octets of the answer, at most three times those of the datagram */
 };
 
+/* What only a client has. */
+struct conn_client {
+    roam_config *config; /* the connection's own */
+    char *host;          /* as given to roam_connect */
+    uint16_t port;
+    roam_address handshake_remote; /* of the server, where the handshake ran */
+    bool asks_nothing;             /* it leaves a download that stops alone: who examines a server asks by itself */
+    roam_address seen_local;       /* where the newest packet came in, for sockets that are bound to no address */
+    struct transport_params *server_params; /* all that the server sent; NULL before the handshake is complete */
+    struct arrivals arrivals;               /* how bulk data comes, and when it is missed */
+    roam_time tickets_until;                /* once confirmed: TLS is kept so long for session tickets */
+};
+
 struct roam_conn {
     const struct conn_owner *owner;
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config;
-    roam_config *own_config;     /* a client's copy, to be freed; a server's is the endpoint's */
     roam_endpoint_stats *totals; /* the endpoint's counters */
     void *user;
-    char *host; /* client: as given to roam_connect */
-    uint16_t port;
+    struct conn_client *client; /* NULL at a server */
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
@@ -178,9 +195,7 @@ struct roam_conn {
     struct stream_set streams;
     struct datagrams *datagrams; /* see datagrams.h; NULL before the first */
     struct peer_params peer;
-    struct transport_params
-        *server_params; /* client: all that the server sent; NULL before the handshake is complete */
-    const char *alpn;   /* of the configuration's, or "" */
+    const char *alpn; /* of the configuration's, or "" */
 
     /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
     struct {
@@ -189,12 +204,8 @@ struct roam_conn {
     } * tokens_known;
     uint8_t token_count, token_capacity;
 
-    /* Where the handshake ran, and where the server would rather be. */
-    roam_address handshake_local, handshake_remote;
-    enum preferred_state preferred;
-    uint64_t preferred_since; /* server: largest_non_probing when it moved there, else PACKET_NUMBER_NONE */
-
-    roam_address seen_local; /* client: where the newest packet came in, for sockets that are bound to no address */
+    enum preferred_state preferred; /* where the server would rather be */
+    struct preferred_home *home;    /* server: NULL where it offers none */
 
     /* The row. */
     roam_cid row_cid; /* CID of ours on the newest packet */
@@ -222,11 +233,8 @@ struct roam_conn {
     roam_time received_before;             /* last_received_at as it was before the newest packet */
     bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
     uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
-    struct arrivals arrivals;              /* client: how bulk data comes, and when it is missed */
-    bool asks_nothing;         /* it leaves a download that stops alone: who examines a server asks by itself */
-    roam_time pacing_until;    /* nothing in flight goes out before */
+    roam_time pacing_until;                /* nothing in flight goes out before */
     uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
-    roam_time tickets_until;   /* client, once confirmed: TLS is kept so long for session tickets */
     bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
@@ -372,8 +380,8 @@ void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
 
 /* ---- preferred.c: RFC 9000 section 9.6 */
-/* Server: the preferred address with its CID, where one is configured. */
-void conn_offer_preferred(roam_conn *conn, struct transport_params *params);
+/* Server: the preferred address with its CID, where one is configured; the handshake runs at `local`. */
+void conn_offer_preferred(roam_conn *conn, const roam_address *local, struct transport_params *params);
 /* The CID of the offer, which no NEW_CONNECTION_ID frame brings, is the application's to know too. */
 void conn_tell_preferred_cid(roam_conn *conn);
 /* Client: the server's parameters are known. */

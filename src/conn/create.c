@@ -159,8 +159,6 @@ static bool init_first_path(roam_conn *conn, const roam_address *local, const ro
 
 static void init_modules(roam_conn *conn)
 {
-    uint8_t secret[SIPHASH_KEY_BYTES];
-    rng_fill(conn->rng, secret, sizeof(secret));
     pn_space_init(&conn->application, conn->allocator, conn->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
@@ -171,7 +169,7 @@ static void init_modules(roam_conn *conn)
                                       .max_udp_payload = UDP_PAYLOAD_DEFAULT,
                                       .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
                                       .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
-    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
+    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->rng,
                     (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
     timer_node_init(&conn->timer);
     list_init(&conn->endpoint_node);
@@ -180,23 +178,38 @@ static void init_modules(roam_conn *conn)
     init_handshake(conn);
 }
 
-static bool copy_client_config(roam_conn *conn, const struct conn_create *create)
+static bool make_client(roam_conn *conn, const struct conn_create *create)
 {
-    conn->own_config = config_copy(conn->allocator, create->config);
-    conn->config = conn->own_config;
+    struct conn_client *client = mem_zalloc(conn->allocator, sizeof(*client));
+    conn->client = client;
+    if (client == NULL)
+        return false;
+    client->config = config_copy(conn->allocator, create->config);
+    conn->config = client->config;
     size_t host_bytes = strlen(create->host) + 1;
-    conn->host = mem_alloc(conn->allocator, host_bytes);
-    if (conn->host != NULL)
-        memcpy(conn->host, create->host, host_bytes);
-    conn->port = create->port;
-    return conn->own_config != NULL && conn->host != NULL;
+    client->host = mem_alloc(conn->allocator, host_bytes);
+    if (client->host != NULL)
+        memcpy(client->host, create->host, host_bytes);
+    client->port = create->port;
+    client->handshake_remote = create->remote;
+    return client->config != NULL && client->host != NULL;
+}
+
+static void free_client(roam_conn *conn)
+{
+    struct conn_client *client = conn->client;
+    if (client == NULL)
+        return;
+    config_copy_free(conn->allocator, client->config);
+    if (client->host != NULL)
+        mem_free(conn->allocator, client->host, strlen(client->host) + 1);
+    mem_free(conn->allocator, client->server_params, sizeof(*client->server_params));
+    mem_free(conn->allocator, client, sizeof(*client));
 }
 
 static void free_shell(roam_conn *conn)
 {
-    config_copy_free(conn->allocator, conn->own_config);
-    if (conn->host != NULL)
-        mem_free(conn->allocator, conn->host, strlen(conn->host) + 1);
+    free_client(conn);
     mem_free(conn->allocator, conn->handshake, sizeof(*conn->handshake));
     mem_free(conn->allocator, conn, sizeof(*conn));
 }
@@ -216,16 +229,14 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->is_server = create->is_server;
     conn->version = create->version;
     conn->now = conn->created = conn->idle_from = conn->last_received_at = create->now;
-    conn->largest_non_probing = conn->preferred_since = PACKET_NUMBER_NONE;
-    conn->handshake_local = create->local;
-    conn->handshake_remote = create->remote;
+    conn->largest_non_probing = PACKET_NUMBER_NONE;
     conn->close_at = ROAM_TIME_NEVER;
     conn->error = &conn_no_error;
     conn->alpn = "";
     conn->app_holds = true;
     conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
     conn->handshake = mem_zalloc(create->allocator, sizeof(*conn->handshake));
-    if (conn->handshake == NULL || (!create->is_server && !copy_client_config(conn, create))) {
+    if (conn->handshake == NULL || (!create->is_server && !make_client(conn, create))) {
         free_shell(conn);
         return NULL;
     }
@@ -270,7 +281,7 @@ void conn_start(roam_conn *conn, const roam_address *remote)
 {
     struct path *path = path_set_active(&conn->paths);
     assert(!conn->is_server && conn->state == ROAM_CONN_RESOLVING);
-    path->remote = conn->handshake_remote = *remote;
+    path->remote = conn->client->handshake_remote = *remote;
     path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
     conn->state = ROAM_CONN_HANDSHAKE;
@@ -310,7 +321,7 @@ void conn_delete(roam_conn *conn)
     one_rtt_keys_done(&conn->keys);
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
-    mem_free(conn->allocator, conn->server_params, sizeof(*conn->server_params));
+    mem_free(conn->allocator, conn->home, sizeof(*conn->home));
     mem_free(conn->allocator, conn->end, sizeof(*conn->end));
     free_shell(conn);
 }
