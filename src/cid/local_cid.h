@@ -43,11 +43,11 @@ struct local_cid_set {
     const roam_allocator *allocator;
     struct local_cid *entries; /* ascending by sequence: those to be retired, then the live ones */
     uint8_t count, capacity;
+    uint8_t cid_bytes; /* 0: one CID of length zero, none is ever issued */
     uint64_t next_sequence;
     uint64_t sent_below;      /* one above the largest sequence that was ever on the wire */
     uint64_t retire_prior_to; /* see local_cid_frame_retire_prior_to */
     uint64_t peer_limit;      /* its active_connection_id_limit; 1 until it is known */
-    uint8_t cid_bytes;        /* 0: one CID of length zero, none is ever issued */
 };
 
 /* False without memory. */

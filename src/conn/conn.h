@@ -208,39 +208,39 @@ struct roam_conn {
     struct preferred_home *home;    /* server: NULL where it offers none */
 
     /* The row. */
-    roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
     struct sway sway;              /* between two paths */
-    enum roam_move_why move_why;   /* of the last one */
     struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
-    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    roam_cid row_cid;              /* CID of ours on the newest packet */
+    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
+    enum roam_move_why move_why;   /* of the last one */
 
     /* What waits to be sent, beside what the modules know. */
-    bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
-    bool renewal_pending;     /* all CIDs of ours are to be replaced */
-    bool rotation_pending;    /* the CID that we write is to be changed with the next packet */
     uint32_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
+    bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
+    bool renewal_pending;  /* all CIDs of ours are to be replaced */
+    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
+    bool close_pending;    /* CONNECTION_CLOSE is due */
     bool ticket_sent;
     bool resumed;              /* the handshake resumed an earlier session */
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
+    bool trimmed;                 /* buffers and expanded keys were given back since the last packet */
+    bool eliciting_since_receive; /* an ack-eliciting packet went out since the last packet came */
+    uint32_t silence_pings;       /* sent since something ack-eliciting came, to a server that fell silent */
+    uint32_t ack_only_packets;    /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
     uint32_t pto_count;
     roam_time pto_again_from; /* while pto_count > 0: what the PTO counts from, which mere PINGs do not put off */
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     roam_time received_before;             /* last_received_at as it was before the newest packet */
-    bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
-    uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
     roam_time pacing_until;                /* nothing in flight goes out before */
-    uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
-    bool trimmed;              /* buffers and expanded keys were given back since the last packet */
 
     /* The end. */
     const roam_error *error; /* of `end`, once there is one */
     struct conn_end *end;    /* NULL before it, or where there was no memory for it */
-    bool close_pending;      /* CONNECTION_CLOSE is due */
     roam_time close_at;      /* end of closing or draining */
 
     struct conn_counters counters;
@@ -252,10 +252,9 @@ struct roam_conn {
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
     struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
-    roam_cid initial_dcid;      /* the client's first DCID, which a server routes for as long as the connection lasts */
-    roam_address initial_remote; /* and where it came from */
-    bool initial_dcid_routed, half_open;
-    size_t events_queued;
+    uint64_t initial_hash;      /* server: by which the client's first DCID is routed, for as long as it lasts */
+    bool initial_routed, half_open;
+    uint32_t events_queued;
 };
 
 /* What is known of the packet that is being processed. */

@@ -130,7 +130,6 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
     conn->row_cid = ours;
     roam_cid theirs = create->client_scid;
     if (create->is_server) {
-        conn->initial_dcid = create->client_dcid;
         conn->handshake->original_dcid = create->original_dcid;
         conn->handshake->initial_scid = create->client_scid;
         conn->handshake->has_retry = create->retried;
@@ -139,7 +138,7 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
         //= rfc9000#7.2 First destination CID is at least 8 unpredictable bytes.
         theirs.len = 18;
         rng_fill(conn->rng, theirs.bytes, theirs.len);
-        conn->initial_dcid = conn->handshake->original_dcid = theirs;
+        conn->handshake->original_dcid = theirs;
     }
     return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
                                (size_t)conn->config->active_connection_id_limit);
