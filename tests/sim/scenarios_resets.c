@@ -386,7 +386,7 @@ static void s069_a_reset_on_a_path_that_is_only_probed_ends_that_path_alone(stru
         EXPECT(lab, lab_client_count(lab, ROAM_EVENT_RESET_RECEIVED) == 0);
         EXPECT(lab, roam_address_equal(roam_conn_local_address(lab_client(lab)->conn), &home));
         EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)) && lab_transfer(lab, TRANSFER_ECHO, 5000));
-        EXPECT(lab, lab_client(lab)->conn->remote_cids.count == 8);
+        EXPECT(lab, lab_client(lab)->conn->remote_cids.count == LOCAL_CIDS_FIRST);
     }
     EXPECT(lab, lab_goodbye(lab));
 }
