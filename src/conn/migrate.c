@@ -173,8 +173,8 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
         //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
         path_validation_abandon(&old->validation);
     /* Where streams are under way and the RTT is known, a burst would be followed by a round trip without an octet. */
-    if (proven && !path->was_active && old->recovery.congestion.in_flight > 0)
-        pacer_forgo_burst(&path->recovery.pacer, path_datagram_bytes(path), conn->now);
+    if (proven && !path->was_active && old->recovery.congestion.in_flight > 0 && path_set_rouse(&conn->paths, path))
+        pacer_forgo_burst(path->recovery.pacer, path_datagram_bytes(path), conn->now);
     path->was_active = true;
     path->migrate_when_valid = false;
     conn_preferred_on_move(conn, path);

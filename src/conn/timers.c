@@ -221,6 +221,7 @@ static void trim(roam_conn *conn)
     conn_settle_handshake(conn);
     stream_set_trim(&conn->streams);
     conn_datagrams_trim(conn);
+    path_set_rest(&conn->paths, conn->now);
     conn->trimmed = true;
 }
 
