@@ -115,7 +115,7 @@ struct early_packet {
 struct conn_counters {
     uint64_t packets_sent, packets_received, packets_lost;
     uint64_t bytes_sent, bytes_received;
-    uint64_t ptos, challenges_sent, challenges_received, responses_received;
+    uint32_t ptos, challenges_sent, challenges_received, responses_received;
 };
 
 /* The server's preferred address, RFC 9000 section 9.6, at either side. See preferred.c. */
@@ -185,7 +185,6 @@ struct roam_conn {
 
     struct handshake *handshake; /* NULL afterwards */
     struct one_rtt_keys keys;
-    struct pool *frame_pool; /* the endpoint's */
     struct pn_space application;
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
@@ -210,7 +209,7 @@ struct roam_conn {
     /* The row. */
     uint64_t moves;
     roam_time last_move;
-    struct sway sway;              /* between two paths */
+    struct sway *sway;             /* between two paths; NULL before the first move, or without memory */
     struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
     roam_cid row_cid;              /* CID of ours on the newest packet */

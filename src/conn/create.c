@@ -18,18 +18,18 @@ void conn_tell(roam_conn *conn, const roam_event *event)
     conn->owner->event(conn->owner->context, event);
 }
 
-static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
+static void stream_event(roam_conn *conn, roam_stream *stream, roam_event_type type, uint64_t code)
 {
-    roam_conn *conn = context;
     roam_event event = {.type = type, .time = conn->now, .conn = conn, .stream = stream, .code = code};
     conn_tell(conn, &event);
 }
 
-static void stream_wake(void *context)
+static void stream_wake(roam_conn *conn)
 {
-    roam_conn *conn = context;
     conn->owner->wake(conn->owner->context, conn);
 }
+
+static const struct stream_sink sink = {.event = stream_event, .wake = stream_wake};
 
 void conn_event(roam_conn *conn, roam_event_type type)
 {
@@ -58,7 +58,7 @@ static void init_handshake(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     for (int space = 0; space < 2; space++) {
-        pn_space_init(&handshake->spaces[space], conn->allocator, conn->frame_pool);
+        pn_space_init(&handshake->spaces[space], conn->allocator, conn->application.sent.frame_pool);
         packet_keys_init(&handshake->receive[space]);
         packet_keys_init(&handshake->send[space]);
     }
@@ -156,20 +156,18 @@ static bool init_first_path(roam_conn *conn, const roam_address *local, const ro
     return true;
 }
 
-static void init_modules(roam_conn *conn)
+static void init_modules(roam_conn *conn, const struct conn_create *create)
 {
-    pn_space_init(&conn->application, conn->allocator, conn->frame_pool);
+    pn_space_init(&conn->application, conn->allocator, create->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
-    sway_init(&conn->sway);
     transport_params_init(&conn->handshake->peer);
     /* What an absent parameter means, until they are known. */
     conn->peer = (struct peer_params){.active_connection_id_limit = ACTIVE_CID_LIMIT_MIN,
                                       .max_udp_payload = UDP_PAYLOAD_DEFAULT,
                                       .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
                                       .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
-    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->rng,
-                    (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
+    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->rng, &sink);
     timer_node_init(&conn->timer);
     list_init(&conn->endpoint_node);
     list_init(&conn->ready_node);
@@ -223,7 +221,6 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->rng = create->rng;
     conn->config = create->config;
     conn->totals = create->totals;
-    conn->frame_pool = create->frame_pool;
     conn->user = create->config->user;
     conn->is_server = create->is_server;
     conn->version = create->version;
@@ -248,7 +245,7 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
     *ret_result = ROAM_ERR_MEMORY;
     if (conn == NULL)
         return NULL;
-    init_modules(conn);
+    init_modules(conn, create);
     if (!init_cids(conn, create) || !take_client_token(conn)) {
         conn_delete(conn);
         return NULL;
@@ -318,6 +315,7 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     conn_forget_networks(conn);
     one_rtt_keys_done(&conn->keys);
+    mem_free(conn->allocator, conn->sway, sizeof(*conn->sway));
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
     mem_free(conn->allocator, conn->home, sizeof(*conn->home));

@@ -216,7 +216,7 @@ static void trim(roam_conn *conn)
     /* What is outstanding are ACKs, which nobody need acknowledge. */
     struct loss_context context = conn_loss_context(conn);
     loss_discard_space(&conn->application.sent, &context);
-    pool_trim(conn->frame_pool);
+    pool_trim(conn->application.sent.frame_pool);
     one_rtt_keys_shrink(&conn->keys);
     conn_settle_handshake(conn);
     stream_set_trim(&conn->streams);

@@ -159,7 +159,7 @@ bool stream_settle(roam_stream *stream)
 void stream_tell(roam_stream *stream, roam_event_type type, uint64_t code)
 {
     if (stream->app_holds)
-        stream->set->sink.event(stream->set->sink.context, stream, type, code);
+        stream->set->sink->event(stream->conn, stream, type, code);
 }
 
 void stream_tell_readable(roam_stream *stream)

@@ -53,11 +53,10 @@ struct roam_stream {
 
 /* What the set tells its owner. The stream is valid for the call. */
 struct stream_sink {
-    void *context;
     /* stream is NULL in STREAMS_AVAILABLE. */
-    void (*event)(void *context, roam_stream *stream, roam_event_type type, uint64_t code);
+    void (*event)(roam_conn *conn, roam_stream *stream, roam_event_type type, uint64_t code);
     /* A call of the application has left something to send. */
-    void (*wake)(void *context);
+    void (*wake)(roam_conn *conn);
 };
 
 /* Where the streams stand: made with the first, given back where an idle connection has none. */
@@ -77,7 +76,7 @@ struct stream_set {
     const roam_rng *rng;
     const roam_config *config; /* our own limits */
     roam_conn *conn;
-    struct stream_sink sink;
+    const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
     bool is_server;
     bool lending; /* what comes now stays where it lies until stream_set_end_loans */
@@ -112,7 +111,7 @@ static inline bool stream_set_has_loans(const struct stream_set *set)
 
 /* Our own limits come from the config, which must live as long; the peer's by stream_set_peer_params when they are known. */
 void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
-                     const roam_config *config, const roam_rng *rng, struct stream_sink sink);
+                     const roam_config *config, const roam_rng *rng, const struct stream_sink *sink);
 void stream_set_done(struct stream_set *set);
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params);
 

@@ -20,7 +20,7 @@ static uint64_t streams_window(const struct stream_set *set, unsigned direction)
 }
 
 void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
-                     const roam_config *config, const roam_rng *rng, struct stream_sink sink)
+                     const roam_config *config, const roam_rng *rng, const struct stream_sink *sink)
 {
     *set = (struct stream_set){
         .allocator = allocator, .rng = rng, .config = config, .conn = conn, .sink = sink, .is_server = is_server};
@@ -79,7 +79,7 @@ static void raise_peer_streams(struct stream_set *set, unsigned direction, uint6
     if (!set->open_was_refused[direction])
         return;
     set->open_was_refused[direction] = false;
-    set->sink.event(set->sink.context, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
+    set->sink->event(set->conn, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
 }
 
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
