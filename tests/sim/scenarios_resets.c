@@ -159,7 +159,7 @@ static void s067_the_token_of_a_cid_that_was_never_written_is_ignored(struct lab
 {
     lab->config.no_nat[0] = true;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
-    for (size_t i = 1; i < 8; i++) {
+    for (size_t i = 1; i < LOCAL_CIDS_FIRST; i++) {
         uint8_t token[RESET_TOKEN_BYTES];
         memcpy(token, held(lab, i)->reset_token, sizeof(token));
         give_reset(lab, token, &lab->server_address[0]);
