@@ -404,8 +404,12 @@ void hash_map_prefetch(const struct hash_map *map, uint64_t hash)
 
 void *hash_map_remove(struct hash_map *map, const void *key, size_t len)
 {
+    return hash_map_remove_hash(map, hash_map_hash(map, key, len));
+}
+
+void *hash_map_remove_hash(struct hash_map *map, uint64_t hash)
+{
     struct place place;
-    const uint64_t hash = hash_map_hash(map, key, len);
     const struct hash_array *array = array_of(map, hash);
     if (!find_in(array, hash, &place))
         return NULL;

@@ -51,6 +51,9 @@ uint64_t hash_map_hash(const struct hash_map *map, const void *key, size_t len);
 void hash_map_prefetch(const struct hash_map *map, uint64_t hash);
 void *hash_map_find_hash(const struct hash_map *map, uint64_t hash);
 
+/* hash_map_remove for who keeps the hash in place of the key. */
+void *hash_map_remove_hash(struct hash_map *map, uint64_t hash);
+
 uint64_t siphash(const uint8_t secret[SIPHASH_KEY_BYTES], const void *data, size_t len);
 
 void hash_map_check(const struct hash_map *map);

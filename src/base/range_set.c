@@ -10,7 +10,7 @@
 
 #include "base/minmax.h"
 
-#define CAPACITY_FIRST 2
+#define CAPACITY_FIRST 1
 
 void range_set_init(struct range_set *set, const roam_allocator *allocator, size_t max_ranges)
 {

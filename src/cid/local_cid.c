@@ -80,6 +80,8 @@ size_t local_cid_wanted(const struct local_cid_set *set)
         return 0;
     //= rfc9000#5.1.1-4 Never more live CIDs than the peer's limit; a retired one is replaced.
     size_t cap = (size_t)min_u64(set->peer_limit, LOCAL_CIDS_MAX);
+    if (!set->spare_used)
+        cap = min_size(cap, LOCAL_CIDS_FIRST);
     size_t live = count_live(set);
     uint64_t numbers_left = VARINT_MAX + 1 - set->next_sequence;
     return cap > live ? (size_t)min_u64(cap - live, numbers_left) : 0;
@@ -139,9 +141,10 @@ void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence)
         entry->state = LOCAL_CID_PENDING;
 }
 
-bool local_cid_on_used(struct local_cid *cid, roam_time now, size_t bytes)
+bool local_cid_on_used(struct local_cid_set *set, struct local_cid *cid, roam_time now, size_t bytes)
 {
     const bool first = !cid->used;
+    set->spare_used |= cid->sequence > 0;
     if (first) {
         /* What it is used for takes the place of its token: the frame need not be sent again. */
         cid->used = true;

@@ -16,8 +16,10 @@
 #include "base/minmax.h"
 #include "wire/frame.h"
 
-/* CIDs that the peer may hold at once, whatever it allows. */
-#define LOCAL_CIDS_MAX 8
+/* CIDs that the peer may hold at once, whatever it allows; and how many while it has used none but the first. That is
+ * enough to move and to have standbys, and with the first of these it gets the rest; most peers stay where they are. */
+#define LOCAL_CIDS_MAX   8
+#define LOCAL_CIDS_FIRST 4
 
 enum local_cid_state { LOCAL_CID_PENDING, LOCAL_CID_SENT, LOCAL_CID_KNOWN };
 
@@ -43,11 +45,12 @@ struct local_cid_set {
     const roam_allocator *allocator;
     struct local_cid *entries; /* ascending by sequence: those to be retired, then the live ones */
     uint8_t count, capacity;
+    uint8_t cid_bytes; /* 0: one CID of length zero, none is ever issued */
+    bool spare_used;   /* the peer has used another than the first */
     uint64_t next_sequence;
     uint64_t sent_below;      /* one above the largest sequence that was ever on the wire */
     uint64_t retire_prior_to; /* see local_cid_frame_retire_prior_to */
     uint64_t peer_limit;      /* its active_connection_id_limit; 1 until it is known */
-    uint8_t cid_bytes;        /* 0: one CID of length zero, none is ever issued */
 };
 
 /* False without memory. */
@@ -86,8 +89,8 @@ void local_cid_on_sent(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_acked(struct local_cid_set *set, uint64_t sequence);
 void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence); /* nothing where it was retired meanwhile */
 
-/* A packet of so many octets came on it. True where that is the first. */
-bool local_cid_on_used(struct local_cid *cid, roam_time now, size_t bytes);
+/* A packet of so many octets came on it. True where that is the first: more may be wanted then. */
+bool local_cid_on_used(struct local_cid_set *set, struct local_cid *cid, roam_time now, size_t bytes);
 
 /* Nothing is acknowledged: all frames that may never have arrived are to go out once more. */
 void local_cid_repeat(struct local_cid_set *set);

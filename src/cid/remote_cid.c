@@ -259,8 +259,9 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
     const uint64_t unseen = count_unseen_below(set, prior);
     if (fresh > room || unseen > room - fresh)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
+    const bool opens_run = fresh && sequence != set->seen[set->seen_count - 1].end;
     if (!reserve(set, min_size(set->count + fresh, REMOTE_CIDS_MAX), kept + fresh + unseen,
-                 min_size(set->seen_count + fresh, REMOTE_SEEN_RANGES_MAX)))
+                 min_size((size_t)set->seen_count + opens_run, REMOTE_SEEN_RANGES_MAX)))
         return ROAM_INTERNAL_ERROR;
 
     if (prior > set->retire_prior_to)

@@ -58,7 +58,7 @@ static bool start(struct bench *bench, const roam_address *from, uint64_t window
     errno = ENOMEM;
     if (bench->conn == NULL)
         return false;
-    bench->conn->asks_nothing = true;
+    bench->conn->client->asks_nothing = true;
     return true;
 }
 
@@ -217,7 +217,7 @@ static void transmit_all(struct bench *bench)
 /* What comes from elsewhere is no evidence against this server. */
 static bool is_from_server(const struct bench *bench, const roam_address *remote)
 {
-    const struct transport_params *params = bench->conn->server_params;
+    const struct transport_params *params = bench->conn->client->server_params;
     return roam_address_equal(remote, &bench->exam->remote) ||
            (params != NULL && params->has_preferred_address &&
             (roam_address_equal(remote, &params->preferred_address.ipv4) ||

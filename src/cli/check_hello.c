@@ -113,8 +113,8 @@ static void take_handshake(struct exam *exam, struct bench *bench)
         .cids_given = bench->events[ROAM_EVENT_CID_RECEIVED],
         .cid_limit = bench->config.active_connection_id_limit,
     };
-    if (bench->conn->server_params != NULL)
-        handshake->params = *bench->conn->server_params;
+    if (bench->conn->client->server_params != NULL)
+        handshake->params = *bench->conn->client->server_params;
     else
         transport_params_init(&handshake->params);
     snprintf(handshake->alpn, sizeof(handshake->alpn), "%s", roam_conn_alpn(bench->conn));

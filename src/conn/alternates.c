@@ -10,7 +10,7 @@ void conn_remember_alternates(roam_conn *conn, const roam_address *addresses, si
     struct handshake *handshake = conn->handshake;
     for (size_t i = 0; i < n && handshake->alternate_count < ALTERNATES_MAX; i++) {
         roam_address address = roam_address_unmap(&addresses[i]);
-        address.port = conn->port;
+        address.port = conn->client->port;
         handshake->alternates[handshake->alternate_count++] = address;
     }
 }
@@ -57,7 +57,7 @@ static bool take_next(roam_conn *conn, struct path *path)
         if (!usable)
             continue;
         path->local = local;
-        path->remote = conn->handshake_remote = next;
+        path->remote = conn->client->handshake_remote = next;
         return true;
     }
     return false;
@@ -72,7 +72,7 @@ void conn_try_alternate(roam_conn *conn)
     //= rfc9000#9.5-3 Never use one destination CID toward more than one peer address.
     roam_cid dcid = {.len = handshake->original_dcid.len};
     rng_fill(conn->rng, dcid.bytes, dcid.len);
-    conn->initial_dcid = handshake->original_dcid = dcid;
+    handshake->original_dcid = dcid;
     remote_cid_replace_initial(&conn->remote_cids, &dcid);
     conn_set_initial_keys(conn, &dcid);
     /* Each gets twice the time of the one before, so that a slow one has its turn. */

@@ -42,17 +42,20 @@ const char *roam_conn_alpn(const roam_conn *conn)
 
 const char *roam_conn_host(const roam_conn *conn, uint16_t *ret_port)
 {
-    *ret_port = conn->port;
-    return conn->host != NULL ? conn->host : "";
+    *ret_port = conn->client != NULL ? conn->client->port : 0;
+    return conn->client != NULL ? conn->client->host : "";
 }
 
 const roam_address *roam_conn_local_address(const roam_conn *conn)
 {
-    static const uint8_t any[sizeof(conn->seen_local.ip)];
     const roam_address *bound = &path_set_active(&conn->paths)->local;
+    static const uint8_t any[sizeof(bound->ip)];
+    if (conn->client == NULL)
+        return bound;
+    const roam_address *seen = &conn->client->seen_local;
     /* A socket that is bound to no address sends from the one that the kernel chose: the newest packet came in there. */
-    bool chosen = memcmp(bound->ip, any, sizeof(any)) == 0 && bound->port != 0 && bound->port == conn->seen_local.port;
-    return chosen ? &conn->seen_local : bound;
+    bool chosen = memcmp(bound->ip, any, sizeof(any)) == 0 && bound->port != 0 && bound->port == seen->port;
+    return chosen ? seen : bound;
 }
 
 const roam_address *roam_conn_remote_address(const roam_conn *conn)
@@ -202,7 +205,7 @@ void roam_conn_resolved(roam_conn *conn, roam_time now, const roam_address *addr
         return;
     }
     roam_address remote = roam_address_unmap(&addresses[0]);
-    remote.port = conn->port;
+    remote.port = conn->client->port;
     conn_remember_alternates(conn, addresses + 1, n - 1);
     conn_start(conn, &remote);
 }

@@ -455,7 +455,9 @@ void assemble_packet(roam_conn *conn, struct assembly *assembly, enum packet_spa
     struct packet_keys *keys = conn_send_keys(conn, number);
     struct pending_packet *packet = &assembly->packets[assembly->count];
     struct payload payload;
+    /* A goodbye is never in flight. */
     if (keys == NULL || !has_something(conn, assembly, number, mode) || !packet_keys_expand(keys) ||
+        (mode != ASSEMBLE_CLOSE && !path_set_rouse(&conn->paths, assembly->path)) ||
         !start_packet(conn, assembly, number, assembly->data + assembly->len, assembly->limit - assembly->len, packet,
                       &payload))
         return;

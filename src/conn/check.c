@@ -28,7 +28,7 @@ static void check_cids(const roam_conn *conn)
 
 void conn_check(const roam_conn *conn)
 {
-    assert(conn->frame_pool->object_bytes >= sizeof(struct sent_frame));
+    assert(conn->application.sent.frame_pool->object_bytes >= sizeof(struct sent_frame));
     path_set_check(&conn->paths);
     for (size_t i = 0; i < conn->paths.count; i++)
         path_check(conn->paths.paths[i]);

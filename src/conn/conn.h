@@ -115,7 +115,7 @@ struct early_packet {
 struct conn_counters {
     uint64_t packets_sent, packets_received, packets_lost;
     uint64_t bytes_sent, bytes_received;
-    uint64_t ptos, challenges_sent, challenges_received, responses_received;
+    uint32_t ptos, challenges_sent, challenges_received, responses_received;
 };
 
 /* The server's preferred address, RFC 9000 section 9.6, at either side. See preferred.c. */
@@ -125,6 +125,12 @@ enum preferred_state {
     PREFERRED_PROBING, /* client: it is being validated */
     PREFERRED_REACHED, /* the active path leads there */
     PREFERRED_FAILED,  /* client: nobody answered there */
+};
+
+/* What a server that offers a preferred address leaves for it. */
+struct preferred_home {
+    roam_address local; /* where the handshake ran */
+    uint64_t left_at;   /* largest_non_probing when it moved from there, PACKET_NUMBER_NONE before */
 };
 
 /* What counts of the peer's transport parameters for as long as the connection lasts; those of streams are theirs. */
@@ -147,16 +153,27 @@ struct conn_end {
     size_t allowance;           /* octets of the answer, at most three times those of the datagram */
 };
 
+/* What only a client has. */
+struct conn_client {
+    roam_config *config; /* the connection's own */
+    char *host;          /* as given to roam_connect */
+    uint16_t port;
+    roam_address handshake_remote; /* of the server, where the handshake ran */
+    bool asks_nothing;             /* it leaves a download that stops alone: who examines a server asks by itself */
+    roam_address seen_local;       /* where the newest packet came in, for sockets that are bound to no address */
+    struct transport_params *server_params; /* all that the server sent; NULL before the handshake is complete */
+    struct arrivals arrivals;               /* how bulk data comes, and when it is missed */
+    roam_time tickets_until;                /* once confirmed: TLS is kept so long for session tickets */
+};
+
 struct roam_conn {
     const struct conn_owner *owner;
     const roam_allocator *allocator;
     const roam_rng *rng;
     const roam_config *config;
-    roam_config *own_config;     /* a client's copy, to be freed; a server's is the endpoint's */
     roam_endpoint_stats *totals; /* the endpoint's counters */
     void *user;
-    char *host; /* client: as given to roam_connect */
-    uint16_t port;
+    struct conn_client *client; /* NULL at a server */
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
@@ -168,7 +185,6 @@ struct roam_conn {
 
     struct handshake *handshake; /* NULL afterwards */
     struct one_rtt_keys keys;
-    struct pool *frame_pool; /* the endpoint's */
     struct pn_space application;
     struct local_cid_set local_cids;
     struct remote_cid_set remote_cids;
@@ -178,9 +194,7 @@ struct roam_conn {
     struct stream_set streams;
     struct datagrams *datagrams; /* see datagrams.h; NULL before the first */
     struct peer_params peer;
-    struct transport_params
-        *server_params; /* client: all that the server sent; NULL before the handshake is complete */
-    const char *alpn;   /* of the configuration's, or "" */
+    const char *alpn; /* of the configuration's, or "" */
 
     /* Which reset tokens the owner knows of, by sequence of the peer's CIDs. */
     struct {
@@ -189,50 +203,43 @@ struct roam_conn {
     } * tokens_known;
     uint8_t token_count, token_capacity;
 
-    /* Where the handshake ran, and where the server would rather be. */
-    roam_address handshake_local, handshake_remote;
-    enum preferred_state preferred;
-    uint64_t preferred_since; /* server: largest_non_probing when it moved there, else PACKET_NUMBER_NONE */
-
-    roam_address seen_local; /* client: where the newest packet came in, for sockets that are bound to no address */
+    enum preferred_state preferred; /* where the server would rather be */
+    struct preferred_home *home;    /* server: NULL where it offers none */
 
     /* The row. */
-    roam_cid row_cid; /* CID of ours on the newest packet */
     uint64_t moves;
     roam_time last_move;
-    struct sway sway;              /* between two paths */
-    enum roam_move_why move_why;   /* of the last one */
+    struct sway *sway;             /* between two paths; NULL before the first move, or without memory */
     struct move_stats *move_stats; /* what moves have cost: see move_stats.h; NULL before the first */
-    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
+    roam_cid row_cid;              /* CID of ours on the newest packet */
+    bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
+    enum roam_move_why move_why;   /* of the last one */
 
     /* What waits to be sent, beside what the modules know. */
-    bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
-    bool renewal_pending;     /* all CIDs of ours are to be replaced */
-    bool rotation_pending;    /* the CID that we write is to be changed with the next packet */
     uint32_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
+    bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
+    bool renewal_pending;  /* all CIDs of ours are to be replaced */
+    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
+    bool close_pending;    /* CONNECTION_CLOSE is due */
     bool ticket_sent;
     bool resumed;              /* the handshake resumed an earlier session */
     uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
+    bool trimmed;                 /* buffers and expanded keys were given back since the last packet */
+    bool eliciting_since_receive; /* an ack-eliciting packet went out since the last packet came */
+    uint32_t silence_pings;       /* sent since something ack-eliciting came, to a server that fell silent */
+    uint32_t ack_only_packets;    /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
     uint32_t pto_count;
     roam_time pto_again_from; /* while pto_count > 0: what the PTO counts from, which mere PINGs do not put off */
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     roam_time received_before;             /* last_received_at as it was before the newest packet */
-    bool eliciting_since_receive;          /* an ack-eliciting packet went out since the last packet came */
-    uint32_t silence_pings;                /* sent since something ack-eliciting came, to a server that fell silent */
-    struct arrivals arrivals;              /* client: how bulk data comes, and when it is missed */
-    bool asks_nothing;         /* it leaves a download that stops alone: who examines a server asks by itself */
-    roam_time pacing_until;    /* nothing in flight goes out before */
-    uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
-    roam_time tickets_until;   /* client, once confirmed: TLS is kept so long for session tickets */
-    bool trimmed;              /* buffers and expanded keys were given back since the last packet */
+    roam_time pacing_until;                /* nothing in flight goes out before */
 
     /* The end. */
     const roam_error *error; /* of `end`, once there is one */
     struct conn_end *end;    /* NULL before it, or where there was no memory for it */
-    bool close_pending;      /* CONNECTION_CLOSE is due */
     roam_time close_at;      /* end of closing or draining */
 
     struct conn_counters counters;
@@ -244,10 +251,9 @@ struct roam_conn {
     struct timer_node timer;
     struct list_node endpoint_node, ready_node;
     struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
-    roam_cid initial_dcid;      /* the client's first DCID, which a server routes for as long as the connection lasts */
-    roam_address initial_remote; /* and where it came from */
-    bool initial_dcid_routed, half_open;
-    size_t events_queued;
+    uint64_t initial_hash;      /* server: by which the client's first DCID is routed, for as long as it lasts */
+    bool initial_routed, half_open;
+    uint32_t events_queued;
 };
 
 /* What is known of the packet that is being processed. */
@@ -372,8 +378,8 @@ void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
 
 /* ---- preferred.c: RFC 9000 section 9.6 */
-/* Server: the preferred address with its CID, where one is configured. */
-void conn_offer_preferred(roam_conn *conn, struct transport_params *params);
+/* Server: the preferred address with its CID, where one is configured; the handshake runs at `local`. */
+void conn_offer_preferred(roam_conn *conn, const roam_address *local, struct transport_params *params);
 /* The CID of the offer, which no NEW_CONNECTION_ID frame brings, is the application's to know too. */
 void conn_tell_preferred_cid(roam_conn *conn);
 /* Client: the server's parameters are known. */

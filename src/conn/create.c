@@ -18,18 +18,18 @@ void conn_tell(roam_conn *conn, const roam_event *event)
     conn->owner->event(conn->owner->context, event);
 }
 
-static void stream_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
+static void stream_event(roam_conn *conn, roam_stream *stream, roam_event_type type, uint64_t code)
 {
-    roam_conn *conn = context;
     roam_event event = {.type = type, .time = conn->now, .conn = conn, .stream = stream, .code = code};
     conn_tell(conn, &event);
 }
 
-static void stream_wake(void *context)
+static void stream_wake(roam_conn *conn)
 {
-    roam_conn *conn = context;
     conn->owner->wake(conn->owner->context, conn);
 }
+
+static const struct stream_sink sink = {.event = stream_event, .wake = stream_wake};
 
 void conn_event(roam_conn *conn, roam_event_type type)
 {
@@ -58,7 +58,7 @@ static void init_handshake(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     for (int space = 0; space < 2; space++) {
-        pn_space_init(&handshake->spaces[space], conn->allocator, conn->frame_pool);
+        pn_space_init(&handshake->spaces[space], conn->allocator, conn->application.sent.frame_pool);
         packet_keys_init(&handshake->receive[space]);
         packet_keys_init(&handshake->send[space]);
     }
@@ -130,7 +130,6 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
     conn->row_cid = ours;
     roam_cid theirs = create->client_scid;
     if (create->is_server) {
-        conn->initial_dcid = create->client_dcid;
         conn->handshake->original_dcid = create->original_dcid;
         conn->handshake->initial_scid = create->client_scid;
         conn->handshake->has_retry = create->retried;
@@ -139,7 +138,7 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
         //= rfc9000#7.2 First destination CID is at least 8 unpredictable bytes.
         theirs.len = 18;
         rng_fill(conn->rng, theirs.bytes, theirs.len);
-        conn->initial_dcid = conn->handshake->original_dcid = theirs;
+        conn->handshake->original_dcid = theirs;
     }
     return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
                                (size_t)conn->config->active_connection_id_limit);
@@ -157,22 +156,18 @@ static bool init_first_path(roam_conn *conn, const roam_address *local, const ro
     return true;
 }
 
-static void init_modules(roam_conn *conn)
+static void init_modules(roam_conn *conn, const struct conn_create *create)
 {
-    uint8_t secret[SIPHASH_KEY_BYTES];
-    rng_fill(conn->rng, secret, sizeof(secret));
-    pn_space_init(&conn->application, conn->allocator, conn->frame_pool);
+    pn_space_init(&conn->application, conn->allocator, create->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
-    sway_init(&conn->sway);
     transport_params_init(&conn->handshake->peer);
     /* What an absent parameter means, until they are known. */
     conn->peer = (struct peer_params){.active_connection_id_limit = ACTIVE_CID_LIMIT_MIN,
                                       .max_udp_payload = UDP_PAYLOAD_DEFAULT,
                                       .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
                                       .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
-    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, secret,
-                    (struct stream_sink){.context = conn, .event = stream_event, .wake = stream_wake});
+    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->rng, &sink);
     timer_node_init(&conn->timer);
     list_init(&conn->endpoint_node);
     list_init(&conn->ready_node);
@@ -180,23 +175,38 @@ static void init_modules(roam_conn *conn)
     init_handshake(conn);
 }
 
-static bool copy_client_config(roam_conn *conn, const struct conn_create *create)
+static bool make_client(roam_conn *conn, const struct conn_create *create)
 {
-    conn->own_config = config_copy(conn->allocator, create->config);
-    conn->config = conn->own_config;
+    struct conn_client *client = mem_zalloc(conn->allocator, sizeof(*client));
+    conn->client = client;
+    if (client == NULL)
+        return false;
+    client->config = config_copy(conn->allocator, create->config);
+    conn->config = client->config;
     size_t host_bytes = strlen(create->host) + 1;
-    conn->host = mem_alloc(conn->allocator, host_bytes);
-    if (conn->host != NULL)
-        memcpy(conn->host, create->host, host_bytes);
-    conn->port = create->port;
-    return conn->own_config != NULL && conn->host != NULL;
+    client->host = mem_alloc(conn->allocator, host_bytes);
+    if (client->host != NULL)
+        memcpy(client->host, create->host, host_bytes);
+    client->port = create->port;
+    client->handshake_remote = create->remote;
+    return client->config != NULL && client->host != NULL;
+}
+
+static void free_client(roam_conn *conn)
+{
+    struct conn_client *client = conn->client;
+    if (client == NULL)
+        return;
+    config_copy_free(conn->allocator, client->config);
+    if (client->host != NULL)
+        mem_free(conn->allocator, client->host, strlen(client->host) + 1);
+    mem_free(conn->allocator, client->server_params, sizeof(*client->server_params));
+    mem_free(conn->allocator, client, sizeof(*client));
 }
 
 static void free_shell(roam_conn *conn)
 {
-    config_copy_free(conn->allocator, conn->own_config);
-    if (conn->host != NULL)
-        mem_free(conn->allocator, conn->host, strlen(conn->host) + 1);
+    free_client(conn);
     mem_free(conn->allocator, conn->handshake, sizeof(*conn->handshake));
     mem_free(conn->allocator, conn, sizeof(*conn));
 }
@@ -211,21 +221,18 @@ static roam_conn *new_shell(const struct conn_create *create)
     conn->rng = create->rng;
     conn->config = create->config;
     conn->totals = create->totals;
-    conn->frame_pool = create->frame_pool;
     conn->user = create->config->user;
     conn->is_server = create->is_server;
     conn->version = create->version;
     conn->now = conn->created = conn->idle_from = conn->last_received_at = create->now;
-    conn->largest_non_probing = conn->preferred_since = PACKET_NUMBER_NONE;
-    conn->handshake_local = create->local;
-    conn->handshake_remote = create->remote;
+    conn->largest_non_probing = PACKET_NUMBER_NONE;
     conn->close_at = ROAM_TIME_NEVER;
     conn->error = &conn_no_error;
     conn->alpn = "";
     conn->app_holds = true;
     conn->state = create->is_server ? ROAM_CONN_HANDSHAKE : ROAM_CONN_RESOLVING;
     conn->handshake = mem_zalloc(create->allocator, sizeof(*conn->handshake));
-    if (conn->handshake == NULL || (!create->is_server && !copy_client_config(conn, create))) {
+    if (conn->handshake == NULL || (!create->is_server && !make_client(conn, create))) {
         free_shell(conn);
         return NULL;
     }
@@ -238,7 +245,7 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
     *ret_result = ROAM_ERR_MEMORY;
     if (conn == NULL)
         return NULL;
-    init_modules(conn);
+    init_modules(conn, create);
     if (!init_cids(conn, create) || !take_client_token(conn)) {
         conn_delete(conn);
         return NULL;
@@ -270,7 +277,7 @@ void conn_start(roam_conn *conn, const roam_address *remote)
 {
     struct path *path = path_set_active(&conn->paths);
     assert(!conn->is_server && conn->state == ROAM_CONN_RESOLVING);
-    path->remote = conn->handshake_remote = *remote;
+    path->remote = conn->client->handshake_remote = *remote;
     path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
     conn->state = ROAM_CONN_HANDSHAKE;
@@ -308,9 +315,10 @@ void conn_delete(roam_conn *conn)
     path_set_done(&conn->paths);
     conn_forget_networks(conn);
     one_rtt_keys_done(&conn->keys);
+    mem_free(conn->allocator, conn->sway, sizeof(*conn->sway));
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
-    mem_free(conn->allocator, conn->server_params, sizeof(*conn->server_params));
+    mem_free(conn->allocator, conn->home, sizeof(*conn->home));
     mem_free(conn->allocator, conn->end, sizeof(*conn->end));
     free_shell(conn);
 }

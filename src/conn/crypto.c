@@ -74,7 +74,9 @@ bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_r
     struct tls_config config = {
         .is_server = conn->is_server,
         .config = conn->config,
-        .server_name = conn->config->server_name != NULL ? conn->config->server_name : conn->host,
+        .server_name = conn->config->server_name != NULL ? conn->config->server_name
+                       : conn->client != NULL            ? conn->client->host
+                                                         : NULL,
         .params = params,
         .params_len = conn_params_write(conn, create, params, sizeof(params)),
         .ticket_key = create->ticket_key,
@@ -196,7 +198,8 @@ void conn_on_confirmed(roam_conn *conn)
     if (conn->confirmed || !conn->handshake_complete)
         return;
     conn->confirmed = true;
-    conn->tickets_until = saturating_add(conn->now, TICKETS_PATIENCE);
+    if (conn->client != NULL)
+        conn->client->tickets_until = saturating_add(conn->now, TICKETS_PATIENCE);
     //= rfc9001#4.9.2 Drop Handshake keys at confirmation.
     conn_discard_space(conn, SPACE_INITIAL);
     conn_discard_space(conn, SPACE_HANDSHAKE);
@@ -217,7 +220,7 @@ void conn_settle_handshake(roam_conn *conn)
     if (!conn->confirmed || !conn_is_alive(conn))
         return;
     /* A server's tickets come when it likes, most often with the end of the handshake. */
-    if (!conn->is_server && conn->now < conn->tickets_until)
+    if (conn->client != NULL && conn->now < conn->client->tickets_until)
         return;
     /* TLS is done as soon as tickets are written; the rest waits for them to be acknowledged. */
     if (handshake->tls != NULL)

@@ -262,8 +262,12 @@ bool roam_conn_next_datagram(roam_conn *conn, const uint8_t **ret, size_t *ret_l
     struct datagram_queue *queue = datagrams->in.count > 0 ? &datagrams->in : &datagrams->lent;
     const struct datagram_record *record = datagram_queue_oldest(queue);
     datagrams->readable_told = record != NULL;
-    if (record == NULL)
+    if (record == NULL) {
+        /* Taken while the connection rested: its memory goes where the rest has gone. */
+        if (conn->trimmed)
+            conn_datagrams_trim(conn);
         return false;
+    }
     *ret = record->data;
     *ret_len = record->len;
     datagram_queue_pop(queue);

@@ -26,7 +26,7 @@ static bool is_highest_non_probing(const roam_conn *conn, const struct packet_co
 static bool sways(const roam_conn *conn, const struct path *path, const struct packet_context *context)
 {
     const struct path *active = path_set_active(&conn->paths);
-    return sway_must_wait(&conn->sway, conn->now, path->id) && path_is_validated(active) &&
+    return conn->sway != NULL && sway_must_wait(conn->sway, conn->now, path->id) && path_is_validated(active) &&
            context->local_cid_sequence == active->local_cid_sequence &&
            path->authentic_before <= saturating_add(active->authentic_at, rtt_pto(&active->recovery.rtt, 0));
 }
@@ -133,6 +133,17 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
 
 /* ---- The move */
 
+static void note_sway(roam_conn *conn, const struct path *old, const struct path *path)
+{
+    if (conn->sway == NULL) {
+        conn->sway = mem_alloc(conn->allocator, sizeof(*conn->sway));
+        if (conn->sway == NULL)
+            return;
+        sway_init(conn->sway);
+    }
+    sway_on_move(conn->sway, conn->now, old->id, path->id, rtt_pto(&old->recovery.rtt, 0));
+}
+
 static void count_move(roam_conn *conn)
 {
     conn->moves++;
@@ -173,8 +184,8 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
         //= rfc9000#9.3-7 After moving, validation of other addresses may be abandoned.
         path_validation_abandon(&old->validation);
     /* Where streams are under way and the RTT is known, a burst would be followed by a round trip without an octet. */
-    if (proven && !path->was_active && old->recovery.congestion.in_flight > 0)
-        pacer_forgo_burst(&path->recovery.pacer, path_datagram_bytes(path), conn->now);
+    if (proven && !path->was_active && old->recovery.congestion.in_flight > 0 && path_set_rouse(&conn->paths, path))
+        pacer_forgo_burst(path->recovery.pacer, path_datagram_bytes(path), conn->now);
     path->was_active = true;
     path->migrate_when_valid = false;
     conn_preferred_on_move(conn, path);
@@ -187,7 +198,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     conn->pacing_until = 0;
     conn->move_why = why;
     count_move(conn);
-    sway_on_move(&conn->sway, conn->now, old->id, path->id, rtt_pto(&old->recovery.rtt, 0));
+    note_sway(conn, old, path);
     conn_path_event(conn, type, path, &before.remote);
     /* The address to fall back to was proven once, whatever became of a later challenge. */
     bool reverted = type == ROAM_EVENT_PATH_REVERTED;

@@ -127,7 +127,7 @@ static bool take(roam_conn *conn, const roam_network *network, bool proven, enum
     forget_gone(conn);
     speak_up(conn);
     //= rfc9000#9.6.3-1 A client that moves before it has reached the preferred address asks there from its new one.
-    if (!conn_is_closed_to_moves(conn, &conn->handshake_remote))
+    if (!conn_is_closed_to_moves(conn, &conn->client->handshake_remote))
         conn_try_preferred_from(conn, &network->local, true);
     return true;
 }

@@ -228,7 +228,7 @@ static void describe_way(roam_conn *conn, const roam_network *network, bool acti
         .active = active,
         .reachable = roam_address_is_set(&remote),
         .must_be_proven = !roam_address_equal(&remote, &path_set_active(&conn->paths)->remote) &&
-                          !roam_address_equal(&remote, &conn->handshake_remote),
+                          !roam_address_equal(&remote, &conn->client->handshake_remote),
         .has_path = path != NULL,
         .refused = memory->refused_until > conn->now,
         .asked_at = memory->asked_at,

@@ -42,7 +42,7 @@ static void move_socket(roam_conn *conn, struct path *active, const roam_address
     conn_renew_path(conn, active);
     conn_recall_path(conn, active);
     /* Nothing reaches us there before we have spoken. */
-    conn->ping_pending |= !list_is_empty(&conn->streams.all);
+    conn->ping_pending |= !stream_set_is_empty(&conn->streams);
     conn->full_ping_pending |= conn->ping_pending;
 }
 
@@ -176,7 +176,7 @@ static roam_result start_move(roam_conn *conn, roam_time now, const roam_address
     if (migrate)
         call_off_other_moves(conn, new_local);
     result = conn_start_probe(conn, new_local, &remote, migrate);
-    if (result == ROAM_OK && !conn_is_closed_to_moves(conn, &conn->handshake_remote))
+    if (result == ROAM_OK && !conn_is_closed_to_moves(conn, &conn->client->handshake_remote))
         conn_try_preferred_from(conn, new_local, migrate);
     return result;
 }

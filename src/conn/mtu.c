@@ -67,7 +67,7 @@ void conn_mtu_on_too_large(roam_conn *conn, const roam_address *local, const roa
 bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
 {
     const roam_time timeout = path->validation.timeout;
-    const roam_time asked_at = path->validation.challenges[0].sent_at;
+    const roam_time asked_at = path_validation_asked_at(&path->validation);
     const bool heard = saturating_add(path->heard_at, timeout / 2) >= conn->now &&
                        saturating_add(path->heard_when_asked, timeout / 2) >= asked_at;
     /* An acknowledgement proves no address, but it proves a size: only the answers were lost, or are withheld. */

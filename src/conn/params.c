@@ -22,7 +22,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
             params.has_stateless_reset_token = true;
             conn->owner->cid_reset_token(conn->owner->context, &ours, params.stateless_reset_token);
         }
-        conn_offer_preferred(conn, &params);
+        conn_offer_preferred(conn, &create->local, &params);
     }
     params.max_idle_timeout_ms = config->max_idle_timeout / ROAM_MILLISECONDS(1);
     params.max_udp_payload = config->max_udp_payload;
@@ -74,10 +74,10 @@ static const char *cid_mismatch(const roam_conn *conn)
 static uint64_t take_server_cids(roam_conn *conn)
 {
     const struct transport_params *peer = &conn->handshake->peer;
-    conn->server_params = mem_alloc(conn->allocator, sizeof(*conn->server_params));
-    if (conn->server_params == NULL)
+    conn->client->server_params = mem_alloc(conn->allocator, sizeof(*peer));
+    if (conn->client->server_params == NULL)
         return ROAM_INTERNAL_ERROR;
-    *conn->server_params = *peer;
+    *conn->client->server_params = *peer;
     if (peer->has_stateless_reset_token)
         remote_cid_set_initial_token(&conn->remote_cids, peer->stateless_reset_token);
     if (!peer->has_preferred_address)

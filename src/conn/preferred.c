@@ -16,15 +16,18 @@
 
 /* ---- The server's side */
 
-void conn_offer_preferred(roam_conn *conn, struct transport_params *params)
+void conn_offer_preferred(roam_conn *conn, const roam_address *local, struct transport_params *params)
 {
     struct preferred_address *preferred = &params->preferred_address;
     roam_cid cid;
     //= rfc9000#18.2-4 A server with zero-length CIDs offers none.
     if (!config_offers_preferred(conn->config) || conn->local_cids.cid_bytes == 0)
         return;
-    if (!local_cid_reserve(&conn->local_cids, 1) || !conn->owner->cid_new(conn->owner->context, conn, &cid))
+    conn->home = mem_alloc(conn->allocator, sizeof(*conn->home));
+    if (conn->home == NULL || !local_cid_reserve(&conn->local_cids, 1) ||
+        !conn->owner->cid_new(conn->owner->context, conn, &cid))
         return;
+    *conn->home = (struct preferred_home){.local = *local, .left_at = PACKET_NUMBER_NONE};
     local_cid_add_preferred(&conn->local_cids, &cid);
     //= rfc9000#9.6.1-1 One address for each family.
     preferred->ipv4 = conn->config->preferred_ipv4;
@@ -46,7 +49,7 @@ void conn_tell_preferred_cid(roam_conn *conn)
 
 bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local)
 {
-    return conn->is_server && conn->preferred != PREFERRED_NONE && !path_local_matches(local, &conn->handshake_local) &&
+    return conn->is_server && conn->preferred != PREFERRED_NONE && !path_local_matches(local, &conn->home->local) &&
            !path_local_matches(local, &path_set_active(&conn->paths)->local);
 }
 
@@ -55,7 +58,7 @@ bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local)
 bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *context)
 {
     return conn->is_server && conn->preferred == PREFERRED_REACHED && context->space == SPACE_APPLICATION &&
-           context->number > conn->preferred_since && path_local_matches(&context->local, &conn->handshake_local) &&
+           context->number > conn->home->left_at && path_local_matches(&context->local, &conn->home->local) &&
            roam_address_equal(&context->remote, &path_set_active(&conn->paths)->remote);
 }
 
@@ -64,15 +67,17 @@ bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *con
 /* The preferred address of a family, if the client wants it. */
 static const roam_address *find_preferred(const roam_conn *conn, uint8_t family)
 {
-    if (conn->server_params == NULL || !conn->server_params->has_preferred_address)
+    const struct transport_params *params = conn->client->server_params;
+    if (params == NULL || !params->has_preferred_address)
         return NULL;
-    const struct preferred_address *preferred = &conn->server_params->preferred_address;
+    const struct preferred_address *preferred = &params->preferred_address;
     const roam_address *address = family == ROAM_FAMILY_IPV4   ? &preferred->ipv4
                                   : family == ROAM_FAMILY_IPV6 ? &preferred->ipv6
                                                                : NULL;
     if (address == NULL || !roam_address_is_set(address))
         return NULL;
-    return migration_may_prefer(&conn->handshake_remote, address, conn->config->preferred_policy) ? address : NULL;
+    return migration_may_prefer(&conn->client->handshake_remote, address, conn->config->preferred_policy) ? address
+                                                                                                          : NULL;
 }
 
 static bool is_preferred(const roam_conn *conn, const roam_address *remote)
@@ -85,17 +90,17 @@ static bool is_preferred(const roam_conn *conn, const roam_address *remote)
 // disable_active_migration. Its preferred address is another matter.
 bool conn_is_closed_to_moves(const roam_conn *conn, const roam_address *remote)
 {
-    return conn->peer.disable_active_migration && roam_address_equal(remote, &conn->handshake_remote);
+    return conn->peer.disable_active_migration && roam_address_equal(remote, &conn->client->handshake_remote);
 }
 
 bool conn_server_address(const roam_conn *conn, uint8_t family, roam_address *ret)
 {
     const roam_address *active = &path_set_active(&conn->paths)->remote;
     const roam_address *preferred = find_preferred(conn, family);
-    const roam_address *choice = active->family == family                  ? active
-                                 : preferred != NULL                       ? preferred
-                                 : conn->handshake_remote.family == family ? &conn->handshake_remote
-                                                                           : NULL;
+    const roam_address *choice = active->family == family                          ? active
+                                 : preferred != NULL                               ? preferred
+                                 : conn->client->handshake_remote.family == family ? &conn->client->handshake_remote
+                                                                                   : NULL;
     //= rfc9000#9-2 Acting on the preferred address is the one move that is left.
     if (choice != NULL && preferred != NULL && conn_is_closed_to_moves(conn, choice))
         choice = preferred;
@@ -184,9 +189,9 @@ void conn_preferred_on_move(roam_conn *conn, const struct path *path)
         }
         return;
     }
-    bool there = !path_local_matches(&path->local, &conn->handshake_local);
+    bool there = !path_local_matches(&path->local, &conn->home->local);
     if (there && conn->preferred == PREFERRED_OFFERED)
-        conn->preferred_since = conn->largest_non_probing;
+        conn->home->left_at = conn->largest_non_probing;
     conn->preferred = there ? PREFERRED_REACHED : PREFERRED_OFFERED;
 }
 

@@ -18,7 +18,8 @@ void conn_inherit_path(struct path *path, const struct path *from)
 {
     path->recovery.rtt = from->recovery.rtt;
     congestion_inherit(&path->recovery.congestion, &from->recovery.congestion);
-    path->recovery.pacer = from->recovery.pacer;
+    if (path->work != NULL && from->work != NULL)
+        *path->recovery.pacer = *from->recovery.pacer;
     path->recovery.first_sample_at = from->recovery.first_sample_at;
     pmtud_inherit(&path->pmtud, &from->pmtud);
 }
@@ -42,7 +43,7 @@ void conn_recall_path(roam_conn *conn, struct path *path)
     if (conn->memory == NULL)
         return;
     const struct path_memory_entry *entry = path_memory_find(conn->memory, &path->local, &path->remote, conn->now);
-    if (entry != NULL)
+    if (entry != NULL && path_set_rouse(&conn->paths, path))
         congestion_resume(&path->recovery.congestion, entry->window_bytes, entry->min_rtt);
 }
 

@@ -365,9 +365,11 @@ static void credit_path(roam_conn *conn, struct packet_context *context, size_t 
  * the kernel may change with the network, only to tell it. */
 static void learn_local_address(roam_conn *conn, const struct packet_context *context)
 {
-    conn->seen_local = context->local;
     struct path *active = path_set_active(&conn->paths);
-    if (!conn->is_server && active->local.port == 0 && roam_address_equal(&active->remote, &context->remote))
+    if (conn->client == NULL)
+        return;
+    conn->client->seen_local = context->local;
+    if (active->local.port == 0 && roam_address_equal(&active->remote, &context->remote))
         active->local = context->local;
 }
 
@@ -461,7 +463,7 @@ void conn_receive(roam_conn *conn, roam_time now, const roam_datagram *datagram,
 
 bool conn_has_loans(const roam_conn *conn)
 {
-    return !list_is_empty(&conn->streams.lent) || conn_datagrams_are_lent(conn);
+    return stream_set_has_loans(&conn->streams) || conn_datagrams_are_lent(conn);
 }
 
 void conn_end_loans(roam_conn *conn)

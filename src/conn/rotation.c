@@ -84,11 +84,11 @@ static bool is_worn(const roam_conn *conn, const struct local_cid *cid)
 
 void conn_on_cid_used(roam_conn *conn, struct local_cid *cid, size_t bytes)
 {
-    if (local_cid_on_used(cid, conn->now, bytes) && cid->sequence > 0)
+    const bool is_new = local_cid_on_used(&conn->local_cids, cid, conn->now, bytes) && cid->sequence > 0;
+    if (is_new)
         conn_cid_event(conn, ROAM_EVENT_CID_USED, &cid->cid, cid->sequence);
-    if (!conn->confirmed || !is_worn(conn, cid) || !local_cid_has_spare(&conn->local_cids))
-        return;
+    const bool worn = conn->confirmed && is_worn(conn, cid) && local_cid_has_spare(&conn->local_cids);
     //= rfc9000#5.1.2-9 Refused while the peer has still to meet an earlier request.
-    if (local_cid_request_retirement(&conn->local_cids, cid->sequence + 1))
+    if ((worn && local_cid_request_retirement(&conn->local_cids, cid->sequence + 1)) || is_new)
         conn_issue_cids(conn);
 }

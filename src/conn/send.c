@@ -86,7 +86,7 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
     if (sent->in_flight) {
         sent->rate_stamp = congestion_stamp(&path->recovery.congestion, sent->bytes, app_limited, conn->now);
         congestion_on_sent(&path->recovery.congestion, sent->bytes);
-        pacer_on_sent(&path->recovery.pacer, sent->bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
+        pacer_on_sent(path->recovery.pacer, sent->bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     }
     if (packet->eliciting)
         space->last_eliciting_sent_at = conn->now;
@@ -262,10 +262,12 @@ static bool transmit_probe(roam_conn *conn, roam_datagram *ret)
 
 /* ---- The active path */
 
-/* The pacer says when; the deadline remembers. */
+/* The pacer says when; the deadline remembers. On a path at rest it has nothing against it. */
 static bool is_paced(roam_conn *conn, const struct path *path)
 {
-    roam_time next = pacer_next(&path->recovery.pacer, conn->now, &path->recovery.congestion, &path->recovery.rtt);
+    if (path->work == NULL)
+        return false;
+    roam_time next = pacer_next(path->recovery.pacer, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     conn->pacing_until = next > conn->now ? next : 0;
     return next > conn->now;
 }

@@ -30,7 +30,7 @@ static size_t packets_allowed(roam_conn *conn, const struct path *path, const ro
     uint64_t bytes = min_size(datagram->capacity, SEGMENTED_BYTES_MAX) - datagram->len;
     bytes = min_u64(bytes, path_allowance(path));
     bytes = min_u64(bytes, congestion_allowance(&recovery->congestion));
-    bytes = min_u64(bytes, pacer_allowance(&recovery->pacer, conn->now, &recovery->congestion, &recovery->rtt));
+    bytes = min_u64(bytes, pacer_allowance(recovery->pacer, conn->now, &recovery->congestion, &recovery->rtt));
     return (size_t)(bytes / segment);
 }
 
@@ -88,7 +88,7 @@ static void flush(roam_conn *conn, struct run *run)
     }
     note_stamp(run, congestion_stamp(&path->recovery.congestion, bytes, false, conn->now));
     congestion_on_sent(&path->recovery.congestion, bytes);
-    pacer_on_sent(&path->recovery.pacer, bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
+    pacer_on_sent(path->recovery.pacer, bytes, conn->now, &path->recovery.congestion, &path->recovery.rtt);
     path_on_sent(path, bytes, conn->now);
     conn_on_cid_written(conn, path->id, bytes);
     conn->counters.bytes_sent += bytes;

@@ -15,9 +15,10 @@
 
 static roam_time stopped_deadline(const roam_conn *conn)
 {
-    if (conn->is_server || conn->asks_nothing || !conn->confirmed || conn->ping_pending || conn_is_waiting(conn))
+    if (conn->client == NULL || conn->client->asks_nothing || !conn->confirmed || conn->ping_pending ||
+        conn_is_waiting(conn))
         return ROAM_TIME_NEVER;
-    return arrivals_ask_at(&conn->arrivals, &path_set_active(&conn->paths)->recovery.rtt);
+    return arrivals_ask_at(&conn->client->arrivals, &path_set_active(&conn->paths)->recovery.rtt);
 }
 
 static void ask_why_it_stopped(roam_conn *conn)
@@ -25,10 +26,10 @@ static void ask_why_it_stopped(roam_conn *conn)
     if (stopped_deadline(conn) > conn->now)
         return;
     if (!stream_set_is_receiving(&conn->streams)) {
-        arrivals_expect_none(&conn->arrivals);
+        arrivals_expect_none(&conn->client->arrivals);
         return;
     }
-    arrivals_on_asked(&conn->arrivals, conn->now);
+    arrivals_on_asked(&conn->client->arrivals, conn->now);
     conn->ping_pending = conn->full_ping_pending = true;
 }
 
@@ -42,7 +43,7 @@ static bool waits_for_server(const roam_conn *conn)
         conn_is_waiting(conn))
         return false;
     return conn->streams.awaiting_credit ||
-           (!list_is_empty(&conn->streams.all) && conn->silence_pings < SILENCE_PINGS_MAX);
+           (!stream_set_is_empty(&conn->streams) && conn->silence_pings < SILENCE_PINGS_MAX);
 }
 
 static roam_time quiet_deadline(const roam_conn *conn)
@@ -82,9 +83,9 @@ void conn_silence_on_packet(roam_conn *conn, const struct packet_context *contex
     if (!context->ack_eliciting)
         return;
     conn->silence_pings = 0;
-    if (conn->is_server || context->space != SPACE_APPLICATION)
+    if (conn->client == NULL || context->space != SPACE_APPLICATION)
         return;
     if ((context->frames & frame_bit(FRAME_PATH_CHALLENGE)) != 0)
-        arrivals_excuse(&conn->arrivals, conn->now, rtt);
-    arrivals_on_received(&conn->arrivals, conn->now, context->datagram_bytes, rtt);
+        arrivals_excuse(&conn->client->arrivals, conn->now, rtt);
+    arrivals_on_received(&conn->client->arrivals, conn->now, context->datagram_bytes, rtt);
 }

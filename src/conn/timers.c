@@ -95,7 +95,8 @@ static roam_time pto_from(roam_conn *conn, enum packet_space number)
         return conn->pto_again_from;
     /* Nor does each question why a download has stopped: what the first has not brought about is missed after a PTO. */
     roam_time newest = conn->application.last_eliciting_sent_at;
-    return conn->arrivals.asked > 0 ? min_u64(newest, conn->arrivals.asked_at) : newest;
+    const struct conn_client *client = conn->client;
+    return client != NULL && client->arrivals.asked > 0 ? min_u64(newest, client->arrivals.asked_at) : newest;
 }
 
 static roam_time pto_deadline(roam_conn *conn, enum packet_space *ret_space)
@@ -204,7 +205,8 @@ static roam_time trim_deadline(const roam_conn *conn)
 {
     if (conn->trimmed || !conn->confirmed || conn->application.sent.ack_eliciting > 0)
         return ROAM_TIME_NEVER;
-    return saturating_add(conn_last_activity(conn), TRIM_AFTER);
+    roam_time idle = saturating_add(conn_last_activity(conn), TRIM_AFTER);
+    return conn->client != NULL ? max_u64(idle, conn->client->tickets_until) : idle;
 }
 
 static void trim(roam_conn *conn)
@@ -214,11 +216,12 @@ static void trim(roam_conn *conn)
     /* What is outstanding are ACKs, which nobody need acknowledge. */
     struct loss_context context = conn_loss_context(conn);
     loss_discard_space(&conn->application.sent, &context);
-    pool_trim(conn->frame_pool);
+    pool_trim(conn->application.sent.frame_pool);
     one_rtt_keys_shrink(&conn->keys);
     conn_settle_handshake(conn);
     stream_set_trim(&conn->streams);
     conn_datagrams_trim(conn);
+    path_set_rest(&conn->paths, conn->now);
     conn->trimmed = true;
 }
 

@@ -179,8 +179,8 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
         endpoint_count_drop(endpoint, ROAM_DROP_OUT_OF_MEMORY);
         return NULL;
     }
-    conn->initial_remote = create.remote;
-    conn->initial_dcid_routed = conn_table_add_initial(&endpoint->table, &create.remote, &header->dcid, conn);
+    conn->initial_routed =
+        conn_table_add_initial(&endpoint->table, &create.remote, &header->dcid, conn, &conn->initial_hash);
     conn->half_open = true;
     endpoint->half_open++;
     return conn;

@@ -132,16 +132,17 @@ static struct initial_key initial_key(const roam_address *remote, const roam_cid
     return key;
 }
 
-bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn)
+bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn,
+                            uint64_t *ret_hash)
 {
     struct initial_key key = initial_key(remote, dcid);
+    *ret_hash = hash_map_hash(&table->by_initial_dcid, &key, sizeof(key));
     return hash_map_insert(&table->by_initial_dcid, &key, sizeof(key), conn);
 }
 
-void conn_table_remove_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid)
+void conn_table_remove_initial(struct conn_table *table, uint64_t hash)
 {
-    struct initial_key key = initial_key(remote, dcid);
-    hash_map_remove(&table->by_initial_dcid, &key, sizeof(key));
+    hash_map_remove_hash(&table->by_initial_dcid, hash);
 }
 
 roam_conn *conn_table_find_initial(const struct conn_table *table, const roam_address *remote, const roam_cid *dcid)

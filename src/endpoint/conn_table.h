@@ -53,9 +53,10 @@ roam_conn *conn_table_find_hash(const struct conn_table *table, uint64_t hash);
 /* Lets those go whose time is over. */
 void conn_table_expire(struct conn_table *table, roam_time now);
 
-bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid,
-                            roam_conn *conn);
-void conn_table_remove_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid);
+/* *ret_hash is all that is needed to take it out again. */
+bool conn_table_add_initial(struct conn_table *table, const roam_address *remote, const roam_cid *dcid, roam_conn *conn,
+                            uint64_t *ret_hash);
+void conn_table_remove_initial(struct conn_table *table, uint64_t hash);
 roam_conn *conn_table_find_initial(const struct conn_table *table, const roam_address *remote, const roam_cid *dcid);
 
 bool conn_table_add_reset_token(struct conn_table *table, const uint8_t token[RESET_TOKEN_BYTES], roam_conn *conn);

@@ -119,8 +119,8 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
     owner_handshake_over(endpoint, conn, false);
     /* Until now, so that a late repeat of the client's first Initial finds this connection instead of making
      * another. */
-    if (conn->initial_dcid_routed)
-        conn_table_remove_initial(&endpoint->table, &conn->initial_remote, &conn->initial_dcid);
+    if (conn->initial_routed)
+        conn_table_remove_initial(&endpoint->table, conn->initial_hash);
     event_queue_forget(&endpoint->events, conn);
     endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);

@@ -31,9 +31,34 @@ void path_begin_afresh(struct path *path, const roam_config *config)
 {
     const bool has_more = path->bytes > sizeof(*path);
     path_recovery_init(&path->recovery, config, has_more ? (struct bbr *)(void *)(path + 1) : NULL);
+    if (path->work != NULL)
+        path_recovery_begin_work(&path->recovery, &path->work->recovery);
     ecn_init(&path->ecn, config->ecn);
     //= rfc9000#14.2-5 Keep a maximum datagram size per local/remote address pair.
     pmtud_init(&path->pmtud, config->pmtud, path->remote.family, config->datagram_bytes);
+}
+
+void path_begin_work(struct path *path, struct path_work *work)
+{
+    assert(path->work == NULL);
+    path->work = work;
+    path_validation_remember(&path->validation, work->challenges);
+    path_recovery_begin_work(&path->recovery, &work->recovery);
+}
+
+bool path_may_rest(const struct path *path, roam_time now)
+{
+    return path->work != NULL && path->validation.state != VALIDATION_RUNNING && path->response_count == 0 &&
+           path_recovery_may_rest(&path->recovery, now);
+}
+
+struct path_work *path_rest(struct path *path)
+{
+    struct path_work *work = path->work;
+    path_validation_forget(&path->validation);
+    path_recovery_rest(&path->recovery);
+    path->work = NULL;
+    return work;
 }
 
 bool path_is_validated(const struct path *path)
@@ -142,6 +167,9 @@ void path_check(const struct path *path)
     assert(path->response_count <= PATH_RESPONSES_MAX);
     pmtud_check(&path->pmtud);
     assert(validation->kept <= CHALLENGES_KEPT);
+    assert(path->work != NULL || (validation->kept == 0 && path->recovery.congestion.in_flight == 0));
+    assert((path->work != NULL) ==
+           (path->recovery.pacer != NULL && path->recovery.congestion.work != NULL && validation->challenges != NULL));
     assert(running || !validation->challenge_due);
     assert(running == (validation->deadline != ROAM_TIME_NEVER));
     assert(!running || validation->challenge_due || validation->resend_at != ROAM_TIME_NEVER);

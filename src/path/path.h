@@ -57,6 +57,13 @@ struct path {
     struct path_recovery recovery;
     struct ecn ecn;
     struct pmtud pmtud;
+    struct path_work *work; /* NULL while the path rests: nothing leaves there */
+};
+
+/* What a path needs while packets leave there, beside what it is. */
+struct path_work {
+    struct path_challenge challenges[CHALLENGES_KEPT];
+    struct recovery_work recovery;
 };
 
 /* The largest datagram that is sent there, but for probes of a larger one. */
@@ -68,9 +75,16 @@ static inline uint64_t path_datagram_bytes(const struct path *path)
 /* Octets of memory that a path wants. */
 size_t path_bytes_wanted(const roam_config *config);
 
-/* `path` lies at the head of so many octets. */
+/* `path` lies at the head of so many octets. It begins at rest. */
 void path_init(struct path *path, uint64_t id, const roam_address *local, const roam_address *remote,
                const roam_config *config, roam_time now);
+
+/* Packets are to leave there. `work`: memory, until path_rest gives it back. */
+void path_begin_work(struct path *path, struct path_work *work);
+
+/* Nothing is under way, and the work holds nothing that would be missed. */
+bool path_may_rest(const struct path *path, roam_time now);
+struct path_work *path_rest(struct path *path);
 
 /* RTT, window, datagram size and ECN as at the start, and nothing in flight: see path_set_renew. */
 void path_begin_afresh(struct path *path, const roam_config *config);

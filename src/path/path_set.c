@@ -15,11 +15,16 @@ void path_set_init(struct path_set *set, const roam_allocator *allocator, size_t
     set->fallback_id = PATH_ID_NONE;
 }
 
+static void free_path(struct path_set *set, struct path *path)
+{
+    mem_free(set->allocator, path->work, sizeof(*path->work));
+    mem_free(set->allocator, path, path->bytes);
+}
+
 void path_set_done(struct path_set *set)
 {
     while (set->count > 0) {
-        struct path *path = set->paths[--set->count];
-        mem_free(set->allocator, path, path->bytes);
+        free_path(set, set->paths[--set->count]);
     }
     mem_free(set->allocator, set->paths, set->capacity * sizeof(*set->paths));
     set->paths = NULL;
@@ -37,13 +42,37 @@ struct path *path_set_add(struct path_set *set, const roam_address *local, const
     struct path *path = mem_alloc(set->allocator, path_bytes_wanted(config));
     if (path == NULL)
         return NULL;
-    path_init(path, set->next_id++, local, remote, config, now);
+    path_init(path, set->next_id, local, remote, config, now);
+    if (!path_set_rouse(set, path)) {
+        free_path(set, path);
+        return NULL;
+    }
+    set->next_id++;
     if (set->count == 0) {
         set->active_id = path->id;
         path->was_active = true;
     }
     set->paths[set->count++] = path;
     return path;
+}
+
+bool path_set_rouse(struct path_set *set, struct path *path)
+{
+    if (path->work != NULL)
+        return true;
+    struct path_work *work = mem_alloc(set->allocator, sizeof(*work));
+    if (work == NULL)
+        return false;
+    path_begin_work(path, work);
+    return true;
+}
+
+void path_set_rest(struct path_set *set, roam_time now)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (path_may_rest(set->paths[i], now))
+            mem_free(set->allocator, path_rest(set->paths[i]), sizeof(struct path_work));
+    }
 }
 
 uint64_t path_set_renew(struct path_set *set, struct path *path, const roam_config *config)
@@ -134,7 +163,7 @@ void path_set_remove(struct path_set *set, uint64_t id)
     for (size_t i = 0; i < set->count; i++) {
         if (set->paths[i]->id != id)
             continue;
-        mem_free(set->allocator, set->paths[i], set->paths[i]->bytes);
+        free_path(set, set->paths[i]);
         set->paths[i] = set->paths[--set->count];
         return;
     }

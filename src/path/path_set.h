@@ -30,6 +30,12 @@ void path_set_done(struct path_set *set);
 struct path *path_set_add(struct path_set *set, const roam_address *local, const roam_address *remote,
                           const roam_config *config, roam_time now);
 
+/* Before anything leaves on a path that may be at rest. False without memory. */
+bool path_set_rouse(struct path_set *set, struct path *path);
+
+/* Nothing leaves for a while: what paths need for that alone is given back. */
+void path_set_rest(struct path_set *set, roam_time now);
+
 /* NULL where there is none. */
 static inline struct path *path_set_find(const struct path_set *set, uint64_t id)
 {

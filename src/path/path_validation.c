@@ -43,6 +43,19 @@ void path_validation_init(struct path_validation *validation)
     validation->deadline = ROAM_TIME_NEVER;
 }
 
+void path_validation_remember(struct path_validation *validation, struct path_challenge *memory)
+{
+    memset(memory, 0, CHALLENGES_KEPT * sizeof(*memory));
+    validation->challenges = memory;
+}
+
+void path_validation_forget(struct path_validation *validation)
+{
+    assert(validation->state != VALIDATION_RUNNING);
+    validation->challenges = NULL;
+    validation->kept = 0;
+}
+
 void path_validation_start(struct path_validation *validation, roam_time now, roam_time pto, roam_time active_pto)
 {
     //= rfc9000#9.3-2 Validation starts unless it is already under way.

@@ -20,6 +20,12 @@
 
 enum validation_state { VALIDATION_IDLE, VALIDATION_RUNNING, VALIDATION_SUCCEEDED, VALIDATION_FAILED };
 
+struct path_challenge {
+    uint8_t data[PATH_DATA_BYTES];
+    roam_time sent_at;
+    bool full_size;
+};
+
 struct path_validation {
     enum validation_state state;
     bool address_proven;  /* some challenge of this run was answered */
@@ -28,15 +34,11 @@ struct path_validation {
     bool keep;            /* an earlier run had succeeded, none failed since: abandoning this one leaves it so */
     uint8_t sent;         /* challenges sent in this round, 255 at most */
     uint8_t kept;         /* challenges of this run that can still be answered */
-    struct {
-        uint8_t data[PATH_DATA_BYTES];
-        roam_time sent_at;
-        bool full_size;
-    } challenges[CHALLENGES_KEPT]; /* newest first */
-    roam_time pto;                 /* at the start */
-    roam_time timeout;             /* of each round: 3 * max(PTO of this path, PTO of the active one) */
-    roam_time resend_at;           /* ROAM_TIME_NEVER */
-    roam_time deadline;            /* the run fails then; ROAM_TIME_NEVER */
+    struct path_challenge *challenges; /* CHALLENGES_KEPT of them, newest first; NULL where none can leave */
+    roam_time pto;                     /* at the start */
+    roam_time timeout;                 /* of each round: 3 * max(PTO of this path, PTO of the active one) */
+    roam_time resend_at;               /* ROAM_TIME_NEVER */
+    roam_time deadline;                /* the run fails then; ROAM_TIME_NEVER */
 };
 
 enum validation_answer {
@@ -47,6 +49,18 @@ enum validation_answer {
 };
 
 void path_validation_init(struct path_validation *validation);
+
+/* Challenges are to be sent. `memory`: CHALLENGES_KEPT of them, until path_validation_forget. */
+void path_validation_remember(struct path_validation *validation, struct path_challenge *memory);
+
+/* None of the challenges that left can be answered any more. Not while a run goes on. */
+void path_validation_forget(struct path_validation *validation);
+
+/* When the newest challenge left; 0 where it is forgotten. */
+static inline roam_time path_validation_asked_at(const struct path_validation *validation)
+{
+    return validation->challenges != NULL ? validation->challenges[0].sent_at : 0;
+}
 
 /* Starts a run, or leaves a running one alone. `pto` is that of this path (initial RTT on a new one), `active_pto` of
  * the active one: the run fails after 3 * max of both (section 8.2.4). */

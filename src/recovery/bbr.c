@@ -202,7 +202,7 @@ static void set_window(struct congestion *congestion)
     uint64_t most = bbr_bdp(congestion, bbr->bw, gain) + extra;
     most = max_u64(most, bbr_inflight(congestion, bbr->bw, gain));
     /* While a known network is being tried, and while that is taken back, the window is careful resume's. */
-    if (careful_resume_holds(&congestion->resume))
+    if (congestion_is_held(congestion))
         return;
     uint64_t window = congestion->window;
     if (bbr->full_bw_reached)

@@ -56,11 +56,45 @@ void congestion_inherit(struct congestion *congestion, const struct congestion *
     assert(congestion->ops == from->ops);
     const uint64_t in_flight = congestion->in_flight;
     struct bbr *bbr = congestion->bbr;
+    struct congestion_work *work = congestion->work;
     *congestion = *from;
     congestion->in_flight = congestion->flight_peak = in_flight;
     congestion->bbr = bbr;
+    congestion->work = work;
+    if (work != NULL && from->work != NULL)
+        *work = *from->work;
+    else if (work != NULL)
+        congestion_begin_work(congestion, work);
     if (bbr != NULL)
         bbr_inherit(bbr, from->bbr);
+}
+
+void congestion_begin_work(struct congestion *congestion, struct congestion_work *work)
+{
+    *work = (struct congestion_work){0};
+    congestion->work = work;
+    /* A controller without a state of its own in there keeps what it has. */
+    if (congestion->ops->may_rest != NULL)
+        congestion->ops->reset(congestion);
+}
+
+bool congestion_may_rest(const struct congestion *congestion)
+{
+    const struct congestion_work *work = congestion->work;
+    return congestion->in_flight == 0 && work != NULL && work->resume.phase == RESUME_OFF && congestion->bbr == NULL &&
+           (congestion->ops->may_rest == NULL || congestion->ops->may_rest(congestion));
+}
+
+void congestion_rest(struct congestion *congestion)
+{
+    assert(congestion_may_rest(congestion));
+    congestion->work = NULL;
+}
+
+static void stop_resuming(struct congestion *congestion)
+{
+    if (congestion->work != NULL)
+        careful_resume_stop(&congestion->work->resume);
 }
 
 void congestion_reset(struct congestion *congestion)
@@ -69,7 +103,7 @@ void congestion_reset(struct congestion *congestion)
     congestion->slow_start_threshold = UINT64_MAX;
     congestion->recovery_start = 0;
     congestion->in_recovery = congestion->had_event = false;
-    careful_resume_stop(&congestion->resume);
+    stop_resuming(congestion);
     congestion->ops->reset(congestion);
 }
 
@@ -81,8 +115,9 @@ static bool is_untouched(const struct congestion *congestion)
 
 void congestion_resume(struct congestion *congestion, uint64_t saved_window, roam_time saved_rtt)
 {
-    if (is_untouched(congestion) && congestion->resume.phase == RESUME_OFF)
-        careful_resume_begin(&congestion->resume, min_u64(saved_window, WINDOW_BYTES_MAX), saved_rtt,
+    struct congestion_work *work = congestion->work;
+    if (work != NULL && is_untouched(congestion) && work->resume.phase == RESUME_OFF)
+        careful_resume_begin(&work->resume, min_u64(saved_window, WINDOW_BYTES_MAX), saved_rtt,
                              initial_window(congestion->datagram_bytes, congestion->initial_packets));
 }
 
@@ -165,10 +200,11 @@ void congestion_on_acked(struct congestion *congestion, uint64_t bytes, roam_tim
     app_limited |= !window_is_in_use(congestion);
     //= rfc9002#7.3.2 Recovery ends when a packet sent during it is acknowledged.
     congestion->in_recovery = false;
-    if (congestion->ops->on_acked != NULL && !careful_resume_holds(&congestion->resume))
+    if (congestion->ops->on_acked != NULL && !congestion_is_held(congestion))
         congestion->ops->on_acked(congestion, bytes, sent_at, now, rtt, app_limited);
-    congestion->window = careful_resume_on_acked(&congestion->resume, congestion->window, congestion->in_flight, bytes,
-                                                 sent_at, now, rtt, app_limited);
+    if (congestion->work != NULL)
+        congestion->window = careful_resume_on_acked(&congestion->work->resume, congestion->window,
+                                                     congestion->in_flight, bytes, sent_at, now, rtt, app_limited);
     congestion->window = min_u64(congestion->window, WINDOW_BYTES_MAX);
 }
 
@@ -180,7 +216,9 @@ static void on_new_event(struct congestion *congestion, bool ce, roam_time sent_
     congestion->in_recovery = congestion->had_event = true;
     congestion->recovery_start = now;
     congestion->ops->on_event(congestion, ce, now);
-    uint64_t retreat = careful_resume_on_event(&congestion->resume, congestion_minimum_window(congestion), now);
+    if (congestion->work == NULL)
+        return;
+    uint64_t retreat = careful_resume_on_event(&congestion->work->resume, congestion_minimum_window(congestion), now);
     if (retreat > 0)
         congestion->window = congestion->slow_start_threshold = min_u64(retreat, congestion->window);
 }
@@ -203,7 +241,7 @@ void congestion_on_persistent(struct congestion *congestion)
     congestion->window = congestion_minimum_window(congestion);
     congestion->recovery_start = 0;
     congestion->in_recovery = false;
-    careful_resume_stop(&congestion->resume);
+    stop_resuming(congestion);
     congestion->ops->reset(congestion);
 }
 

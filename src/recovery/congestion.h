@@ -17,8 +17,8 @@ struct bbr;
 struct congestion;
 
 struct congestion_ops {
-    const char *name; /* "cubic" */
-    void (*reset)(struct congestion *congestion);
+    const char *name;                             /* "cubic" */
+    void (*reset)(struct congestion *congestion); /* also where there is no work */
     /* `bytes` sent at `sent_at` were acknowledged; in_flight is already lowered. app_limited: the window was not in
      * use. NULL: it looks at whole ACK frames only. */
     void (*on_acked)(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
@@ -29,6 +29,8 @@ struct congestion_ops {
     void (*on_event)(struct congestion *congestion, bool ce, roam_time now);
     /* What a log says of its state; NULL: slow start or congestion avoidance. */
     const char *(*state)(const struct congestion *congestion);
+    /* The work is as `reset` makes it, but for what is of no use after a pause. NULL: always. */
+    bool (*may_rest)(const struct congestion *congestion);
 };
 
 struct congestion {
@@ -42,11 +44,16 @@ struct congestion {
     uint64_t pacing_rate;          /* octets a second; 0: what window and RTT make of it (pacer.h) */
     roam_time recovery_start;      /* packets sent up to then are of the past: their loss is no new event */
     bool in_recovery;
-    bool had_event; /* since the last reset */
+    bool had_event;               /* since the last reset */
+    uint64_t acked_in_avoidance;  /* NewReno: bytes acknowledged since the window grew last */
+    struct congestion_work *work; /* NULL while nothing is under way: congestion_rest */
+    struct bbr *bbr;              /* its memory, the path's; NULL for the others */
+};
+
+/* What growth goes by while packets are under way. A path at rest does without: see congestion_may_rest. */
+struct congestion_work {
     struct careful_resume resume;
-    struct bbr *bbr;             /* its memory, the path's; NULL for the others */
-    uint64_t acked_in_avoidance; /* NewReno: bytes acknowledged since the window grew last */
-    struct {
+    struct cubic {
         uint64_t window_max;                 /* W_max, bytes */
         roam_time epoch_start;               /* 0: no epoch */
         uint64_t origin_window;              /* cwnd at the epoch's start */
@@ -60,9 +67,16 @@ struct congestion {
     } cubic;
 };
 
-/* `bbr`: memory for that, which must live as long; NULL for the others. */
+/* `bbr`: memory for that, which must live as long; NULL for the others. It begins at rest. */
 void congestion_init(struct congestion *congestion, enum roam_congestion algorithm, uint64_t datagram_bytes,
                      uint64_t initial_packets, struct bbr *bbr);
+
+/* Packets are to be sent. `work`: memory for as long as they are under way. */
+void congestion_begin_work(struct congestion *congestion, struct congestion_work *work);
+
+/* Nothing is in flight, and the work holds nothing that a fresh one would not: it can be given back. */
+bool congestion_may_rest(const struct congestion *congestion);
+void congestion_rest(struct congestion *congestion);
 
 /* Octets of memory that this algorithm wants beside a struct congestion. */
 size_t congestion_memory_bytes(enum roam_congestion algorithm);
@@ -126,6 +140,18 @@ const char *congestion_state_name(const struct congestion *congestion);
 static inline uint64_t congestion_minimum_window(const struct congestion *congestion)
 {
     return 2 * congestion->datagram_bytes;
+}
+
+/* Careful resume has the window: it jumps, or retreats. */
+static inline bool congestion_is_held(const struct congestion *congestion)
+{
+    return congestion->work != NULL && careful_resume_holds(&congestion->work->resume);
+}
+
+/* The window is a jump's, which is not proven yet. */
+static inline bool congestion_is_jumping(const struct congestion *congestion)
+{
+    return congestion->work != NULL && congestion->work->resume.phase == RESUME_UNVALIDATED;
 }
 
 static inline bool congestion_in_slow_start(const struct congestion *congestion)

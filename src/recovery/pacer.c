@@ -51,7 +51,7 @@ static wide min_wide(wide a, wide b)
 /* Gain times window in GAIN_DENOMINATOR round trips. */
 static uint64_t gain_of(const struct congestion *congestion)
 {
-    if (congestion->resume.phase == RESUME_UNVALIDATED)
+    if (congestion_is_jumping(congestion))
         return GAIN_JUMP;
     return congestion_in_slow_start(congestion) ? GAIN_SLOW_START : GAIN_AVOIDANCE;
 }
@@ -62,7 +62,7 @@ static inline const struct pace *pace_of(const struct pacer *pacer, const struct
                                          const struct rtt *rtt, struct pace *scratch)
 {
     const uint64_t window = max_u64(congestion->window, congestion_minimum_window(congestion));
-    const bool chosen = congestion->pacing_rate > 0 && congestion->resume.phase != RESUME_UNVALIDATED;
+    const bool chosen = congestion->pacing_rate > 0 && !congestion_is_jumping(congestion);
     const uint64_t bytes = chosen ? congestion->pacing_rate : window * gain_of(congestion);
     const roam_time period = chosen ? ROAM_SECONDS(1) : saturating_mul(max_u64(rtt->smoothed, 1), GAIN_DENOMINATOR);
     if (bytes == pacer->pace.bytes && period == pacer->pace.period && window == pacer->pace.window)
@@ -99,6 +99,12 @@ void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const str
     pacer->updated = max_u64(pacer->updated, now);
     if (pace == &fresh)
         pacer->pace = fresh;
+}
+
+bool pacer_is_full(const struct pacer *pacer, roam_time now, const struct congestion *congestion, const struct rtt *rtt)
+{
+    struct pace fresh;
+    return tokens_at(pacer, pace_of(pacer, congestion, rtt, &fresh), now, congestion) >= pacer->burst_bytes;
 }
 
 /* A wait would be longer than the round trip. */

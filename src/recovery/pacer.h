@@ -33,6 +33,10 @@ void pacer_forgo_burst(struct pacer *pacer, uint64_t datagram_bytes, roam_time n
 void pacer_on_sent(struct pacer *pacer, uint64_t bytes, roam_time now, const struct congestion *congestion,
                    const struct rtt *rtt);
 
+/* Nothing was sent for so long that the bucket is as at the start. */
+bool pacer_is_full(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
+                   const struct rtt *rtt);
+
 /* Octets that may go out now; UINT64_MAX where the path is too short to be paced. */
 uint64_t pacer_allowance(const struct pacer *pacer, roam_time now, const struct congestion *congestion,
                          const struct rtt *rtt);

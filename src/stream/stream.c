@@ -17,27 +17,26 @@
 static void init_flow_control(roam_stream *stream)
 {
     const struct stream_set *set = stream->set;
-    uint64_t send_limit, window;
+    uint64_t send_limit;
     if ((stream->id & STREAM_UNIDIRECTIONAL) != 0) {
         send_limit = set->peer.initial_max_stream_data_uni;
-        window = set->window_uni;
     } else if (stream_is_local(set, stream->id)) {
         send_limit = set->peer.initial_max_stream_data_bidi_remote;
-        window = set->window_bidi_local;
     } else {
         send_limit = set->peer.initial_max_stream_data_bidi_local;
-        window = set->window_bidi_remote;
     }
     flow_send_init(&stream->send_flow, send_limit);
-    flow_receive_init(&stream->receive_flow, window);
+    flow_receive_init(&stream->receive_flow, set->config->initial_max_stream_data);
 }
 
 roam_stream *stream_new(struct stream_set *set, uint64_t id)
 {
+    if (!stream_set_make_tables(set))
+        return NULL;
     roam_stream *stream = mem_zalloc(set->allocator, sizeof(*stream));
     if (stream == NULL)
         return NULL;
-    if (!hash_map_insert(&set->by_id, &id, sizeof(id), stream)) {
+    if (!hash_map_insert(&set->tables->by_id, &id, sizeof(id), stream)) {
         mem_free(set->allocator, stream, sizeof(*stream));
         return NULL;
     }
@@ -48,25 +47,25 @@ roam_stream *stream_new(struct stream_set *set, uint64_t id)
     stream->has_send = !unidirectional || stream_is_local(set, id);
     stream->has_receive = !unidirectional || !stream_is_local(set, id);
     stream->app_holds = true;
-    send_half_init(&stream->send, set->allocator, set->send_capacity);
+    send_half_init(&stream->send, set->allocator, set->config->stream_buffer_bytes);
     recv_half_init(&stream->receive, set->allocator);
     init_flow_control(stream);
     stream->queue = STREAM_QUEUE_NONE;
     list_init(&stream->send_node);
     list_init(&stream->lent_node);
-    list_append(&set->all, &stream->all_node);
+    list_append(&set->tables->all, &stream->all_node);
     return stream;
 }
 
 void stream_delete(roam_stream *stream)
 {
     struct stream_set *set = stream->set;
-    hash_map_remove(&set->by_id, &stream->id, sizeof(stream->id));
+    hash_map_remove(&set->tables->by_id, &stream->id, sizeof(stream->id));
     list_unlink(&stream->send_node);
     list_unlink(&stream->all_node);
     list_unlink(&stream->lent_node);
-    if (set->recent == stream)
-        set->recent = NULL;
+    if (set->tables->recent == stream)
+        set->tables->recent = NULL;
     send_half_done(&stream->send);
     recv_half_done(&stream->receive);
     mem_free(set->allocator, stream, sizeof(*stream));
@@ -129,7 +128,7 @@ static void requeue(roam_stream *stream)
     list_unlink(&stream->send_node);
     stream->queue = wanted;
     if (wanted != STREAM_QUEUE_NONE)
-        list_append(wanted == STREAM_QUEUE_URGENT ? &set->sendable : &set->fresh, &stream->send_node);
+        list_append(wanted == STREAM_QUEUE_URGENT ? &set->tables->sendable : &set->tables->fresh, &stream->send_node);
 }
 
 /* The peer's stream is over: it may open another. */
@@ -160,7 +159,7 @@ bool stream_settle(roam_stream *stream)
 void stream_tell(roam_stream *stream, roam_event_type type, uint64_t code)
 {
     if (stream->app_holds)
-        stream->set->sink.event(stream->set->sink.context, stream, type, code);
+        stream->set->sink->event(stream->conn, stream, type, code);
 }
 
 void stream_tell_readable(roam_stream *stream)

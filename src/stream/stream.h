@@ -9,6 +9,7 @@
 
 #include "base/hash_map.h"
 #include "base/list.h"
+#include "base/rng.h"
 #include "stream/flow_control.h"
 #include "stream/recv_half.h"
 #include "stream/send_half.h"
@@ -52,52 +53,65 @@ struct roam_stream {
 
 /* What the set tells its owner. The stream is valid for the call. */
 struct stream_sink {
-    void *context;
     /* stream is NULL in STREAMS_AVAILABLE. */
-    void (*event)(void *context, roam_stream *stream, roam_event_type type, uint64_t code);
+    void (*event)(roam_conn *conn, roam_stream *stream, roam_event_type type, uint64_t code);
     /* A call of the application has left something to send. */
-    void (*wake)(void *context);
+    void (*wake)(roam_conn *conn);
+};
+
+/* Where the streams stand: made with the first, given back where an idle connection has none. */
+struct stream_tables {
+    struct hash_map by_id;
+    struct list_node all;
+    struct list_node sendable; /* round robin: what goes before new data */
+    struct list_node fresh;    /* round robin: new data */
+    struct list_node lent;     /* streams with data that lies where it came in */
+    roam_stream *recent;       /* found last; NULL */
+    uint64_t turn_id;          /* the stream whose turn it is to send, */
+    uint32_t turn_bytes;       /* and what it has sent in it */
 };
 
 struct stream_set {
     const roam_allocator *allocator;
+    const roam_rng *rng;
+    const roam_config *config; /* our own limits */
     roam_conn *conn;
-    struct stream_sink sink;
+    const struct stream_sink *sink;
+    struct stream_tables *tables; /* NULL: there are no streams */
     bool is_server;
-    struct hash_map by_id;
-    struct list_node all;
-    struct list_node sendable;  /* round robin: what goes before new data */
-    struct list_node fresh;     /* round robin: new data */
-    struct list_node lent;      /* streams with data that lies where it came in */
-    bool lending;               /* what comes now stays where it lies until stream_set_end_loans */
-    roam_stream *recent;        /* found last; NULL */
-    uint64_t turn_id;           /* the stream whose turn it is to send, */
-    uint32_t turn_bytes;        /* and what it has sent in it */
-    bool closed;                /* stream_set_close */
+    bool lending; /* what comes now stays where it lies until stream_set_end_loans */
+    bool closed;  /* stream_set_close */
+    bool max_streams_pending[2];
+    bool streams_blocked_pending[2], open_was_refused[2];
+    bool awaiting_credit;       /* a *_BLOCKED frame went out, and no credit has come since */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
     struct {
         uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
-    } peer;                                                     /* limits as the peer gave them */
-    uint64_t window_bidi_local, window_bidi_remote, window_uni; /* our initial stream windows */
-    uint64_t window_max;                                        /* what they may grow to */
-    roam_time now, rtt;   /* of the packet that is being filled, and of its path: the set has no clock of its own */
-    size_t send_capacity; /* octets a stream buffers */
-    uint64_t next_id[2];  /* ID of the next stream that we open: bidi, uni */
+    } peer;              /* limits as the peer gave them */
+    roam_time now, rtt;  /* of the packet that is being filled, and of its path: the set has no clock of its own */
+    uint64_t next_id[2]; /* ID of the next stream that we open: bidi, uni */
     uint64_t peer_max_streams[2]; /* how many we may open */
     uint64_t opened_by_peer[2];   /* how many the peer has opened (the highest, with all lower ones) */
     uint64_t max_streams[2];      /* how many we let the peer open */
-    uint64_t streams_window[2];   /* kept ahead of those closed */
     uint64_t closed_by_peer[2];   /* peer's streams that are done */
-    bool max_streams_pending[2];
-    bool streams_blocked_pending[2], open_was_refused[2];
-    bool awaiting_credit;                              /* a *_BLOCKED frame went out, and no credit has come since */
     uint64_t bytes_sent, bytes_resent, bytes_received; /* stream octets */
 };
 
-/* Our own limits come from the config; the peer's by stream_set_peer_params when they are known. */
+static inline bool stream_set_is_empty(const struct stream_set *set)
+{
+    return set->tables == NULL || list_is_empty(&set->tables->all);
+}
+
+/* Some stream has data that lies where it came in. */
+static inline bool stream_set_has_loans(const struct stream_set *set)
+{
+    return set->tables != NULL && !list_is_empty(&set->tables->lent);
+}
+
+/* Our own limits come from the config, which must live as long; the peer's by stream_set_peer_params when they are known. */
 void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
-                     const roam_config *config, const uint8_t hash_secret[SIPHASH_KEY_BYTES], struct stream_sink sink);
+                     const roam_config *config, const roam_rng *rng, const struct stream_sink *sink);
 void stream_set_done(struct stream_set *set);
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params);
 

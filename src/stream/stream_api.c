@@ -8,7 +8,7 @@
 static void wake_if_wanted(struct stream_set *set)
 {
     if (stream_set_wants(set))
-        set->sink.wake(set->sink.context);
+        set->sink->wake(set->conn);
 }
 
 /* After a call that may have left something to send. The stream may be gone afterwards. */

@@ -26,7 +26,7 @@ static bool give_maximum(struct writer *writer, struct stream_frame_out *ret, en
 static bool fill_max_data(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret)
 {
     struct flow_receive updated = set->receive_flow;
-    flow_receive_tune(&updated, set->now, set->rtt, set->window_max);
+    flow_receive_tune(&updated, set->now, set->rtt, set->config->max_window_bytes);
     if (!give_maximum(writer, ret, FRAME_MAX_DATA, flow_receive_advertise(&updated)))
         return false;
     set->receive_flow = updated;
@@ -120,7 +120,7 @@ static bool fill_max_stream_data(roam_stream *stream, struct writer *writer, str
 {
     const struct stream_set *set = stream->set;
     struct flow_receive updated = stream->receive_flow;
-    flow_receive_tune(&updated, set->now, set->rtt, set->window_max);
+    flow_receive_tune(&updated, set->now, set->rtt, set->config->max_window_bytes);
     if (!give_stream_maximum(stream, writer, ret, FRAME_MAX_STREAM_DATA, flow_receive_advertise(&updated)))
         return false;
     stream->receive_flow = updated;
@@ -193,13 +193,13 @@ static bool fill_of_stream(roam_stream *stream, struct writer *writer, struct st
 
 /* Streams take turns, each for some packets in a row: what follows on itself costs both sides less to put together and
  * to acknowledge. */
-static bool ends_its_turn(struct stream_set *set, const roam_stream *stream, uint32_t bytes)
+static bool ends_its_turn(struct stream_tables *tables, const roam_stream *stream, uint32_t bytes)
 {
-    set->turn_bytes = set->turn_id == stream->id ? set->turn_bytes + bytes : bytes;
-    set->turn_id = stream->id;
-    if (set->turn_bytes < STREAM_TURN_BYTES)
+    tables->turn_bytes = tables->turn_id == stream->id ? tables->turn_bytes + bytes : bytes;
+    tables->turn_id = stream->id;
+    if (tables->turn_bytes < STREAM_TURN_BYTES)
         return false;
-    set->turn_bytes = 0;
+    tables->turn_bytes = 0;
     return true;
 }
 
@@ -209,22 +209,25 @@ bool stream_set_fill(struct stream_set *set, struct writer *writer, struct strea
         return false;
     if (fill_of_connection(set, writer, ret))
         return true;
-    struct list_node *head = &set->sendable;
+    struct stream_tables *tables = set->tables;
+    if (tables == NULL)
+        return false;
+    struct list_node *head = &tables->sendable;
     if (list_is_empty(head) && flow_send_left(&set->send_flow) > 0)
-        head = &set->fresh;
+        head = &tables->fresh;
     if (list_is_empty(head))
         return false;
 
     roam_stream *stream = CONTAINER_OF(head->next, roam_stream, send_node);
     if (!fill_of_stream(stream, writer, ret))
         return false;
-    if (ends_its_turn(set, stream, ret->len)) {
+    if (ends_its_turn(tables, stream, ret->len)) {
         /* To the end of whichever queue it belongs to now. */
         list_unlink(&stream->send_node);
         stream->queue = STREAM_QUEUE_NONE;
     }
     stream_settle(stream);
-    if (flow_send_left(&set->send_flow) == 0 && !list_is_empty(&set->fresh))
+    if (flow_send_left(&set->send_flow) == 0 && !list_is_empty(&tables->fresh))
         flow_send_on_blocked(&set->send_flow);
     return true;
 }
@@ -330,9 +333,9 @@ void stream_set_on_lost(struct stream_set *set, uint8_t type, uint64_t id, uint6
 bool stream_set_retransmit_oldest(struct stream_set *set, size_t max)
 {
     size_t marked = 0;
-    if (set->closed)
+    if (set->closed || set->tables == NULL)
         return false;
-    LIST_FOR_EACH_SAFE(node, &set->all)
+    LIST_FOR_EACH_SAFE(node, &set->tables->all)
     {
         roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
         if (marked >= max)

@@ -85,7 +85,7 @@ uint64_t stream_on_stream(struct stream_set *set, const struct frame *frame)
     if (error != ROAM_NO_ERROR)
         return error;
     if (recv_loans_oldest(&stream->receive.loans) != NULL && !list_is_linked(&stream->lent_node))
-        list_append(&set->lent, &stream->lent_node);
+        list_append(&set->tables->lent, &stream->lent_node);
     charge(stream, more);
     set->bytes_received += more;
     if (stream->receive.discarding) {

@@ -24,6 +24,9 @@ static inline bool stream_is_local(const struct stream_set *set, uint64_t id)
     return ((id & STREAM_INITIATED_BY_SERVER) != 0) == set->is_server;
 }
 
+/* False without memory. */
+bool stream_set_make_tables(struct stream_set *set);
+
 /* A new stream, in the tables of the set; NULL without memory. */
 roam_stream *stream_new(struct stream_set *set, uint64_t id);
 

@@ -1,9 +1,9 @@
 /*
  * The streams of a connection: which exist, how many each side may open, and the connection's flow control.
  *
- * Invariants: by_id and all hold the same streams, those that are open or that the application still holds; a stream
+ * Invariants: the tables by_id and all hold the same streams, those that are open or that the application still holds; a stream
  * of a type that was opened (below next_id, or among the first opened_by_peer) and is not in by_id is over and
- * forgotten. opened_by_peer <= max_streams <= closed_by_peer + streams_window, but for limits of 2^60.
+ * forgotten. opened_by_peer <= max_streams <= closed_by_peer + streams_window(), but for limits of 2^60.
  */
 #include <assert.h>
 
@@ -11,34 +11,62 @@
 #include "base/varint.h"
 #include "stream/stream_internal.h"
 
-void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
-                     const roam_config *config, const uint8_t hash_secret[SIPHASH_KEY_BYTES], struct stream_sink sink)
+/* How many streams of the peer's are kept ahead of those closed. */
+static uint64_t streams_window(const struct stream_set *set, unsigned direction)
 {
-    *set = (struct stream_set){.allocator = allocator, .conn = conn, .sink = sink, .is_server = is_server};
-    hash_map_init(&set->by_id, allocator, hash_secret);
-    list_init(&set->all);
-    list_init(&set->sendable);
-    list_init(&set->fresh);
-    list_init(&set->lent);
+    const roam_config *config = set->config;
+    return min_u64(direction == 0 ? config->initial_max_streams_bidi : config->initial_max_streams_uni,
+                   MAX_STREAMS_LIMIT);
+}
+
+void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
+                     const roam_config *config, const roam_rng *rng, const struct stream_sink *sink)
+{
+    *set = (struct stream_set){
+        .allocator = allocator, .rng = rng, .config = config, .conn = conn, .sink = sink, .is_server = is_server};
     flow_send_init(&set->send_flow, 0);
     flow_receive_init(&set->receive_flow, config->initial_max_data);
-    set->window_bidi_local = set->window_bidi_remote = set->window_uni = config->initial_max_stream_data;
-    set->window_max = config->max_window_bytes;
-    set->send_capacity = config->stream_buffer_bytes;
-    set->streams_window[0] = min_u64(config->initial_max_streams_bidi, MAX_STREAMS_LIMIT);
-    set->streams_window[1] = min_u64(config->initial_max_streams_uni, MAX_STREAMS_LIMIT);
     for (unsigned direction = 0; direction < 2; direction++) {
-        set->max_streams[direction] = set->streams_window[direction];
+        set->max_streams[direction] = streams_window(set, direction);
         set->next_id[direction] =
             (is_server ? STREAM_INITIATED_BY_SERVER : 0) | (direction != 0 ? STREAM_UNIDIRECTIONAL : 0);
     }
 }
 
+bool stream_set_make_tables(struct stream_set *set)
+{
+    uint8_t secret[SIPHASH_KEY_BYTES];
+    if (set->tables != NULL)
+        return true;
+    struct stream_tables *tables = mem_zalloc(set->allocator, sizeof(*tables));
+    if (tables == NULL)
+        return false;
+    rng_fill(set->rng, secret, sizeof(secret));
+    hash_map_init(&tables->by_id, set->allocator, secret);
+    list_init(&tables->all);
+    list_init(&tables->sendable);
+    list_init(&tables->fresh);
+    list_init(&tables->lent);
+    set->tables = tables;
+    return true;
+}
+
+void stream_set_trim(struct stream_set *set)
+{
+    if (set->tables == NULL || !stream_set_is_empty(set))
+        return;
+    hash_map_done(&set->tables->by_id);
+    mem_free(set->allocator, set->tables, sizeof(*set->tables));
+    set->tables = NULL;
+}
+
 void stream_set_done(struct stream_set *set)
 {
-    LIST_FOR_EACH_SAFE(node, &set->all)
+    if (set->tables == NULL)
+        return;
+    LIST_FOR_EACH_SAFE(node, &set->tables->all)
     stream_delete(CONTAINER_OF(node, roam_stream, all_node));
-    hash_map_done(&set->by_id);
+    stream_set_trim(set);
 }
 
 static void raise_peer_streams(struct stream_set *set, unsigned direction, uint64_t limit)
@@ -51,7 +79,7 @@ static void raise_peer_streams(struct stream_set *set, unsigned direction, uint6
     if (!set->open_was_refused[direction])
         return;
     set->open_was_refused[direction] = false;
-    set->sink.event(set->sink.context, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
+    set->sink->event(set->conn, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
 }
 
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
@@ -100,16 +128,21 @@ roam_stream *stream_open(struct stream_set *set, bool unidirectional, roam_resul
 
 roam_stream *stream_find(struct stream_set *set, uint64_t id)
 {
+    struct stream_tables *tables = set->tables;
+    if (tables == NULL)
+        return NULL;
     /* Nearly always it is the one of the frame before. */
-    if (set->recent == NULL || set->recent->id != id)
-        set->recent = hash_map_find(&set->by_id, &id, sizeof(id));
-    return set->recent != NULL && set->recent->id == id ? set->recent : NULL;
+    if (tables->recent == NULL || tables->recent->id != id)
+        tables->recent = hash_map_find(&tables->by_id, &id, sizeof(id));
+    return tables->recent != NULL && tables->recent->id == id ? tables->recent : NULL;
 }
 
 bool stream_set_end_loans(struct stream_set *set)
 {
     bool stored = true;
-    LIST_FOR_EACH_SAFE(node, &set->lent)
+    if (set->tables == NULL)
+        return true;
+    LIST_FOR_EACH_SAFE(node, &set->tables->lent)
     {
         roam_stream *stream = CONTAINER_OF(node, roam_stream, lent_node);
         stored &= recv_half_end_loans(&stream->receive);
@@ -120,7 +153,7 @@ bool stream_set_end_loans(struct stream_set *set)
 
 uint64_t stream_set_streams_limit(const struct stream_set *set, unsigned direction)
 {
-    uint64_t limit = min_u64(set->closed_by_peer[direction] + set->streams_window[direction], MAX_STREAMS_LIMIT);
+    uint64_t limit = min_u64(set->closed_by_peer[direction] + streams_window(set, direction), MAX_STREAMS_LIMIT);
     return max_u64(limit, set->max_streams[direction]);
 }
 
@@ -129,22 +162,19 @@ void stream_set_renew_streams(struct stream_set *set, unsigned direction)
     uint64_t credit = stream_set_streams_limit(set, direction) - set->max_streams[direction];
     uint64_t left = set->max_streams[direction] - set->opened_by_peer[direction];
     /* An eighth of the window is worth a frame; a peer that has none left gets whatever there is. */
-    if (credit > 0 && (left == 0 || credit >= set->streams_window[direction] / 8))
+    if (credit > 0 && (left == 0 || credit >= streams_window(set, direction) / 8))
         set->max_streams_pending[direction] = true;
 }
 
 bool stream_set_wants(const struct stream_set *set)
 {
+    const struct stream_tables *tables = set->tables;
     if (set->closed)
         return false;
-    return !list_is_empty(&set->sendable) || (!list_is_empty(&set->fresh) && flow_send_left(&set->send_flow) > 0) ||
+    return (tables != NULL && (!list_is_empty(&tables->sendable) ||
+                               (!list_is_empty(&tables->fresh) && flow_send_left(&set->send_flow) > 0))) ||
            set->receive_flow.update_pending || set->send_flow.blocked_pending || set->max_streams_pending[0] ||
            set->max_streams_pending[1] || set->streams_blocked_pending[0] || set->streams_blocked_pending[1];
-}
-
-void stream_set_trim(struct stream_set *set)
-{
-    hash_map_trim(&set->by_id);
 }
 
 /* What is missing below the highest octet needs no credit to come. */
@@ -160,7 +190,9 @@ static bool is_receiving(const roam_stream *stream, bool has_credit)
 bool stream_set_is_receiving(const struct stream_set *set)
 {
     const bool has_credit = set->receive_flow.received < set->receive_flow.limit;
-    LIST_FOR_EACH(node, &set->all)
+    if (set->tables == NULL)
+        return false;
+    LIST_FOR_EACH(node, &set->tables->all)
     {
         if (is_receiving(CONTAINER_OF(node, roam_stream, all_node), has_credit))
             return true;
@@ -171,7 +203,9 @@ bool stream_set_is_receiving(const struct stream_set *set)
 void stream_set_close(struct stream_set *set)
 {
     set->closed = true;
-    LIST_FOR_EACH_SAFE(node, &set->all)
+    if (set->tables == NULL)
+        return;
+    LIST_FOR_EACH_SAFE(node, &set->tables->all)
     stream_settle(CONTAINER_OF(node, roam_stream, all_node));
 }
 
@@ -188,29 +222,40 @@ static void check_stream(const roam_stream *stream)
     assert(stream->has_receive || stream->receive.highest == 0);
 }
 
-void stream_set_check(const struct stream_set *set)
+/* Octets of all streams together. */
+struct stream_octets {
+    uint64_t sent, received, waiting;
+};
+
+static struct stream_octets check_tables(const struct stream_tables *tables)
 {
+    struct stream_octets octets = {0};
     size_t count = 0, queued = 0;
-    uint64_t sent = 0, received = 0, waiting = 0;
-    LIST_FOR_EACH(node, &set->all)
+    LIST_FOR_EACH(node, &tables->all)
     {
         const roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
         check_stream(stream);
-        assert(hash_map_find(&set->by_id, &stream->id, sizeof(stream->id)) == stream);
+        assert(hash_map_find(&tables->by_id, &stream->id, sizeof(stream->id)) == stream);
         count++;
         queued += stream->queue != STREAM_QUEUE_NONE;
-        sent += stream->send.sent;
-        received += stream->receive.highest;
-        waiting += stream->receive.highest - stream->receive.read;
+        octets.sent += stream->send.sent;
+        octets.received += stream->receive.highest;
+        octets.waiting += stream->receive.highest - stream->receive.read;
     }
-    LIST_FOR_EACH(node, &set->sendable)
+    LIST_FOR_EACH(node, &tables->sendable)
     queued--;
-    LIST_FOR_EACH(node, &set->fresh)
+    LIST_FOR_EACH(node, &tables->fresh)
     queued--;
-    assert(queued == 0 && count == set->by_id.count);
-    assert(sent <= set->send_flow.used && set->send_flow.used <= set->send_flow.limit);
-    assert(received <= set->receive_flow.received && set->receive_flow.received <= set->receive_flow.limit);
-    assert(set->receive_flow.received - set->receive_flow.consumed == waiting);
+    assert(queued == 0 && count == tables->by_id.count);
+    return octets;
+}
+
+void stream_set_check(const struct stream_set *set)
+{
+    const struct stream_octets octets = set->tables != NULL ? check_tables(set->tables) : (struct stream_octets){0};
+    assert(octets.sent <= set->send_flow.used && set->send_flow.used <= set->send_flow.limit);
+    assert(octets.received <= set->receive_flow.received && set->receive_flow.received <= set->receive_flow.limit);
+    assert(set->receive_flow.received - set->receive_flow.consumed == octets.waiting);
     for (unsigned direction = 0; direction < 2; direction++) {
         assert(set->opened_by_peer[direction] <= set->max_streams[direction]);
         assert(set->closed_by_peer[direction] <= set->opened_by_peer[direction]);

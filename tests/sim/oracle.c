@@ -408,7 +408,7 @@ static void check_immobile(struct host *host, const roam_event *event)
     bool elsewhere = event->type == ROAM_EVENT_PATH_MOVED ||
                      (event->type == ROAM_EVENT_PATH_CHALLENGED && event->path_id != conn->paths.active_id);
     if (elsewhere && !host->is_server && conn->peer.disable_active_migration &&
-        roam_address_equal(&event->remote, &conn->handshake_remote))
+        roam_address_equal(&event->remote, &conn->client->handshake_remote))
         world_fail(host->world, "%s: %s to a server that allows no migration", host->name,
                    roam_event_name(event->type));
 }
@@ -422,7 +422,7 @@ void oracle_on_event(struct host *host, const roam_event *event)
     if (event->type == ROAM_EVENT_PATH_NEW)
         check_new_path(host, event);
     if (!host->is_server && event->type == ROAM_EVENT_PATH_VALIDATED &&
-        !roam_address_equal(&event->remote, &event->conn->handshake_remote))
+        !roam_address_equal(&event->remote, &event->conn->client->handshake_remote))
         get_view(host->world->oracle, host, event->conn)->validated_server = event->remote;
     if (!host->is_server || (event->type != ROAM_EVENT_PATH_MOVED && event->type != ROAM_EVENT_PATH_REVERTED))
         return;

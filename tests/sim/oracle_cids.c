@@ -135,8 +135,8 @@ static bool is_on_its_way(struct sent_map *map, enum frame_type type, uint64_t s
 
 static size_t cids_owed(const roam_conn *conn)
 {
-    uint64_t limit = conn->peer.active_connection_id_limit;
-    return limit < LOCAL_CIDS_MAX ? (size_t)limit : LOCAL_CIDS_MAX;
+    const size_t most = conn->local_cids.spare_used ? LOCAL_CIDS_MAX : LOCAL_CIDS_FIRST;
+    return (size_t)min_u64(conn->peer.active_connection_id_limit, most);
 }
 
 const char *conn_cids_wrong(roam_conn *conn)

@@ -19,9 +19,9 @@ void oracle_check_preferred(struct host *host, const struct conn_view *view, con
     if (packet->type != PACKET_ONE_RTT || oracle_is_probing(packet->frames) || path == NULL ||
         conn->preferred == PREFERRED_NONE || conn->state != ROAM_CONN_ESTABLISHED)
         return;
-    bool known = host->is_server ? roam_address_equal(&packet->local, &conn->handshake_local) ||
+    bool known = host->is_server ? roam_address_equal(&packet->local, &conn->home->local) ||
                                        path_validation_has_succeeded(&path->validation)
-                                 : roam_address_equal(&packet->remote, &conn->handshake_remote) ||
+                                 : roam_address_equal(&packet->remote, &conn->client->handshake_remote) ||
                                        roam_address_equal(&packet->remote, &view->validated_server);
     /* A client that has moved on, under the server's eyes, is followed as on any move (section 9.3). */
     if (!known && !(host->is_server && conn->preferred == PREFERRED_REACHED))
@@ -35,7 +35,7 @@ void oracle_check_move_to_preferred(struct host *host, struct conn_view *view, c
     char text[ROAM_ADDRESS_TEXT_MAX];
     const roam_conn *conn = event->conn;
     const struct path *path = path_set_find(&conn->paths, event->path_id);
-    bool there = conn->preferred != PREFERRED_NONE && !roam_address_equal(&event->local, &conn->handshake_local);
+    bool there = conn->preferred != PREFERRED_NONE && !roam_address_equal(&event->local, &conn->home->local);
     if (there && !view->at_preferred && path != NULL && !path_validation_has_succeeded(&path->validation))
         world_fail(host->world, "%s: goes to its preferred address, and nobody has proven to be at %s", host->name,
                    roam_address_format(&event->remote, text));

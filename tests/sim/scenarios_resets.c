@@ -159,7 +159,7 @@ static void s067_the_token_of_a_cid_that_was_never_written_is_ignored(struct lab
 {
     lab->config.no_nat[0] = true;
     EXPECT(lab, lab_open(lab) && lab_connect(lab));
-    for (size_t i = 1; i < 8; i++) {
+    for (size_t i = 1; i < LOCAL_CIDS_FIRST; i++) {
         uint8_t token[RESET_TOKEN_BYTES];
         memcpy(token, held(lab, i)->reset_token, sizeof(token));
         give_reset(lab, token, &lab->server_address[0]);
@@ -386,7 +386,7 @@ static void s069_a_reset_on_a_path_that_is_only_probed_ends_that_path_alone(stru
         EXPECT(lab, lab_client_count(lab, ROAM_EVENT_RESET_RECEIVED) == 0);
         EXPECT(lab, roam_address_equal(roam_conn_local_address(lab_client(lab)->conn), &home));
         EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)) && lab_transfer(lab, TRANSFER_ECHO, 5000));
-        EXPECT(lab, lab_client(lab)->conn->remote_cids.count == 8);
+        EXPECT(lab, lab_client(lab)->conn->remote_cids.count == LOCAL_CIDS_FIRST);
     }
     EXPECT(lab, lab_goodbye(lab));
 }

@@ -82,7 +82,8 @@ static void s039_a_path_that_cannot_be_validated_is_removed_and_its_cid_retired(
         EXPECT(lab, client->paths.count == 1 && server->paths.count == 1);
         EXPECT(lab, lab_server_count(lab, ROAM_EVENT_CID_RETIRED) == retired + 1);
         EXPECT(lab, lab_client_count(lab, ROAM_EVENT_CID_RETIRED) == retired_here + one_way);
-        EXPECT(lab, remote_cid_spare(&client->remote_cids) == spare);
+        /* Where the server has seen one of the spare ones it gives all that it may. */
+        EXPECT(lab, remote_cid_spare(&client->remote_cids) == (one_way ? LOCAL_CIDS_MAX - 1 : spare));
         EXPECT(lab, remote_cid_spare(&server->remote_cids) == spare_there);
         EXPECT(lab, lab_server_moves(lab) == 0);
     }

@@ -22,18 +22,20 @@ struct side {
     unsigned wakes;
 };
 
-static inline void on_event(void *context, roam_stream *stream, roam_event_type type, uint64_t code)
+static inline void on_event(roam_conn *conn, roam_stream *stream, roam_event_type type, uint64_t code)
 {
-    struct side *side = context;
+    struct side *side = (void *)conn;
     assert_true(side->event_count < EVENTS_MAX);
     side->events[(side->first_event + side->event_count++) % EVENTS_MAX] =
         (struct logged_event){type, stream, stream != NULL ? roam_stream_id(stream) : UINT64_MAX, code};
 }
 
-static inline void on_wake(void *context)
+static inline void on_wake(roam_conn *conn)
 {
-    ((struct side *)context)->wakes++;
+    ((struct side *)(void *)conn)->wakes++;
 }
+
+static const struct stream_sink side_sink = {.event = on_event, .wake = on_wake};
 
 static inline bool poll_event(struct side *side, struct logged_event *ret)
 {
@@ -61,13 +63,20 @@ static inline void expect_no_event(struct side *side)
     assert_int_equal(side->event_count, 0);
 }
 
+/* For the key of the hash map alone. */
+static inline void fill_with_ones(void *context, void *buf, size_t len)
+{
+    (void)context;
+    memset(buf, 1, len);
+}
+
+static const roam_rng side_rng = {.fill = fill_with_ones};
+
 static inline void side_init(struct side *side, const roam_allocator *allocator, bool is_server,
                              const roam_config *config)
 {
-    static const uint8_t secret[SIPHASH_KEY_BYTES] = {1, 2, 3};
     memset(side, 0, sizeof(*side));
-    stream_set_init(&side->set, allocator, (roam_conn *)(void *)side, is_server, config, secret,
-                    (struct stream_sink){.context = side, .event = on_event, .wake = on_wake});
+    stream_set_init(&side->set, allocator, (roam_conn *)(void *)side, is_server, config, &side_rng, &side_sink);
 }
 
 /* Tells `side` what the other side's configuration allows it. */

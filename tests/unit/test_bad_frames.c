@@ -114,6 +114,7 @@ static void frames_that_break_the_protocol_are_violations(void **state)
          VALUES(0x18, 8, 0, CID_8, TOKEN_16)},
     };
     prepare();
+    config.server.active_connection_id_limit = config.client.active_connection_id_limit = LOCAL_CIDS_FIRST;
     expect_all_in_one_rtt(frames, ARRAY_LENGTH(frames));
 }
 

@@ -1,4 +1,5 @@
 /* BBR over a link of one's own: its states, what it learns, and how it answers to losses and marks. */
+#include "congestion_at_work.h"
 #include "recovery_fixture.h"
 
 #include "base/minmax.h"
@@ -38,7 +39,7 @@ static struct link *link_new(uint64_t queue_bytes)
 {
     struct link *link = &link_;
     memset(link, 0, sizeof(*link));
-    congestion_init(&link->congestion, ROAM_CONGESTION_BBR, DATAGRAM, 10, &link->bbr);
+    congestion_at_work(&link->congestion, ROAM_CONGESTION_BBR, DATAGRAM, 10, &link->bbr);
     pacer_init(&link->pacer, DATAGRAM, 10);
     rtt_init(&link->rtt, 0);
     link->now = ROAM_SECONDS(1);
@@ -387,7 +388,7 @@ static void another_port_goes_on_with_the_model(void **state)
     run(link, ROAM_SECONDS(4));
     static struct bbr memory;
     struct congestion other;
-    congestion_init(&other, ROAM_CONGESTION_BBR, DATAGRAM, 10, &memory);
+    congestion_at_work(&other, ROAM_CONGESTION_BBR, DATAGRAM, 10, &memory);
     const uint16_t probe = congestion_stamp(&other, DATAGRAM, false, link->now);
     congestion_on_sent(&other, DATAGRAM);
     congestion_inherit(&other, &link->congestion);
@@ -417,7 +418,7 @@ static void a_known_network_is_tried_with_half_of_its_window(void **state)
     assert_true(link->congestion.window >= BDP * 9 / 10);
     run(link, 3 * RTT);
     assert_true(is_about(bbr_max_bw(&link->bbr), RATE, 10));
-    assert_int_equal(link->congestion.resume.phase, RESUME_OFF);
+    assert_int_equal(link->congestion.work->resume.phase, RESUME_OFF);
 }
 
 int main(void)

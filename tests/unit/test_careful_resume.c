@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "recovery/congestion.h"
+#include "congestion_at_work.h"
 
 #define MS(n)    ROAM_MILLISECONDS(n)
 #define DATAGRAM 1200
@@ -37,13 +37,13 @@ static void acknowledge(struct congestion *congestion, uint64_t packets, roam_ti
 
 static enum resume_phase phase_of(const struct congestion *congestion)
 {
-    return congestion->resume.phase;
+    return congestion->work->resume.phase;
 }
 
 /* The jump is made at MS(140). */
 static void set_up(struct congestion *congestion, enum roam_congestion algorithm)
 {
-    congestion_init(congestion, algorithm, DATAGRAM, 10, NULL);
+    congestion_at_work(congestion, algorithm, DATAGRAM, 10, NULL);
     congestion_resume(congestion, SAVED, RTT);
     assert_int_equal(phase_of(congestion), RESUME_RECONNAISSANCE);
     assert_int_equal(congestion->window, INITIAL);
@@ -91,7 +91,7 @@ static void the_window_stands_still_between_the_jump_and_its_first_acknowledgeme
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     congestion_resume(&congestion, SAVED, RTT);
     send(&congestion, 15);
     acknowledge(&congestion, 10, MS(100), RTT);
@@ -126,7 +126,7 @@ static void a_loss_before_the_jump_calls_it_off(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_resume(&congestion, SAVED, RTT);
     send(&congestion, 10);
     acknowledge(&congestion, 5, MS(100), RTT);
@@ -145,7 +145,7 @@ static void another_round_trip_time_is_another_network(void **state)
     } cases[] = {{RTT / 2 - 1, false}, {RTT / 2, true}, {RTT, true}, {10 * RTT, true}, {10 * RTT + 1, false}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
         congestion_resume(&congestion, SAVED, RTT);
         send(&congestion, 10);
         acknowledge(&congestion, 10, MS(100), cases[i].sample);
@@ -158,7 +158,7 @@ static void nothing_is_resumed_for_a_small_window_or_on_a_path_that_knows_better
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_resume(&congestion, 2 * INITIAL, RTT);
     assert_int_equal(phase_of(&congestion), RESUME_OFF);
     send(&congestion, 2);
@@ -173,7 +173,7 @@ static void who_has_little_to_say_makes_no_jump(void **state)
     (void)state;
     struct congestion congestion;
     struct rtt rtt = rtt_of(RTT);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_resume(&congestion, SAVED, RTT);
     send(&congestion, 50);
     for (int i = 0; i < 50; i++)

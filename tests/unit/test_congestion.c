@@ -1,4 +1,5 @@
 /* Windows: what all controllers do alike, NewReno's and CUBIC's arithmetic, and random histories, also of BBR. */
+#include "congestion_at_work.h"
 #include "recovery_fixture.h"
 
 #include "base/minmax.h"
@@ -45,15 +46,15 @@ static void the_initial_window_is_ten_datagrams_and_at_most_14720_octets(void **
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
     assert_int_equal(congestion.window, 12000);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1500, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 1500, 10, NULL);
     assert_int_equal(congestion.window, 14720);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 9000, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 9000, 10, NULL);
     assert_int_equal(congestion.window, 18000);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 1, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 1200, 1, NULL);
     assert_int_equal(congestion.window, 2400);
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 32, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 1200, 32, NULL);
     assert_int_equal(congestion.window, 38400);
 }
 
@@ -62,7 +63,7 @@ static void an_untouched_initial_window_follows_the_datagram_size(void **state)
     (void)state;
     struct congestion congestion;
     struct rtt rtt = rtt_of(MS(10));
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
     congestion_set_datagram_bytes(&congestion, 1400);
     assert_int_equal(congestion.window, 14000);
     exchange(&congestion, 1, MS(1), MS(11), &rtt, false);
@@ -79,7 +80,7 @@ static void a_window_that_is_not_half_in_use_does_not_grow(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < 2; i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         for (unsigned round = 0; round < 1000; round++) {
             for (unsigned n = 0; n < 20; n++)
                 congestion_on_sent(&congestion, DATAGRAM);
@@ -95,12 +96,12 @@ static void algorithms_are_chosen_by_name(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, 1200, 10, NULL);
     assert_string_equal(congestion.ops->name, "cubic");
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_NEWRENO, 1200, 10, NULL);
     assert_string_equal(congestion.ops->name, "newreno");
     static struct bbr memory;
-    congestion_init(&congestion, ROAM_CONGESTION_BBR, 1200, 10, &memory);
+    congestion_at_work(&congestion, ROAM_CONGESTION_BBR, 1200, 10, &memory);
     assert_string_equal(congestion.ops->name, "bbr");
     assert_int_equal(congestion_memory_bytes(ROAM_CONGESTION_BBR), sizeof(memory));
     assert_int_equal(congestion_memory_bytes(ROAM_CONGESTION_CUBIC), 0);
@@ -112,7 +113,7 @@ static void slow_start_grows_by_what_is_acknowledged(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         /* A packet sent when the clock stood at zero counts like any other. */
         exchange(&congestion, 10, 0, MS(10), &rtt, false);
         assert_int_equal(congestion.window, 20 * DATAGRAM);
@@ -126,7 +127,7 @@ static void packets_sent_while_limited_by_the_application_do_not_grow_the_window
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         exchange(&congestion, 100, MS(1), MS(11), &rtt, true);
         assert_int_equal(congestion.window, 10 * DATAGRAM);
         lose_one(&congestion, MS(20), MS(30));
@@ -143,7 +144,7 @@ static void one_recovery_period_lowers_the_window_once(void **state)
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         lose_one(&congestion, 0, MS(100));
         uint64_t window = congestion.window;
         assert_int_equal(window, algorithms[i] == ROAM_CONGESTION_CUBIC ? 8400 : 6000);
@@ -173,7 +174,7 @@ static void a_ce_mark_is_an_event_like_a_loss(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, DATAGRAM);
     congestion_on_ce(&congestion, MS(1), MS(5));
     assert_int_equal(congestion.window, 6000);
@@ -185,7 +186,7 @@ static void the_window_never_falls_below_two_datagrams(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         for (unsigned n = 1; n < 40; n++)
             lose_one(&congestion, MS(2 * n), MS(2 * n + 1));
         assert_int_equal(congestion.window, 2 * DATAGRAM);
@@ -199,7 +200,7 @@ static void persistent_congestion_starts_over_from_the_minimum_window(void **sta
     struct rtt rtt = rtt_of(MS(10));
     for (size_t i = 0; i < ARRAY_LENGTH(algorithms); i++) {
         struct congestion congestion;
-        congestion_init(&congestion, algorithms[i], DATAGRAM, 10, NULL);
+        congestion_at_work(&congestion, algorithms[i], DATAGRAM, 10, NULL);
         lose_one(&congestion, MS(1), MS(100));
         congestion_on_persistent(&congestion);
         assert_int_equal(congestion.window, 2 * DATAGRAM);
@@ -215,7 +216,7 @@ static void a_reset_keeps_what_is_in_flight(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     lose_one(&congestion, MS(1), MS(2));
     congestion_on_sent(&congestion, 5000);
     congestion_reset(&congestion);
@@ -229,7 +230,7 @@ static void the_allowance_is_never_negative(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 13000);
     assert_int_equal(congestion_allowance(&congestion), 0);
 }
@@ -237,7 +238,7 @@ static void the_allowance_is_never_negative(void **state)
 static void forget_more_than_was_sent(void)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 100);
     congestion_forget(&congestion, 101);
 }
@@ -245,7 +246,7 @@ static void forget_more_than_was_sent(void)
 static void forget_what_was_sent(void)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion_on_sent(&congestion, 100);
     congestion_forget(&congestion, 100);
 }
@@ -265,7 +266,7 @@ static void newreno_grows_by_a_datagram_for_each_window(void **state)
     (void)state;
     struct congestion congestion;
     struct rtt rtt = rtt_of(MS(10));
-    congestion_init(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     lose_one(&congestion, MS(1), MS(2));
     assert_int_equal(congestion.window, 5 * DATAGRAM);
     assert_int_equal(congestion.slow_start_threshold, 5 * DATAGRAM);
@@ -283,7 +284,7 @@ static void newreno_grows_by_a_datagram_for_each_window(void **state)
 static struct congestion cubic_after_loss(uint64_t datagrams)
 {
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion.window = datagrams * DATAGRAM;
     lose_one(&congestion, MS(999), MS(1000));
     return congestion;
@@ -295,7 +296,7 @@ static void cubic_reduces_to_seven_tenths_and_remembers_the_old_window(void **st
     struct congestion congestion = cubic_after_loss(1000);
     assert_int_equal(congestion.window, 700 * DATAGRAM);
     assert_int_equal(congestion.slow_start_threshold, 700 * DATAGRAM);
-    assert_int_equal(congestion.cubic.window_max, 1000 * DATAGRAM);
+    assert_int_equal(congestion.work->cubic.window_max, 1000 * DATAGRAM);
 }
 
 static void cubic_k_is_the_cube_root_of_the_rfc(void **state)
@@ -306,7 +307,7 @@ static void cubic_k_is_the_cube_root_of_the_rfc(void **state)
         struct congestion congestion = cubic_after_loss(datagrams);
         exchange(&congestion, 1, MS(1001), MS(1101), &rtt, false);
         /* 0.4 * K^3 = 0.3 * W_max, K in seconds. */
-        double k = (double)congestion.cubic.k / 1e9;
+        double k = (double)congestion.work->cubic.k / 1e9;
         double ratio = 0.4 * k * k * k / (0.3 * (double)datagrams);
         assert_true(ratio > 0.99999 && ratio < 1.00001);
     }
@@ -317,12 +318,12 @@ static void cubic_converges_fast_when_it_lost_ground(void **state)
     (void)state;
     struct congestion congestion = cubic_after_loss(1000);
     lose_one(&congestion, MS(2000), MS(2001));
-    assert_int_equal(congestion.cubic.window_max, 700 * DATAGRAM * 85 / 100);
+    assert_int_equal(congestion.work->cubic.window_max, 700 * DATAGRAM * 85 / 100);
     assert_int_equal(congestion.window, 490 * DATAGRAM);
     /* Back above W_max there is none. */
     congestion.window = 2000 * DATAGRAM;
     lose_one(&congestion, MS(3000), MS(3001));
-    assert_int_equal(congestion.cubic.window_max, 2000 * DATAGRAM);
+    assert_int_equal(congestion.work->cubic.window_max, 2000 * DATAGRAM);
 }
 
 /* One full window each round trip, `rounds` times; returns the time. */
@@ -346,7 +347,7 @@ static void cubic_follows_the_cubic_function_on_long_paths(void **state)
         now = run_rounds(&congestion, now, &rtt, 1);
         assert_true(congestion.window >= before);
         /* After a round the window is where the function said that it would be: K is 9.08560 s. */
-        double t = (double)(now - congestion.cubic.epoch_start) / 1e9 + 0.1 - 9.08560;
+        double t = (double)(now - congestion.work->cubic.epoch_start) / 1e9 + 0.1 - 9.08560;
         double ratio = (double)congestion.window / DATAGRAM / (1000 + 0.4 * t * t * t);
         if (round > 3)
             assert_true(ratio > 0.97 && ratio < 1.03);
@@ -385,6 +386,8 @@ static void time_without_data_is_no_part_of_a_cubic_epoch(void **state)
     struct congestion busy = cubic_after_loss(1000);
     roam_time now = run_rounds(&busy, MS(1001), &rtt, 10);
     struct congestion idle = busy;
+    struct congestion_work work = *busy.work;
+    idle.work = &work;
     exchange(&idle, 1, now + MS(100), now + MS(100), &rtt, true);
     exchange(&idle, 1, now + ROAM_SECONDS(50), now + ROAM_SECONDS(50), &rtt, true);
     assert_int_equal(idle.window, busy.window);
@@ -485,9 +488,9 @@ static void bytes_in_flight_are_the_sum_of_what_is_out_in_any_history(void **sta
         struct congestion congestion;
         static struct bbr memory;
         if (start % 3 == 2)
-            congestion_init(&congestion, ROAM_CONGESTION_BBR, DATAGRAM, 10, &memory);
+            congestion_at_work(&congestion, ROAM_CONGESTION_BBR, DATAGRAM, 10, &memory);
         else
-            congestion_init(&congestion, algorithms[start % 3], DATAGRAM, 10, NULL);
+            congestion_at_work(&congestion, algorithms[start % 3], DATAGRAM, 10, NULL);
         roam_time now = 0;
         for (unsigned i = 0; i < 4000; i++) {
             struct rtt rtt = rtt_of(1 + seeded_below(&seed, MS(500)));

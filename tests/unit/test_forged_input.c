@@ -42,7 +42,7 @@ static void forged_version_negotiation_is_ignored(void **state)
     static const roam_cid nobody = {.len = 8, .bytes = {9, 9, 9}};
     pair_start(&pair, &config);
     pair_run(&pair, 0);
-    const roam_cid client = pair.client.conn->row_cid, server = pair.client.conn->initial_dcid;
+    const roam_cid client = pair.client.conn->row_cid, server = pair.client.conn->handshake->original_dcid;
     /* With the version that the client speaks; with a source CID that nobody had; each before any packet of the
      * server's. */
     size_t len = forge_version_negotiation(data, sizeof(data), &client, &server, QUIC_VERSION_1);
@@ -61,7 +61,7 @@ static void forged_retries_are_ignored(void **state)
     uint8_t data[128];
     pair_start(&pair, &config);
     pair_run(&pair, 0);
-    const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->initial_dcid;
+    const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->handshake->original_dcid;
     size_t len = forge_retry(data, sizeof(data), &client, &original, false);
     expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_INTEGRITY);
     pair_handshake(&pair);

@@ -1,4 +1,5 @@
 /* HyStart++: when slow start is left, and when that was a mistake. */
+#include "congestion_at_work.h"
 #include "recovery_fixture.h"
 
 #include "recovery/congestion.h"
@@ -135,7 +136,7 @@ static void cubic_leaves_slow_start_without_a_loss(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     run(&congestion, MS(1), growing, 7);
     assert_true(congestion_in_slow_start(&congestion));
     run(&congestion, MS(1000), growing + 7, 1);
@@ -151,7 +152,7 @@ static void a_slow_start_after_a_loss_is_a_plain_one(void **state)
 {
     (void)state;
     struct congestion congestion;
-    congestion_init(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
+    congestion_at_work(&congestion, ROAM_CONGESTION_CUBIC, DATAGRAM, 10, NULL);
     congestion.window = 1000 * DATAGRAM;
     congestion_on_sent(&congestion, DATAGRAM);
     congestion_on_lost(&congestion, DATAGRAM, MS(1), MS(2));

@@ -39,6 +39,7 @@ static void set_up(struct local_cid_set *set, uint64_t limit)
     roam_cid initial = cid_number(0);
     assert_true(local_cid_set_init(set, scratch_allocator(), &initial));
     local_cid_set_peer_limit(set, limit);
+    set->spare_used = true; /* it gets as many as it may have */
     fill_up(set);
 }
 
@@ -69,6 +70,25 @@ static void the_peer_gets_as_many_as_its_limit_and_no_more_than_ours(void **stat
     struct local_cid_set set;
     set_up(&set, UINT64_MAX);
     assert_int_equal(set.count, LOCAL_CIDS_MAX);
+}
+
+static void a_peer_that_has_used_the_first_alone_gets_a_few_and_the_rest_when_it_uses_another(void **state)
+{
+    //= rfc9000#5.1.1-3 Keep the peer stocked with enough unused CIDs.
+    (void)state;
+    for (uint64_t limit = 2; limit <= 20; limit++) {
+        struct local_cid_set set;
+        roam_cid initial = cid_number(0), spare = cid_number(1);
+        assert_true(local_cid_set_init(&set, scratch_allocator(), &initial));
+        local_cid_set_peer_limit(&set, limit);
+        fill_up(&set);
+        const uint64_t few = min_u64(limit, LOCAL_CIDS_FIRST);
+        assert_int_equal(set.count, few);
+        assert_true(local_cid_on_used(&set, local_cid_find(&set, &initial), 1, 1200));
+        assert_int_equal(local_cid_wanted(&set), 0);
+        assert_true(local_cid_on_used(&set, local_cid_find(&set, &spare), 2, 1200));
+        assert_int_equal(local_cid_wanted(&set), min_u64(limit, LOCAL_CIDS_MAX) - few);
+    }
 }
 
 /* 9000-5.1.1-1. */
@@ -333,8 +353,8 @@ static void a_cid_that_is_used_is_known_and_its_frame_not_sent_again(void **stat
     memset(entry->reset_token, 0x5a, sizeof(entry->reset_token));
     local_cid_on_lost(&set, 2);
     assert_int_equal(entry->state, LOCAL_CID_PENDING);
-    assert_true(local_cid_on_used(entry, 70, 1200));
-    assert_false(local_cid_on_used(entry, 80, 100));
+    assert_true(local_cid_on_used(&set, entry, 70, 1200));
+    assert_false(local_cid_on_used(&set, entry, 80, 100));
     assert_true(entry->used && entry->used_since == 70 && entry->bytes == 1300);
     assert_null(local_cid_next_pending(&set));
     local_cid_on_lost(&set, 2);
@@ -375,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_issued_before_the_peer_named_its_limit),
         cmocka_unit_test(the_peer_gets_as_many_as_its_limit_and_no_more_than_ours),
+        cmocka_unit_test(a_peer_that_has_used_the_first_alone_gets_a_few_and_the_rest_when_it_uses_another),
         cmocka_unit_test(sequences_are_consecutive_from_one),
         cmocka_unit_test(a_zero_length_cid_stays_alone_and_is_never_retired),
         cmocka_unit_test(a_retired_cid_is_replaced_at_once),

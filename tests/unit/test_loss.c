@@ -14,6 +14,7 @@ struct fixture {
     struct pool pool;
     struct sent_map map;
     struct path_recovery paths[PATHS];
+    struct recovery_work works[PATHS];
     bool gone[PATHS];
     struct loss_context context;
     uint64_t lost[4096];
@@ -49,8 +50,10 @@ static int setup(void **state)
         .initial_rtt = MS(333),
         .datagram_bytes = BYTES,
     };
-    for (int i = 0; i < PATHS; i++)
+    for (int i = 0; i < PATHS; i++) {
         path_recovery_init(&fixture.paths[i], &config, NULL);
+        path_recovery_begin_work(&fixture.paths[i], &fixture.works[i]);
+    }
     fixture.context = (struct loss_context){.owner = &fixture, .find = find, .on_lost = on_lost};
     *state = &fixture;
     return 0;
@@ -139,14 +142,14 @@ static void a_reset_path_forgets_the_network_and_nothing_that_was_sent(void **st
     send(fixture, 0, 0, MS(1));
     send(fixture, 1, 0, MS(1));
     acknowledge(fixture, 1, MS(21));
-    pacer_on_sent(&path->pacer, 50000, MS(21), &path->congestion, &path->rtt);
+    pacer_on_sent(path->pacer, 50000, MS(21), &path->congestion, &path->rtt);
     path_recovery_reset(path, &config, MS(70));
     assert_int_equal(path->rtt.smoothed, MS(70));
     assert_false(path->rtt.has_sample);
     assert_int_equal(path->first_sample_at, ROAM_TIME_NEVER);
     assert_int_equal(path->congestion.window, 10 * BYTES);
     assert_int_equal(path->congestion.in_flight, BYTES);
-    assert_int_equal(path->pacer.tokens_bytes, 10 * BYTES);
+    assert_int_equal(path->pacer->tokens_bytes, 10 * BYTES);
     assert_int_equal(path->largest_acked[SPACE_APPLICATION], 1);
     path_recovery_reset(path, &config, 0);
     assert_int_equal(path->rtt.smoothed, MS(333));

@@ -1,4 +1,5 @@
 /* The pacer: rates, bursts, and that it never stalls. */
+#include "congestion_at_work.h"
 #include "recovery_fixture.h"
 
 #include "base/minmax.h"
@@ -16,7 +17,7 @@ struct world {
 static void world_init(struct world *world, uint64_t window, bool slow_start, roam_time smoothed)
 {
     pacer_init(&world->pacer, DATAGRAM, 10);
-    congestion_init(&world->congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
+    congestion_at_work(&world->congestion, ROAM_CONGESTION_NEWRENO, DATAGRAM, 10, NULL);
     world->congestion.window = window;
     if (!slow_start)
         world->congestion.slow_start_threshold = window;
@@ -230,7 +231,7 @@ static void the_controllers_own_rate_counts(void **state)
     assert_int_equal(next(&world, MS(1000)), MS(1002));
     assert_in_range(greedy(&world, MS(1000), MS(2000)), 499 * DATAGRAM, 501 * DATAGRAM);
     /* But not where a known network is tried: that is the window's. */
-    world.congestion.resume.phase = RESUME_UNVALIDATED;
+    world.congestion.work->resume.phase = RESUME_UNVALIDATED;
     assert_in_range(greedy(&world, MS(2000), MS(2100)), 99 * DATAGRAM, 101 * DATAGRAM);
 }
 

@@ -17,7 +17,10 @@ static void set_up(struct path *path)
     roam_address local, remote;
     assert_true(roam_address_parse(&local, "192.0.2.1:443"));
     assert_true(roam_address_parse(&remote, "198.51.100.7:50000"));
+    static struct path_work work;
     path_init(path, 5, &local, &remote, &config, ROAM_SECONDS(1));
+    path_check(path);
+    path_begin_work(path, &work);
     path_check(path);
 }
 
@@ -195,6 +198,70 @@ static void beyond_a_full_window_a_few_responses_leave_until_something_is_acknow
     assert_true(path_may_respond(&path));
 }
 
+/* A window of datagrams goes out and is acknowledged. */
+static void send_a_window(struct path *path, roam_time now)
+{
+    struct path_recovery *recovery = &path->recovery;
+    const uint64_t datagrams = recovery->congestion.window / 1200;
+    for (uint64_t i = 0; i < datagrams; i++) {
+        congestion_on_sent(&recovery->congestion, 1200);
+        pacer_on_sent(recovery->pacer, 1200, now, &recovery->congestion, &recovery->rtt);
+    }
+    rtt_update(&recovery->rtt, ROAM_MILLISECONDS(20), 0, 0, true);
+    for (uint64_t i = 0; i < datagrams; i++)
+        congestion_on_acked(&recovery->congestion, 1200, now, now + ROAM_MILLISECONDS(20), &recovery->rtt, false);
+    congestion_on_ack_end(&recovery->congestion, &recovery->rtt, now + ROAM_MILLISECONDS(20));
+}
+
+static void what_a_path_has_learnt_outlives_its_rest(void **state)
+{
+    (void)state;
+    static struct path_work more;
+    struct path path;
+    set_up(&path);
+    send_a_window(&path, ROAM_SECONDS(1));
+    const uint64_t window = path.recovery.congestion.window;
+    assert_int_equal(window, 24000);
+    assert_true(path_may_rest(&path, ROAM_SECONDS(2)));
+    assert_non_null(path_rest(&path));
+    path_check(&path);
+    assert_false(path_may_rest(&path, ROAM_SECONDS(2)));
+    path_begin_work(&path, &more);
+    path_check(&path);
+    assert_int_equal(path.recovery.congestion.window, window);
+    assert_int_equal(path.recovery.congestion.slow_start_threshold, UINT64_MAX);
+    assert_int_equal(path.recovery.rtt.smoothed, ROAM_MILLISECONDS(20));
+    /* And it grows on from there. */
+    send_a_window(&path, ROAM_SECONDS(3));
+    assert_int_equal(path.recovery.congestion.window, 2 * window);
+}
+
+static void a_path_that_has_something_to_forget_does_not_rest(void **state)
+{
+    (void)state;
+    const roam_time later = ROAM_SECONDS(10);
+    struct path path;
+    set_up(&path);
+    congestion_on_sent(&path.recovery.congestion, 1200);
+    assert_false(path_may_rest(&path, later)); /* in flight */
+    congestion_forget(&path.recovery.congestion, 1200);
+    assert_true(path_may_rest(&path, later));
+    owe(&path, 1);
+    assert_false(path_may_rest(&path, later)); /* a response is owed */
+    uint8_t data[PATH_DATA_BYTES];
+    assert_true(path_take_response(&path, data));
+    path_validation_start(&path.validation, 0, ROAM_SECONDS(1), ROAM_SECONDS(1));
+    assert_false(path_may_rest(&path, later)); /* a challenge may be answered */
+    path_validation_abandon(&path.validation);
+    pacer_forgo_burst(path.recovery.pacer, 1200, later);
+    assert_false(path_may_rest(&path, later)); /* a burst would follow */
+    assert_true(path_may_rest(&path, later + ROAM_SECONDS(1)));
+    congestion_on_sent(&path.recovery.congestion, 1200);
+    congestion_on_lost(&path.recovery.congestion, 1200, 1, 2);
+    assert_int_equal(path.recovery.congestion.in_flight, 0);
+    assert_false(path_may_rest(&path, later + ROAM_SECONDS(1))); /* CUBIC knows where it lost */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +272,8 @@ int main(void)
         cmocka_unit_test(both_directions_count_as_use_and_time_never_runs_back),
         cmocka_unit_test(each_challenge_is_answered_once_the_oldest_first),
         cmocka_unit_test(of_ten_thousand_challenges_the_newest_are_answered),
+        cmocka_unit_test(what_a_path_has_learnt_outlives_its_rest),
+        cmocka_unit_test(a_path_that_has_something_to_forget_does_not_rest),
         cmocka_unit_test(beyond_a_full_window_a_few_responses_leave_until_something_is_acknowledged),
         cmocka_unit_test(its_state_follows_its_validation),
     };

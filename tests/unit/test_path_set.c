@@ -121,9 +121,35 @@ static void without_memory_no_path_is_added_and_none_is_lost(void **state)
     struct path_set set;
     set_up(&set, 4);
     assert_non_null(add(&set, 1, 0));
+    for (size_t left = 0; left < 2; left++) {
+        memory.left = left;
+        assert_null(add(&set, 2, 0));
+        assert_int_equal(set.count, 1);
+        path_set_check(&set);
+    }
+    tear_down(&set);
+}
+
+static void paths_at_rest_give_memory_back_and_are_roused_if_there_is_some(void **state)
+{
+    (void)state;
+    struct path_set set;
+    set_up(&set, 4);
+    struct path *rests = add(&set, 1, 0), *asks = add(&set, 2, 0);
+    path_validation_start(&asks->validation, 0, ROAM_SECONDS(1), ROAM_SECONDS(1));
+    const size_t before = memory.out_bytes;
+    path_set_rest(&set, ROAM_SECONDS(10));
+    path_set_check(&set);
+    assert_null(rests->work);
+    assert_non_null(asks->work);
+    assert_int_equal(memory.out_bytes, before - sizeof(struct path_work));
     memory.left = 0;
-    assert_null(add(&set, 2, 0));
-    assert_int_equal(set.count, 1);
+    assert_false(path_set_rouse(&set, rests));
+    path_set_check(&set);
+    memory.left = SIZE_MAX;
+    assert_true(path_set_rouse(&set, rests));
+    path_set_check(&set);
+    assert_int_equal(memory.out_bytes, before);
     tear_down(&set);
 }
 
@@ -251,7 +277,7 @@ static void ten_thousand_moves_need_no_more_than_the_maximum_of_paths(void **sta
         path_set_check(&set);
         most = memory.out_bytes > most ? memory.out_bytes : most;
     }
-    assert_int_equal(most, 4 * (sizeof(struct path) + sizeof(struct path *)));
+    assert_int_equal(most, 4 * (sizeof(struct path) + sizeof(struct path_work) + sizeof(struct path *)));
     assert_non_null(path_set_find(&set, set.fallback_id));
     tear_down(&set);
 }
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test(ids_are_never_used_twice),
         cmocka_unit_test(there_are_no_more_paths_than_its_maximum),
         cmocka_unit_test(without_memory_no_path_is_added_and_none_is_lost),
+        cmocka_unit_test(paths_at_rest_give_memory_back_and_are_roused_if_there_is_some),
         cmocka_unit_test(a_path_is_found_by_both_addresses),
         cmocka_unit_test(a_local_address_without_an_ip_matches_any_of_that_port),
         cmocka_unit_test(a_path_is_found_by_the_peer_s_address_alone_the_active_one_first),

@@ -40,9 +40,16 @@ static enum validation_answer answer(struct path_validation *validation, challen
     return path_validation_on_response(validation, to.data, now, NULL);
 }
 
+static void begin(struct path_validation *validation)
+{
+    static struct path_challenge challenges[CHALLENGES_KEPT];
+    path_validation_init(validation);
+    path_validation_remember(validation, challenges);
+}
+
 static void start_at(struct path_validation *validation, roam_time now)
 {
-    path_validation_init(validation);
+    begin(validation);
     path_validation_start(validation, now, MS(100), MS(50));
 }
 
@@ -50,7 +57,7 @@ static void an_idle_path_waits_for_nothing(void **state)
 {
     (void)state;
     struct path_validation validation;
-    path_validation_init(&validation);
+    begin(&validation);
     assert_int_equal(validation.state, VALIDATION_IDLE);
     assert_false(validation.challenge_due);
     assert_int_equal(path_validation_deadline(&validation), ROAM_TIME_NEVER);
@@ -135,7 +142,7 @@ static void challenges_are_repeated_after_pto_and_twice_and_four_times_that(void
     //= rfc9000#9.4-5 That resend timer is never more aggressive than the PTO.
     (void)state;
     struct path_validation validation;
-    path_validation_init(&validation);
+    begin(&validation);
     path_validation_start(&validation, 0, MS(10), MS(100));
     roam_time now = 0, wait = MS(10);
     for (int i = 0; i < 5; i++, wait *= 2) {
@@ -189,7 +196,7 @@ static void nobody_answers_and_the_run_fails_after_three_times_the_larger_pto(vo
     const roam_time ptos[][2] = {{MS(100), MS(50)}, {MS(50), MS(100)}, {MS(100), MS(100)}};
     for (size_t i = 0; i < 3; i++) {
         struct path_validation validation;
-        path_validation_init(&validation);
+        begin(&validation);
         path_validation_start(&validation, MS(7), ptos[i][0], ptos[i][1]);
         challenge_at(&validation, MS(7), true);
         assert_false(path_validation_expire(&validation, MS(307) - 1));
@@ -362,7 +369,7 @@ static void absurd_ptos_do_not_wrap_around(void **state)
 {
     (void)state;
     struct path_validation validation;
-    path_validation_init(&validation);
+    begin(&validation);
     path_validation_start(&validation, MS(5), UINT64_MAX / 2, 1);
     for (int i = 0; i < 300; i++)
         challenge_at(&validation, MS(5), true);

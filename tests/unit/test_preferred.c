@@ -109,8 +109,8 @@ static void a_client_knows_where_its_server_is_in_each_family(void **state)
     roam_address found;
     roam_conn *conn = client_with_params(&server_cid);
     assert_int_equal(conn_params_apply(conn), ROAM_NO_ERROR);
-    assert_non_null(conn->server_params);
-    const struct preferred_address *preferred = &conn->server_params->preferred_address;
+    assert_non_null(conn->client->server_params);
+    const struct preferred_address *preferred = &conn->client->server_params->preferred_address;
     assert_int_equal(remote_cid_spare(&conn->remote_cids), 1);
     assert_int_equal(conn->preferred, PREFERRED_OFFERED);
     assert_true(conn_server_address(conn, ROAM_FAMILY_IPV4, &found));

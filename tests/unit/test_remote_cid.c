@@ -660,6 +660,7 @@ static void model_run(uint64_t seed, unsigned steps)
     model->loss_percent = (unsigned)draw(model, 60);
     assert_true(local_cid_set_init(&model->local, scratch_allocator(), &initial));
     local_cid_set_peer_limit(&model->local, limit);
+    model->local.spare_used = true; /* it gets as many as it may have */
     assert_true(remote_cid_set_init(&model->remote, scratch_allocator(), &initial, limit));
     assert_true(remote_cid_assign(&model->remote, 0));
     model->live_paths = 1;

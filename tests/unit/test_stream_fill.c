@@ -34,7 +34,7 @@ static uint64_t send_one_turn(struct side *client, uint64_t expected_id)
     uint64_t bytes = 0;
     while (stream_set_wants(&client->set)) {
         const struct list_node *head =
-            list_is_empty(&client->set.sendable) ? &client->set.fresh : &client->set.sendable;
+            list_is_empty(&client->set.tables->sendable) ? &client->set.tables->fresh : &client->set.tables->sendable;
         if (CONTAINER_OF(head->next, roam_stream, send_node)->id != expected_id)
             break;
         struct packet packet;

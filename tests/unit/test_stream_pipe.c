@@ -210,7 +210,7 @@ static bool is_over(const struct run *run)
 {
     for (unsigned i = 0; i < 2; i++) {
         const struct app *app = &run->apps[i];
-        if (app->to_open > 0 || app->side.set.by_id.count > 0 || run->in_pipe[i] > 0 ||
+        if (app->to_open > 0 || !stream_set_is_empty(&app->side.set) || run->in_pipe[i] > 0 ||
             stream_set_wants(&app->side.set))
             return false;
     }

@@ -258,6 +258,32 @@ static void an_idle_connection_gives_its_buffers_and_expanded_keys_back(void **s
     assert_int_equal(read_all(pair.server.stream), 1000);
 }
 
+/* Octets that a server has asked for, for each connection that has done nothing since its handshake: everything
+ * included that grows with them. */
+#define IDLE_BYTES_MAX 3000
+
+static void an_idle_connection_takes_so_much_of_a_server_and_no_more(void **state)
+{
+    (void)state;
+    const size_t connections = 100;
+    static struct counting_allocator counting; /* likewise */
+    roam_endpoint_stats stats;
+    counting = (struct counting_allocator){0};
+    config.server_endpoint.allocator = (roam_allocator){.reallocate = counting_reallocate, .context = &counting};
+    start();
+    pair_run(&pair, ROAM_SECONDS(3));
+    const size_t before = counting.bytes_out;
+    roam_config client = config.client;
+    client.local = &pair.client_address;
+    for (size_t i = 0; i < connections; i++)
+        assert_non_null(
+            roam_connect(pair.client.endpoint, "203.0.113.5", pair.server_address.port, &client, pair.now, NULL));
+    pair_run(&pair, ROAM_SECONDS(5));
+    roam_endpoint_get_stats(pair.server.endpoint, &stats);
+    assert_int_equal(stats.handshakes_completed, 1 + connections);
+    assert_in_range((counting.bytes_out - before) / connections, sizeof(roam_conn), IDLE_BYTES_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -273,6 +299,7 @@ int main(void)
         TEST(a_late_session_ticket_is_thrown_away),
         TEST(a_client_that_is_not_answered_renews_the_servers_supply_of_cids),
         TEST(an_idle_connection_gives_its_buffers_and_expanded_keys_back),
+        TEST(an_idle_connection_takes_so_much_of_a_server_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
