@@ -211,7 +211,8 @@ ROAM_API void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret);
 
 /* The client's packets leave from new_local from now on, and nobody is told: what a NAT does when it reboots, what a
  * laptop does when it wakes up elsewhere. Same CIDs. The server finds out by itself. ROAM_ERR_STATE before the
- * handshake is confirmed or on a server's connection (RFC 9000 section 9). While ROAM_EVENT_RESOLVE waits for its
+ * handshake is confirmed or on a server's connection (RFC 9000 section 9). A roam_conn_migrate that still waits for its
+ * proof is called off. While ROAM_EVENT_RESOLVE waits for its
  * answer, nothing was sent yet: then it says where the connection begins. */
 ROAM_API roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address *new_local);
 

@@ -7,6 +7,20 @@
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 
+/* The newest wish counts: a move that waits for its proof, or for a CID, is called off, and its path with it unless that
+ * was proven before. */
+static void call_off_other_moves(roam_conn *conn, const roam_address *wished)
+{
+    for (size_t i = conn->paths.count; i-- > 0;) {
+        struct path *path = conn->paths.paths[i];
+        if (!path->migrate_when_valid || roam_address_equal(&path->local, wished))
+            continue;
+        path->migrate_when_valid = false;
+        if (!path_validation_has_succeeded(&path->validation))
+            conn_forget_path(conn, path);
+    }
+}
+
 static roam_result may_move(const roam_conn *conn)
 {
     if (!conn_is_alive(conn))
@@ -71,25 +85,12 @@ roam_result roam_conn_rebind(roam_conn *conn, roam_time now, const roam_address 
         conn_forget_path(conn, other);
     const struct move_before before = move_stats_before(active);
     follow_socket(conn, active->local, new_local);
+    call_off_other_moves(conn, new_local);
     move_socket(conn, active, new_local);
     move_stats_on_move(conn, &before, ROAM_MOVE_APPLICATION, false, true);
     conn_mobility_on_rebound(conn);
     conn->owner->wake(conn->owner->context, conn);
     return ROAM_OK;
-}
-
-/* The newest wish counts: a move that waits for its proof is called off, and its path with it unless that was proven
- * before. */
-static void call_off_other_moves(roam_conn *conn, const roam_address *wished)
-{
-    for (size_t i = conn->paths.count; i-- > 0;) {
-        struct path *path = conn->paths.paths[i];
-        if (!path->migrate_when_valid || roam_address_equal(&path->local, wished))
-            continue;
-        path->migrate_when_valid = false;
-        if (!path_validation_has_succeeded(&path->validation))
-            conn_forget_path(conn, path);
-    }
 }
 
 /* A path of ours to the server, with a CID of its own. */

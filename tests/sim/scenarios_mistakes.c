@@ -1,4 +1,4 @@
-/* B16 to B18, B21, B31, B34, B40, B41: mistakes of other stacks that show under odd budgets, floods, and random orders. */
+/* B16 to B18, B21, B31, B34, B40 to B42: mistakes of other stacks that show under odd budgets, floods, and random orders. */
 #include <string.h>
 
 #include "sim/attacker.h"
@@ -306,6 +306,23 @@ static void b41_what_is_sent_after_a_pto_acknowledges_once_more_what_came(struct
     EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(5)) && lab_goodbye(lab));
 }
 
+static void b42_a_move_that_waits_is_called_off_by_a_newer_wish(struct lab *lab)
+{
+    EXPECT(lab, lab_open(lab) && lab_connect(lab) && lab_transfer(lab, TRANSFER_ECHO, 5000));
+    roam_address elsewhere = lab_socket(lab, 1), here = lab_socket(lab, 0);
+    interface_set_down(lab->clients[0].interfaces[1], true);
+    EXPECT(lab, client_app_migrate(lab_client(lab), &elsewhere) == ROAM_OK && lab_run(lab, ROAM_MILLISECONDS(20)));
+    /* Both sockets stay open: what is not called off would succeed. */
+    EXPECT(lab, roam_conn_rebind(lab_client(lab)->conn, world_now(&lab->world), &here) == ROAM_OK);
+    oracle_on_rebind(lab->clients[0].host, lab_client(lab)->conn, &lab->clients[0].local, &here);
+    host_turn(lab->clients[0].host);
+    interface_set_down(lab->clients[0].interfaces[1], false);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(5)));
+    roam_path_info active = lab_active(lab_client(lab)->conn);
+    EXPECT(lab, roam_address_equal(&active.local, &here) && lab_client(lab)->conn->paths.count == 1);
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 5000) && lab_goodbye(lab));
+}
+
 const struct scenario scenarios_mistakes[] = {
     SCENARIO(b16_whatever_is_left_to_send_transmitting_comes_to_rest_and_goes_on),
     SCENARIO(b17_a_client_that_never_answers_challenges_costs_a_bounded_number_of_them),
@@ -315,5 +332,6 @@ const struct scenario scenarios_mistakes[] = {
     SCENARIO(b34_the_first_packet_to_each_new_place_is_a_challenge_and_each_challenge_is_answered),
     SCENARIO(b40_a_socket_that_moves_leaves_its_backoff_behind),
     SCENARIO(b41_what_is_sent_after_a_pto_acknowledges_once_more_what_came),
+    SCENARIO(b42_a_move_that_waits_is_called_off_by_a_newer_wish),
     {NULL, NULL},
 };
