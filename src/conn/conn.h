@@ -372,6 +372,8 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context);
 void conn_after_payload(roam_conn *conn, struct packet_context *context);
 /* An authentic packet came once more: it says nothing, but that its path is alive. */
 void conn_on_duplicate(roam_conn *conn, const struct packet_context *context);
+
+/* ---- validation.c */
 uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);

@@ -56,6 +56,11 @@ void conn_move_waiting(roam_conn *conn);
 /* Makes `path` the active one. type is ROAM_EVENT_PATH_MOVED or REVERTED. */
 void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum roam_move_why why);
 
+/* The path is proven, or in use: a token for its address is due to the client where it is both and has none yet. */
+void conn_offer_token(roam_conn *conn, const struct path *path);
+
+/* ---- validation.c */
+
 /* Nobody answered there, or the system does not send there: what becomes of the path, and of the connection. */
 void conn_on_validation_failed(roam_conn *conn, struct path *path);
 
