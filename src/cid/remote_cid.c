@@ -24,7 +24,7 @@ static bool is_zero_length(const struct remote_cid_set *set)
     return set->count > 0 && set->entries[0].cid.len == 0;
 }
 
-static struct remote_cid *find_sequence(struct remote_cid_set *set, uint64_t sequence)
+static struct remote_cid *find_sequence(const struct remote_cid_set *set, uint64_t sequence)
 {
     for (size_t i = 0; i < set->count; i++)
         if (set->entries[i].sequence == sequence)
@@ -373,7 +373,7 @@ void remote_cid_release(struct remote_cid_set *set, uint64_t path_id)
     retire_entry(set, find_sequence(set, sequence));
 }
 
-struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_id)
+struct remote_cid *remote_cid_of_path(const struct remote_cid_set *set, uint64_t path_id)
 {
     if (is_zero_length(set))
         return &set->entries[0];

@@ -110,7 +110,7 @@ bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id);
 void remote_cid_release(struct remote_cid_set *set, uint64_t path_id);
 
 /* The CID to write on packets to this path, or NULL: then nothing can be sent there. */
-struct remote_cid *remote_cid_of_path(struct remote_cid_set *set, uint64_t path_id);
+struct remote_cid *remote_cid_of_path(const struct remote_cid_set *set, uint64_t path_id);
 
 /* NULL where the path has none, and with a zero-length peer. */
 struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set, uint64_t path_id);

@@ -371,7 +371,7 @@ int bench_open(struct bench *bench, const roam_address *at)
     roam_address local = *at;
     local.port = 0;
     *place = (struct bench_place){0};
-    if (udp_socket_open(&place->udp, &local) != ROAM_OK)
+    if (udp_socket_open(&place->udp, &local, SOCKET_BUFFER_BYTES) != ROAM_OK)
         return -1;
     return (int)bench->place_count++;
 }

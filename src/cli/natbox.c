@@ -268,7 +268,7 @@ static bool check_addresses(const struct natbox_options *options)
             say_error("--address wants addresses without ports, not %s", roam_address_format(&at, text));
             return false;
         }
-        if (udp_socket_open(&socket, &at) != ROAM_OK) {
+        if (udp_socket_open(&socket, &at, SOCKET_BUFFER_BYTES) != ROAM_OK) {
             say_error("cannot send from %s: %s", roam_address_format(&at, text), strerror(errno));
             return false;
         }

@@ -34,7 +34,7 @@ struct door *door_open(struct natbox *box, const roam_address *at, const roam_ad
         errno = ENOMEM;
         return NULL;
     }
-    if (udp_socket_open(&door->udp, at) != ROAM_OK) {
+    if (udp_socket_open(&door->udp, at, SOCKET_BUFFER_BYTES) != ROAM_OK) {
         free(door);
         return NULL;
     }
@@ -110,10 +110,10 @@ static bool open_socket(struct udp_socket *ret, const roam_address *at, uint16_t
 {
     roam_address any_port = *at;
     any_port.port = 0;
-    if (at->port != 0 && udp_socket_open(ret, at) == ROAM_OK)
+    if (at->port != 0 && udp_socket_open(ret, at, SOCKET_BUFFER_BYTES) == ROAM_OK)
         return true;
     for (int i = 0; i < PORT_ATTEMPTS; i++) {
-        if (udp_socket_open(ret, &any_port) != ROAM_OK)
+        if (udp_socket_open(ret, &any_port, SOCKET_BUFFER_BYTES) != ROAM_OK)
             return false;
         if (ret->local.port != not_this)
             return true;

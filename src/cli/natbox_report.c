@@ -128,7 +128,7 @@ static bool is_version(uint32_t version)
 /* A long header that is QUIC's beyond reasonable doubt. */
 static bool parse_long(struct packet_header *ret, const uint8_t *data, size_t len)
 {
-    return len > 0 && (data[0] & 0x80) != 0 && packet_header_parse(ret, data, len, 0) == ROAM_DROP_NONE &&
+    return len > 0 && (data[0] & LONG_HEADER_BIT) != 0 && packet_header_parse(ret, data, len, 0) == ROAM_DROP_NONE &&
            is_version(ret->version) && ret->dcid_len <= ROAM_CID_MAX && ret->scid_len <= ROAM_CID_MAX;
 }
 
@@ -147,7 +147,7 @@ const char *look_at(const struct mapping *mapping, const uint8_t *data, size_t l
     if (parse_long(&header, data, len)) {
         roam_cid cid = cid_of(header.dcid_bytes, header.dcid_len);
         snprintf(ret, LOOK_TEXT_MAX, "%s dcid=%s", packet_type_name(header.type), roam_cid_format(&cid, text));
-    } else if (mapping->is_quic && len > mapping->cid_bytes && (data[0] & 0x80) == 0) {
+    } else if (mapping->is_quic && len > mapping->cid_bytes && (data[0] & LONG_HEADER_BIT) == 0) {
         roam_cid cid = cid_of(data + 1, mapping->cid_bytes);
         snprintf(ret, LOOK_TEXT_MAX, "short dcid=%s", roam_cid_format(&cid, text));
     }
@@ -157,7 +157,7 @@ const char *look_at(const struct mapping *mapping, const uint8_t *data, size_t l
 void look_learn(struct mapping *mapping, bool from_upstream, const uint8_t *data, size_t len)
 {
     struct packet_header header;
-    if (len == 0 || (data[0] & 0x80) == 0 || !parse_long(&header, data, len))
+    if (len == 0 || (data[0] & LONG_HEADER_BIT) == 0 || !parse_long(&header, data, len))
         return;
     mapping->is_quic = true;
     if (from_upstream)

@@ -53,8 +53,7 @@ static bool has_room(const roam_conn *conn, size_t waiting, size_t len)
  * the longest packet number, the AEAD's tag, and the type of a frame that needs no length. */
 static size_t payload_of(const roam_conn *conn, size_t udp_bytes)
 {
-    struct remote_cid_set *cids = (struct remote_cid_set *)(uintptr_t)&conn->remote_cids;
-    const struct remote_cid *cid = remote_cid_of_path(cids, conn->paths.active_id);
+    const struct remote_cid *cid = remote_cid_of_path(&conn->remote_cids, conn->paths.active_id);
     size_t cid_bytes = cid != NULL ? cid->cid.len : ROAM_CID_MAX;
     return (size_t)saturating_sub(udp_bytes, 1 + cid_bytes + PACKET_NUMBER_BYTES_MAX + AEAD_TAG_BYTES + 1);
 }

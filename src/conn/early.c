@@ -39,7 +39,7 @@ void conn_keep_early(roam_conn *conn, const struct packet_context *context, cons
 
 static bool early_has_keys(const roam_conn *conn, const struct early_packet *packet)
 {
-    if ((packet->data[0] & 0x80) == 0)
+    if ((packet->data[0] & LONG_HEADER_BIT) == 0)
         return conn->keys.receive.available;
     return conn->handshake->receive[SPACE_HANDSHAKE].available;
 }

@@ -7,7 +7,6 @@
 #include "conn/datagrams.h"
 #include "conn/log.h"
 
-#define LONG_HEADER_BIT     0x80
 #define RESERVED_BITS_LONG  0x0c
 #define RESERVED_BITS_SHORT 0x18
 #define KEY_PHASE_BIT       0x04

@@ -104,7 +104,7 @@ static bool libcrypto_open(void *opaque, const uint8_t nonce[AEAD_NONCE_BYTES], 
 //= rfc9001#5.4.4 ChaCha20: the sample is counter and nonce, in just the order of libcrypto's IV.
 static void libcrypto_masks(void *opaque, const uint8_t *const *samples, size_t count, uint8_t (*ret)[HP_MASK_BYTES])
 {
-    static const uint8_t zeros[5];
+    static const uint8_t zeros[HP_MASK_BYTES];
     struct libcrypto_key *key = (struct libcrypto_key *)opaque;
     for (size_t i = 0; i < count; i++) {
         int n;

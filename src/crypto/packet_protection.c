@@ -13,10 +13,6 @@
 #include "base/rng.h"
 #include "crypto/key_schedule.h"
 
-/* Packets handed to a backend together. */
-#define SEAL_BATCH PACKET_PROTECTION_BATCH
-
-#define LONG_HEADER_BIT 0x80
 /* RFC 9001 section 5.4.1: bits of the first octet that are masked. */
 #define MASKED_BITS_LONG  0x0f
 #define MASKED_BITS_SHORT 0x1f
@@ -101,10 +97,10 @@ static uint8_t masked_bits(uint8_t first_octet)
 
 static void seal_batch(struct packet_keys *keys, const struct packet_seal *jobs, size_t n)
 {
-    struct aead_seal seals[SEAL_BATCH];
-    const uint8_t *samples[SEAL_BATCH];
-    uint8_t masks[SEAL_BATCH][HP_MASK_BYTES];
-    assert(n > 0 && n <= SEAL_BATCH);
+    struct aead_seal seals[PACKET_PROTECTION_BATCH];
+    const uint8_t *samples[PACKET_PROTECTION_BATCH];
+    uint8_t masks[PACKET_PROTECTION_BATCH][HP_MASK_BYTES];
+    assert(n > 0 && n <= PACKET_PROTECTION_BATCH);
 
     for (size_t i = 0; i < n; i++) {
         const struct packet_seal *job = &jobs[i];
@@ -132,16 +128,16 @@ static void seal_batch(struct packet_keys *keys, const struct packet_seal *jobs,
 void packet_protection_seal(struct packet_keys *keys, const struct packet_seal *jobs, size_t n)
 {
     assert(keys->expanded != NULL);
-    for (size_t first = 0; first < n; first += SEAL_BATCH)
-        seal_batch(keys, jobs + first, n - first < SEAL_BATCH ? n - first : SEAL_BATCH);
+    for (size_t first = 0; first < n; first += PACKET_PROTECTION_BATCH)
+        seal_batch(keys, jobs + first, n - first < PACKET_PROTECTION_BATCH ? n - first : PACKET_PROTECTION_BATCH);
     keys->packets += n;
 }
 
 void packet_protection_masks(struct packet_keys *keys, const uint8_t *packets, size_t stride, size_t number_offset,
                              size_t n, uint8_t (*ret)[HP_MASK_BYTES])
 {
-    const uint8_t *samples[SEAL_BATCH];
-    assert(keys->expanded != NULL && n <= SEAL_BATCH);
+    const uint8_t *samples[PACKET_PROTECTION_BATCH];
+    assert(keys->expanded != NULL && n <= PACKET_PROTECTION_BATCH);
     for (size_t i = 0; i < n; i++)
         samples[i] = packets + i * stride + number_offset + PACKET_NUMBER_BYTES_MAX;
     keys->backend->masks(keys->expanded, samples, n, ret);

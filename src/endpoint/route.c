@@ -12,8 +12,6 @@
  * it early. */
 #define PREFETCH_CIDS_MIN 16384
 
-#define LONG_HEADER_BIT 0x80
-
 /* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked
  * through: first for the pair, then, as its own address may just have changed, for the server's address alone. */
 static roam_conn *find_by_addresses(const roam_endpoint *endpoint, const roam_datagram *datagram)
@@ -129,9 +127,10 @@ static size_t run_of_one_cid(const roam_endpoint *endpoint, const uint8_t *data,
 {
     const size_t compared = 1 + (size_t)endpoint->config.cid_bytes;
     size_t end = min_size(segment, len);
-    if ((data[0] & 0x80) != 0 || compared == 1)
+    if ((data[0] & LONG_HEADER_BIT) != 0 || compared == 1)
         return end;
-    while (len - end >= compared && (data[end] & 0x80) == 0 && memcmp(data + end + 1, data + 1, compared - 1) == 0)
+    while (len - end >= compared && (data[end] & LONG_HEADER_BIT) == 0 &&
+           memcmp(data + end + 1, data + 1, compared - 1) == 0)
         end += min_size(segment, len - end);
     return end;
 }

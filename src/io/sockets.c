@@ -47,7 +47,7 @@ roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_soc
     struct io_socket *socket = mem_zalloc(&io->allocator, sizeof(*socket));
     if (socket == NULL)
         return ROAM_ERR_MEMORY;
-    roam_result result = udp_socket_open(&socket->udp, local);
+    roam_result result = udp_socket_open(&socket->udp, local, io->buffer_bytes);
     if (result == ROAM_OK && uv_poll_init(io->loop, &socket->poll, socket->udp.fd) != 0) {
         udp_socket_close(&socket->udp);
         result = ROAM_ERR_SYSTEM;
@@ -60,8 +60,6 @@ roam_result io_socket_open(roam_io *io, const roam_address *local, struct io_soc
     socket->poll.data = socket;
     io->handles++;
     udp_socket_coalesce(&socket->udp);
-    if (io->buffer_bytes != SOCKET_BUFFER_BYTES)
-        udp_socket_ask_buffers(&socket->udp, io->buffer_bytes);
     uv_poll_start(&socket->poll, UV_READABLE, on_socket);
     /* Behind the others: the first is the one that the application bound first. */
     struct io_socket **link = &io->sockets;

@@ -108,7 +108,7 @@ static bool bind_and_look(int fd, const roam_address *local, roam_address *ret_b
     return true;
 }
 
-roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
+roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local, size_t buffer_bytes)
 {
     roam_address plain = roam_address_unmap(local), bound;
     if (!roam_address_is_set(&plain))
@@ -124,7 +124,7 @@ roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local)
         return ROAM_ERR_SYSTEM;
     }
     *ret = (struct udp_socket){.fd = fd, .local = bound};
-    udp_socket_ask_buffers(ret, SOCKET_BUFFER_BYTES);
+    udp_socket_ask_buffers(ret, buffer_bytes);
     return ROAM_OK;
 }
 

@@ -77,12 +77,13 @@ void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *all
 void datagram_batch_clear(struct datagram_batch *batch);
 bool datagram_batch_offer(struct datagram_batch *batch, bool segmented);
 
-/* Opens a socket on `local`; ret->local says where it really is. ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */
-roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local);
+/* Opens a socket on `local` and asks for buffers as udp_socket_ask_buffers does; ret->local says where it really is.
+ * ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */
+roam_result udp_socket_open(struct udp_socket *ret, const roam_address *local, size_t buffer_bytes);
 void udp_socket_close(struct udp_socket *socket);
 
-/* Asks for buffers of so many octets each way instead of SOCKET_BUFFER_BYTES, and looks at what is granted: without
- * CAP_NET_ADMIN at most net.core.rmem_max and net.core.wmem_max. */
+/* Asks for buffers of so many octets each way, SOCKET_BUFFER_BYTES where nobody has said, and looks at what is granted:
+ * without CAP_NET_ADMIN at most net.core.rmem_max and net.core.wmem_max. */
 void udp_socket_ask_buffers(struct udp_socket *socket, size_t bytes);
 
 /* From now on the kernel may put datagrams of one peer together (UDP_GRO); buffers to receive must take

@@ -45,13 +45,14 @@ static uint64_t cube_root(wide value)
 /* W_cubic(t), section 4.2. */
 static uint64_t window_at(const struct congestion *congestion, roam_time t)
 {
-    roam_time k = congestion->work->cubic.k;
+    const struct cubic *cubic = &congestion->work->cubic;
+    roam_time k = cubic->k;
     uint64_t distance_us = min_u64((t > k ? t - k : k - t) / ROAM_MICROSECONDS(1), DISTANCE_MAX_US);
     wide cube = (wide)distance_us * distance_us * distance_us;
     wide change = cube * C_NUMERATOR * congestion->datagram_bytes / C_DENOMINATOR / MICROSECONDS_CUBED;
     if (t < k)
-        return saturating_sub(congestion->work->cubic.window_max, (uint64_t)change);
-    return min_u64(saturating_add(congestion->work->cubic.window_max, (uint64_t)change), WINDOW_BYTES_MAX);
+        return saturating_sub(cubic->window_max, (uint64_t)change);
+    return min_u64(saturating_add(cubic->window_max, (uint64_t)change), WINDOW_BYTES_MAX);
 }
 
 /* K, section 4.2: how long until the function is at W_max again. */
@@ -74,19 +75,20 @@ static void cubic_reset(struct congestion *congestion)
 
 static void begin_epoch(struct congestion *congestion, roam_time now)
 {
-    congestion->work->cubic.epoch_start = max_u64(now, 1);
-    congestion->work->cubic.updated = congestion->work->cubic.epoch_start;
-    congestion->work->cubic.idle_since = 0;
-    congestion->work->cubic.origin_window = congestion->window;
-    congestion->work->cubic.estimate = congestion->window;
-    congestion->work->cubic.window_rest = 0;
-    congestion->work->cubic.estimate_rest = 0;
+    struct cubic *cubic = &congestion->work->cubic;
+    cubic->epoch_start = max_u64(now, 1);
+    cubic->updated = cubic->epoch_start;
+    cubic->idle_since = 0;
+    cubic->origin_window = congestion->window;
+    cubic->estimate = congestion->window;
+    cubic->window_rest = 0;
+    cubic->estimate_rest = 0;
     /* Sections 4.8 and 4.10: with no W_max above the window the function starts on its plateau. */
-    if (congestion->window >= congestion->work->cubic.window_max) {
-        congestion->work->cubic.window_max = congestion->window;
-        congestion->work->cubic.k = 0;
+    if (congestion->window >= cubic->window_max) {
+        cubic->window_max = congestion->window;
+        cubic->k = 0;
     } else {
-        congestion->work->cubic.k = time_to_window_max(congestion);
+        cubic->k = time_to_window_max(congestion);
     }
 }
 
@@ -101,50 +103,52 @@ static void grow(uint64_t *window, uint64_t *rest, wide numerator, uint64_t deno
 /* W_est, section 4.3: what Reno would have by now. */
 static void grow_estimate(struct congestion *congestion, uint64_t bytes)
 {
-    bool recovered = congestion->work->cubic.estimate >= congestion->work->cubic.window_prior;
+    struct cubic *cubic = &congestion->work->cubic;
+    bool recovered = cubic->estimate >= cubic->window_prior;
     uint64_t alpha = recovered ? ALPHA_DENOMINATOR : ALPHA_NUMERATOR;
-    grow(&congestion->work->cubic.estimate, &congestion->work->cubic.estimate_rest,
-         (wide)bytes * congestion->datagram_bytes * alpha, congestion->window * ALPHA_DENOMINATOR);
+    grow(&cubic->estimate, &cubic->estimate_rest, (wide)bytes * congestion->datagram_bytes * alpha,
+         congestion->window * ALPHA_DENOMINATOR);
 }
 
 static void avoid_congestion(struct congestion *congestion, uint64_t bytes, roam_time now, const struct rtt *rtt)
 {
-    roam_time t = saturating_sub(now, congestion->work->cubic.epoch_start);
+    struct cubic *cubic = &congestion->work->cubic;
+    roam_time t = saturating_sub(now, cubic->epoch_start);
     grow_estimate(congestion, bytes);
-    if (window_at(congestion, t) < congestion->work->cubic.estimate) {
+    if (window_at(congestion, t) < cubic->estimate) {
         /* The Reno-friendly region. An acknowledgement never lowers the window. */
-        congestion->window = max_u64(congestion->window, congestion->work->cubic.estimate);
+        congestion->window = max_u64(congestion->window, cubic->estimate);
         return;
     }
     /* Sections 4.4 and 4.5: towards where the function is one round trip on, by at most half in that time. */
     uint64_t target = window_at(congestion, saturating_add(t, rtt->smoothed));
     target = min_u64(max_u64(target, congestion->window), congestion->window + congestion->window / 2);
-    grow(&congestion->window, &congestion->work->cubic.window_rest, (wide)(target - congestion->window) * bytes,
-         congestion->window);
+    grow(&congestion->window, &cubic->window_rest, (wide)(target - congestion->window) * bytes, congestion->window);
 }
 
 static void cubic_on_acked(struct congestion *congestion, uint64_t bytes, roam_time sent_at, roam_time now,
                            const struct rtt *rtt, bool app_limited)
 {
-    bool has_epoch = congestion->work->cubic.epoch_start != 0;
+    struct cubic *cubic = &congestion->work->cubic;
+    bool has_epoch = cubic->epoch_start != 0;
     //= rfc9002#7.8 A window that was not in use does not grow.
     if (app_limited) {
-        if (has_epoch && congestion->work->cubic.idle_since == 0)
-            congestion->work->cubic.idle_since = congestion->work->cubic.updated;
+        if (has_epoch && cubic->idle_since == 0)
+            cubic->idle_since = cubic->updated;
         return;
     }
     if (congestion_in_slow_start(congestion)) {
-        congestion->window += hystart_on_acked(&congestion->work->cubic.hystart, bytes, sent_at);
+        congestion->window += hystart_on_acked(&cubic->hystart, bytes, sent_at);
         return;
     }
     if (!has_epoch)
         begin_epoch(congestion, now);
     /* RFC 9438 section 4.2: time in which the window could not grow is no part of the epoch. */
-    if (congestion->work->cubic.idle_since != 0) {
-        congestion->work->cubic.epoch_start += saturating_sub(now, congestion->work->cubic.idle_since);
-        congestion->work->cubic.idle_since = 0;
+    if (cubic->idle_since != 0) {
+        cubic->epoch_start += saturating_sub(now, cubic->idle_since);
+        cubic->idle_since = 0;
     }
-    congestion->work->cubic.updated = max_u64(now, 1);
+    cubic->updated = max_u64(now, 1);
     avoid_congestion(congestion, bytes, now, rtt);
 }
 
@@ -158,20 +162,20 @@ static void cubic_on_ack_end(struct congestion *congestion, const struct rtt *rt
 
 static void cubic_on_event(struct congestion *congestion, bool ce, roam_time now)
 {
+    struct cubic *cubic = &congestion->work->cubic;
     (void)ce, (void)now;
     uint64_t window = congestion->window;
-    congestion->work->cubic.window_prior = window;
+    cubic->window_prior = window;
     /* Fast convergence, section 4.7: a flow that lost ground leaves some to the newcomers. */
-    congestion->work->cubic.window_max = window < congestion->work->cubic.window_max
-                                             ? window * (BETA_DENOMINATOR + BETA_NUMERATOR) / (2 * BETA_DENOMINATOR)
-                                             : window;
+    cubic->window_max =
+        window < cubic->window_max ? window * (BETA_DENOMINATOR + BETA_NUMERATOR) / (2 * BETA_DENOMINATOR) : window;
     /* Section 4.6, with RFC 9002's minimum window. */
     congestion->slow_start_threshold =
         max_u64(window * BETA_NUMERATOR / BETA_DENOMINATOR, congestion_minimum_window(congestion));
     congestion->window = congestion->slow_start_threshold;
-    congestion->work->cubic.epoch_start = 0;
-    congestion->work->cubic.idle_since = 0;
-    hystart_stop(&congestion->work->cubic.hystart);
+    cubic->epoch_start = 0;
+    cubic->idle_since = 0;
+    hystart_stop(&cubic->hystart);
 }
 
 /* Before the first event there is nothing to return to. HyStart's round is over after a pause, unless it has seen the RTT

@@ -109,7 +109,8 @@ static inline bool stream_set_has_loans(const struct stream_set *set)
     return set->tables != NULL && !list_is_empty(&set->tables->lent);
 }
 
-/* Our own limits come from the config, which must live as long; the peer's by stream_set_peer_params when they are known. */
+/* Our own limits come from the config, which must live as long; the peer's by stream_set_peer_params when they are
+ * known. */
 void stream_set_init(struct stream_set *set, const roam_allocator *allocator, roam_conn *conn, bool is_server,
                      const roam_config *config, const roam_rng *rng, const struct stream_sink *sink);
 void stream_set_done(struct stream_set *set);

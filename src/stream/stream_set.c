@@ -1,9 +1,9 @@
 /*
  * The streams of a connection: which exist, how many each side may open, and the connection's flow control.
  *
- * Invariants: the tables by_id and all hold the same streams, those that are open or that the application still holds; a stream
- * of a type that was opened (below next_id, or among the first opened_by_peer) and is not in by_id is over and
- * forgotten. opened_by_peer <= max_streams <= closed_by_peer + streams_window(), but for limits of 2^60.
+ * Invariants: the tables by_id and all hold the same streams, those that are open or that the application still
+ * holds; a stream of a type that was opened (below next_id, or among the first opened_by_peer) and is not in by_id is
+ * over and forgotten. opened_by_peer <= max_streams <= closed_by_peer + streams_window(), but for limits of 2^60.
  */
 #include <assert.h>
 

@@ -9,7 +9,6 @@
 
 #include "base/varint.h"
 
-#define FORM_LONG          0x80
 #define FIXED_BIT          0x40
 #define LONG_TYPE_SHIFT    4
 #define SPIN_SHIFT         5
@@ -143,7 +142,7 @@ roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, si
     assert(local_cid_len <= ROAM_CID_MAX);
     if (len == 0)
         return ROAM_DROP_EMPTY_DATAGRAM;
-    if ((data[0] & FORM_LONG) == 0)
+    if ((data[0] & LONG_HEADER_BIT) == 0)
         return parse_short(ret, data, len, local_cid_len);
 
     struct reader reader = reader_init(data, len);
@@ -175,7 +174,7 @@ void packet_write_long(struct writer *writer, enum packet_type type, uint32_t ve
     assert(type == PACKET_INITIAL || type == PACKET_ZERO_RTT || type == PACKET_HANDSHAKE);
     assert(pn_len >= 1 && pn_len <= PACKET_NUMBER_BYTES_MAX);
     //= rfc9000#17.2 Reserved bits are sent as 0.
-    write_u8(writer, (uint8_t)(FORM_LONG | FIXED_BIT | (unsigned)type << LONG_TYPE_SHIFT | (pn_len - 1)));
+    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | (unsigned)type << LONG_TYPE_SHIFT | (pn_len - 1)));
     write_u32(writer, version);
     write_cid(writer, dcid->bytes, dcid->len);
     write_cid(writer, scid->bytes, scid->len);
@@ -216,7 +215,7 @@ void packet_write_version_negotiation(struct writer *writer, uint8_t random_octe
 {
     assert(dcid_len <= UINT8_MAX && scid_len <= UINT8_MAX && n > 0);
     //= rfc9000#17.2.1 Servers set 0x40 where QUIC may share its port with other protocols.
-    write_u8(writer, (uint8_t)(FORM_LONG | FIXED_BIT | random_octet));
+    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | random_octet));
     write_u32(writer, 0);
     write_cid(writer, dcid, dcid_len);
     write_cid(writer, scid, scid_len);
@@ -227,7 +226,7 @@ void packet_write_version_negotiation(struct writer *writer, uint8_t random_octe
 void packet_write_retry(struct writer *writer, uint8_t random_octet, uint32_t version, const roam_cid *dcid,
                         const roam_cid *scid, const uint8_t *token, size_t token_len)
 {
-    write_u8(writer, (uint8_t)(FORM_LONG | FIXED_BIT | PACKET_RETRY << LONG_TYPE_SHIFT | (random_octet & 0x0f)));
+    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | PACKET_RETRY << LONG_TYPE_SHIFT | (random_octet & 0x0f)));
     write_u32(writer, version);
     write_cid(writer, dcid->bytes, dcid->len);
     write_cid(writer, scid->bytes, scid->len);

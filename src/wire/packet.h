@@ -21,6 +21,8 @@
 
 #define AEAD_TAG_BYTES  16
 #define HP_SAMPLE_BYTES 16
+/* Of the first octet, RFC 8999 section 5: a long header. */
+#define LONG_HEADER_BIT 0x80
 
 /* The packet number field may be up to 4 octets, and the sample starts as if it were, RFC 9001 section 5.4.2. */
 #define PACKET_NUMBER_BYTES_MAX 4

@@ -27,8 +27,9 @@ static int setup(void **state)
     static struct fixture fixture;
     roam_address any;
     fixture = (struct fixture){.allocator = roam_allocator_default()};
-    if (!roam_address_parse(&any, "127.0.0.1") || udp_socket_open(&fixture.from, &any) != ROAM_OK ||
-        udp_socket_open(&fixture.to, &any) != ROAM_OK ||
+    if (!roam_address_parse(&any, "127.0.0.1") ||
+        udp_socket_open(&fixture.from, &any, SOCKET_BUFFER_BYTES) != ROAM_OK ||
+        udp_socket_open(&fixture.to, &any, SOCKET_BUFFER_BYTES) != ROAM_OK ||
         datagram_batch_init_send(&fixture.out, &fixture.allocator) != ROAM_OK ||
         datagram_batch_init_receive(&fixture.in, &fixture.allocator, RECEIVE_BYTES_MAX) != ROAM_OK)
         return 1;
