@@ -103,7 +103,8 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
 {
     struct path *path = payload->assembly->path;
     uint8_t data[PATH_DATA_BYTES];
-    while (room(payload) >= 1 + PATH_DATA_BYTES && path_may_respond(path) && path_take_response(path, data)) {
+    while (room(payload) >= 1 + PATH_DATA_BYTES && path_may_respond(path) &&
+           path_take_response(path, data, conn->now)) {
         //= rfc9000#8.2.2-1 Echo PATH_CHALLENGE data in a PATH_RESPONSE.
         frame_write_path(&payload->writer, FRAME_PATH_RESPONSE, data);
         note_type(payload, FRAME_PATH_RESPONSE); //= rfc9000#8.2.2-7 No retransmission of PATH_RESPONSE.

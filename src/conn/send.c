@@ -188,7 +188,7 @@ static bool owes_small_probe(roam_conn *conn)
 /* What path validation finds out is whether 1200 octets pass, whatever is sent there otherwise. */
 static uint64_t full_datagram(roam_conn *conn, const struct path *path)
 {
-    bool path_frames = path->response_count > 0 || path->validation.challenge_due;
+    bool path_frames = path_may_respond(path) || path->validation.challenge_due;
     return path_frames || owes_small_probe(conn) ? DATAGRAM_BYTES_MIN : path_datagram_bytes(path);
 }
 

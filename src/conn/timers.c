@@ -187,7 +187,6 @@ static void expire_recovery(roam_conn *conn)
     conn->counters.ptos++;
     if (space == SPACE_INITIAL)
         conn_try_alternate(conn);
-    path_on_pto(path_set_active(&conn->paths));
     if (path_set_active(&conn->paths)->recovery.congestion.in_flight > 0)
         conn_mobility_on_pto(conn);
     if (space == SPACE_APPLICATION && !conn->is_server && conn->pto_count >= PTOS_BEFORE_NEW_CIDS)

@@ -21,7 +21,9 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
     if (path != NULL) {
         if (conn->is_server && path->id != conn->paths.active_id)
             path->probed_at = conn->now;
-        path_owe_response(path, data);
+        /* Without memory for it, the challenge counts as lost: the peer asks again. */
+        if (path_set_rouse(&conn->paths, path))
+            path_owe_response(path, data, conn->now);
         conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGE_RECEIVED, path, data);
     }
     return ROAM_NO_ERROR;

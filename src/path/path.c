@@ -7,7 +7,7 @@
 
 #include "base/minmax.h"
 
-_Static_assert(PATH_RESPONSES_MAX <= UINT8_MAX, "response_count counts them");
+_Static_assert(PATH_RESPONSES_MAX <= UINT8_MAX, "path_responses.count counts them");
 
 size_t path_bytes_wanted(const roam_config *config)
 {
@@ -42,13 +42,14 @@ void path_begin_work(struct path *path, struct path_work *work)
 {
     assert(path->work == NULL);
     path->work = work;
+    work->responses = (struct path_responses){0};
     path_validation_remember(&path->validation, work->challenges);
     path_recovery_begin_work(&path->recovery, &work->recovery);
 }
 
 bool path_may_rest(const struct path *path, roam_time now)
 {
-    return path->work != NULL && path->validation.state != VALIDATION_RUNNING && path->response_count == 0 &&
+    return path->work != NULL && path->validation.state != VALIDATION_RUNNING && path->work->responses.count == 0 &&
            path_recovery_may_rest(&path->recovery, now);
 }
 
@@ -98,13 +99,23 @@ void path_on_fate(struct path *path, bool lost)
     path->loss_ppm += lost ? 1000000 / LOSS_MEMORY : 0;
 }
 
-void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES])
+static void drop_oldest(struct path_responses *responses)
 {
-    if (path->response_count == PATH_RESPONSES_MAX) {
-        memmove(path->responses[0], path->responses[1], (PATH_RESPONSES_MAX - 1) * PATH_DATA_BYTES);
-        path->response_count--;
-    }
-    memcpy(path->responses[path->response_count++], data, PATH_DATA_BYTES);
+    responses->count--;
+    memmove(responses->owed[0], responses->owed[1], responses->count * sizeof(responses->owed[0]));
+}
+
+void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now)
+{
+    struct path_responses *responses = &path->work->responses;
+    if (responses->count == PATH_RESPONSES_MAX)
+        drop_oldest(responses);
+    memcpy(responses->owed[responses->count++], data, PATH_DATA_BYTES);
+    /* As one PTO lets a probe out beyond the window, it does a few responses; but our backoff is none of the peer's
+     * concern, whose challenge will be void by then. A server that waits for a response before it acknowledges from
+     * there (RFC 9000 section 9.6.2) would wait for ever. */
+    if (now >= saturating_add(responses->beyond_since, rtt_pto(&path->recovery.rtt, 0)))
+        responses->beyond = 0;
 }
 
 bool path_window_is_full(const struct path *path)
@@ -115,31 +126,32 @@ bool path_window_is_full(const struct path *path)
 
 //= rfc9000#8.2.2-2 Do not delay a PATH_RESPONSE except for congestion control.
 // A full window is no reason yet: the challenge may well be about the place where our acknowledgements get lost. But a
-// peer that acknowledges nothing gets no more than a few.
+// peer that acknowledges nothing gets no more than a few in a PTO.
 bool path_may_respond(const struct path *path)
 {
-    return path->response_count > 0 && (!path_window_is_full(path) || path->responses_beyond < PATH_RESPONSES_MAX);
+    if (path->work == NULL || path->work->responses.count == 0)
+        return false;
+    return !path_window_is_full(path) || path->work->responses.beyond < PATH_RESPONSES_MAX;
 }
 
 void path_on_acked(struct path *path)
 {
-    path->responses_beyond = 0;
+    if (path->work != NULL)
+        path->work->responses.beyond = 0;
 }
 
-void path_on_pto(struct path *path)
+bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES], roam_time now)
 {
-    path->responses_beyond = 0;
-}
-
-bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES])
-{
-    if (path->response_count == 0)
+    struct path_responses *responses = &path->work->responses;
+    if (responses->count == 0)
         return false;
-    path->responses_beyond += path_window_is_full(path) && path->responses_beyond < UINT8_MAX;
+    if (path_window_is_full(path)) {
+        responses->beyond_since = responses->beyond == 0 ? now : responses->beyond_since;
+        responses->beyond += responses->beyond < UINT8_MAX;
+    }
     //= rfc9000#8.2.2-7 One response for a challenge, and never again: taken is gone.
-    memcpy(ret, path->responses[0], PATH_DATA_BYTES);
-    path->response_count--;
-    memmove(path->responses[0], path->responses[1], path->response_count * sizeof(path->responses[0]));
+    memcpy(ret, responses->owed[0], PATH_DATA_BYTES);
+    drop_oldest(responses);
     return true;
 }
 
@@ -164,7 +176,7 @@ void path_check(const struct path *path)
     const struct path_validation *validation = &path->validation;
     bool running = validation->state == VALIDATION_RUNNING;
     assert(path->address_validated || path->bytes_sent <= saturating_mul(AMPLIFICATION_FACTOR, path->bytes_received));
-    assert(path->response_count <= PATH_RESPONSES_MAX);
+    assert(path->work == NULL || path->work->responses.count <= PATH_RESPONSES_MAX);
     pmtud_check(&path->pmtud);
     assert(validation->kept <= CHALLENGES_KEPT);
     assert(path->work != NULL || (validation->kept == 0 && path->recovery.congestion.in_flight == 0));

@@ -50,9 +50,6 @@ struct path {
     roam_time authentic_at;      /* last authentic packet in, duplicate or not; 0: none yet */
     roam_time authentic_before;  /* the same, as it was before the newest packet that was no duplicate */
     uint64_t local_cid_sequence; /* of the CID on the newest packet that came here */
-    uint8_t responses[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* owed, oldest first */
-    uint8_t response_count;
-    uint8_t responses_beyond; /* sent beyond the congestion window since something was acknowledged */
     struct path_validation validation;
     struct path_recovery recovery;
     struct ecn ecn;
@@ -60,8 +57,17 @@ struct path {
     struct path_work *work; /* NULL while the path rests: nothing leaves there */
 };
 
+/* PATH_RESPONSEs that are owed there. */
+struct path_responses {
+    uint8_t owed[PATH_RESPONSES_MAX][PATH_DATA_BYTES]; /* oldest first */
+    uint8_t count;
+    uint8_t beyond;         /* sent beyond the congestion window since something was acknowledged, or for a PTO */
+    roam_time beyond_since; /* when the first of these left */
+};
+
 /* What a path needs while packets leave there, beside what it is. */
 struct path_work {
+    struct path_responses responses;
     struct path_challenge challenges[CHALLENGES_KEPT];
     struct recovery_work recovery;
 };
@@ -101,8 +107,9 @@ void path_on_sent(struct path *path, size_t bytes, roam_time now);
 /* A packet that was sent here has been acknowledged, or lost. */
 void path_on_fate(struct path *path, bool lost);
 
-/* A PATH_CHALLENGE came in on this path: one response is owed (the newest PATH_RESPONSES_MAX are kept). */
-void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES]);
+/* A PATH_CHALLENGE came in on this path, which does not rest: one response is owed (the newest PATH_RESPONSES_MAX are
+ * kept). */
+void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now);
 
 /* No datagram fits into the congestion window. */
 bool path_window_is_full(const struct path *path);
@@ -113,12 +120,8 @@ bool path_may_respond(const struct path *path);
 /* Something that this path had sent was acknowledged. */
 void path_on_acked(struct path *path);
 
-/* A PTO has passed: as it lets a probe out beyond the window, it does a few responses. A server that waits for one
- * before it acknowledges from there (RFC 9000 section 9.6.2) would wait for ever. */
-void path_on_pto(struct path *path);
-
 /* Takes the oldest response owed; false where there is none. */
-bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES]);
+bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES], roam_time now);
 
 enum roam_path_state path_state(const struct path *path);
 

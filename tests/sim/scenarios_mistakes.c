@@ -1,4 +1,4 @@
-/* B16 to B18, B21, B31, B34, B40 to B42: mistakes of other stacks that show under odd budgets, floods, and random orders. */
+/* B16 to B18, B21, B31, B34, B40 to B43: mistakes of other stacks that show under odd budgets, floods, and random orders. */
 #include <string.h>
 
 #include "sim/attacker.h"
@@ -323,6 +323,31 @@ static void b42_a_move_that_waits_is_called_off_by_a_newer_wish(struct lab *lab)
     EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 5000) && lab_goodbye(lab));
 }
 
+/* So it is where a server acknowledges on a path that is dead, and waits for the proof of the new one (RFC 9000 section
+ * 9.6.2). */
+//= rfc9000#8.2.2-2 Do not delay a PATH_RESPONSE except for congestion control.
+static void b43_challenges_are_answered_though_nothing_is_acknowledged(struct lab *lab)
+{
+    EXPECT(lab, lab_open(lab) && lab_connect(lab) && lab_transfer(lab, TRANSFER_ECHO, 5000));
+    oracle_record(lab->world.oracle, true);
+    struct lab_loss acks = {frame_bit(FRAME_ACK) | frame_bit(FRAME_ACK_ECN), UINT64_MAX};
+    lab_lose(lab->clients[0].interfaces[0]->node.down, &acks);
+    lab_begin(lab, TRANSFER_UPLOAD, 1000000);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(3)) && path_window_is_full(path_set_active(&lab_client(lab)->conn->paths)));
+    struct hand hand;
+    hand_init(&hand, lab->server, lab->server_app.newest);
+    roam_address outside = lab_outside(lab, 0, &lab->clients[0].local);
+    struct lab_packets answers = {.host = lab->clients[0].host, .sent = true, .frames = frame_bit(FRAME_PATH_RESPONSE)};
+    for (uint8_t i = 0; i < 20; i++) {
+        answers.from = world_now(&lab->world);
+        frame_write_path(hand_begin(&hand), FRAME_PATH_CHALLENGE, (const uint8_t[PATH_DATA_BYTES]){i});
+        hand_send(&hand, &lab->clients[0].remote, &outside, 1200);
+        EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(250)) && lab_count_packets(lab, &answers) == 1);
+    }
+    lab->clients[0].interfaces[0]->node.down->filter = NULL;
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(20)) && lab_goodbye(lab));
+}
+
 const struct scenario scenarios_mistakes[] = {
     SCENARIO(b16_whatever_is_left_to_send_transmitting_comes_to_rest_and_goes_on),
     SCENARIO(b17_a_client_that_never_answers_challenges_costs_a_bounded_number_of_them),
@@ -333,5 +358,6 @@ const struct scenario scenarios_mistakes[] = {
     SCENARIO(b40_a_socket_that_moves_leaves_its_backoff_behind),
     SCENARIO(b41_what_is_sent_after_a_pto_acknowledges_once_more_what_came),
     SCENARIO(b42_a_move_that_waits_is_called_off_by_a_newer_wish),
+    SCENARIO(b43_challenges_are_answered_though_nothing_is_acknowledged),
     {NULL, NULL},
 };

@@ -28,7 +28,7 @@ static void owe(struct path *path, uint8_t value)
 {
     uint8_t data[PATH_DATA_BYTES];
     memset(data, value, sizeof(data));
-    path_owe_response(path, data);
+    path_owe_response(path, data, ROAM_SECONDS(1));
     path_check(path);
 }
 
@@ -44,7 +44,7 @@ static void a_new_path_is_unvalidated_and_owes_nothing(void **state)
     assert_int_equal(path_state(&path), ROAM_PATH_UNVALIDATED);
     assert_int_equal(path_allowance(&path), 0);
     assert_false(path.was_active);
-    assert_false(path_take_response(&path, data));
+    assert_false(path_take_response(&path, data, ROAM_SECONDS(1)));
     assert_int_equal(path.ecn.state, ROAM_ECN_STATE_TESTING);
     assert_int_equal(path_datagram_bytes(&path), 1200);
 }
@@ -118,14 +118,14 @@ static void each_challenge_is_answered_once_the_oldest_first(void **state)
     set_up(&path);
     owe(&path, 1);
     owe(&path, 2);
-    assert_true(path_take_response(&path, data));
+    assert_true(path_take_response(&path, data, ROAM_SECONDS(1)));
     assert_int_equal(data[0], 1);
     owe(&path, 3);
-    assert_true(path_take_response(&path, data));
+    assert_true(path_take_response(&path, data, ROAM_SECONDS(1)));
     assert_int_equal(data[7], 2);
-    assert_true(path_take_response(&path, data));
+    assert_true(path_take_response(&path, data, ROAM_SECONDS(1)));
     assert_int_equal(data[0], 3);
-    assert_false(path_take_response(&path, data));
+    assert_false(path_take_response(&path, data, ROAM_SECONDS(1)));
 }
 
 /* B21. */
@@ -138,10 +138,10 @@ static void of_ten_thousand_challenges_the_newest_are_answered(void **state)
     for (unsigned i = 0; i < 10000; i++)
         owe(&path, (uint8_t)i);
     for (unsigned i = 10000 - PATH_RESPONSES_MAX; i < 10000; i++) {
-        assert_true(path_take_response(&path, data));
+        assert_true(path_take_response(&path, data, ROAM_SECONDS(1)));
         assert_int_equal(data[0], (uint8_t)i);
     }
-    assert_false(path_take_response(&path, data));
+    assert_false(path_take_response(&path, data, ROAM_SECONDS(1)));
 }
 
 static void its_state_follows_its_validation(void **state)
@@ -171,7 +171,7 @@ static void beyond_a_full_window_a_few_responses_leave_until_something_is_acknow
     assert_false(path_may_respond(&path));
     for (unsigned i = 0; i < 100; i++) {
         owe(&path, 1);
-        assert_true(path_may_respond(&path) && path_take_response(&path, data));
+        assert_true(path_may_respond(&path) && path_take_response(&path, data, ROAM_SECONDS(1)));
     }
     path.recovery.congestion.in_flight = path.recovery.congestion.window;
     assert_true(path_window_is_full(&path));
@@ -179,20 +179,21 @@ static void beyond_a_full_window_a_few_responses_leave_until_something_is_acknow
         unsigned sent = 0;
         for (unsigned i = 0; i < 100; i++) {
             owe(&path, 2);
-            sent += path_may_respond(&path) && path_take_response(&path, data);
+            sent += path_may_respond(&path) && path_take_response(&path, data, ROAM_SECONDS(1));
         }
         assert_int_equal(sent, PATH_RESPONSES_MAX);
         path_on_acked(&path);
     }
-    /* Nor does it take an acknowledgement: a PTO will do. */
-    for (unsigned i = 0; i < 100; i++) {
-        owe(&path, 3);
-        path_take_response(&path, data);
+    /* Nor does it take an acknowledgement: a PTO without backoff will do. */
+    const roam_time pto = rtt_pto(&path.recovery.rtt, 0);
+    unsigned answered = 0;
+    for (roam_time now = ROAM_SECONDS(1); now < ROAM_SECONDS(1) + 10 * pto; now += pto / 10) {
+        memset(data, 3, sizeof(data));
+        path_owe_response(&path, data, now);
+        answered += path_may_respond(&path) && path_take_response(&path, data, now);
     }
+    assert_in_range(answered, 9 * PATH_RESPONSES_MAX, 10 * PATH_RESPONSES_MAX);
     assert_false(path_may_respond(&path));
-    path_on_pto(&path);
-    owe(&path, 4);
-    assert_true(path_may_respond(&path));
     path.recovery.congestion.in_flight = 0;
     assert_false(path_window_is_full(&path));
     assert_true(path_may_respond(&path));
@@ -249,7 +250,7 @@ static void a_path_that_has_something_to_forget_does_not_rest(void **state)
     owe(&path, 1);
     assert_false(path_may_rest(&path, later)); /* a response is owed */
     uint8_t data[PATH_DATA_BYTES];
-    assert_true(path_take_response(&path, data));
+    assert_true(path_take_response(&path, data, ROAM_SECONDS(1)));
     path_validation_start(&path.validation, 0, ROAM_SECONDS(1), ROAM_SECONDS(1));
     assert_false(path_may_rest(&path, later)); /* a challenge may be answered */
     path_validation_abandon(&path.validation);
