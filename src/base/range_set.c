@@ -14,8 +14,8 @@
 
 void range_set_init(struct range_set *set, const roam_allocator *allocator, size_t max_ranges)
 {
-    assert(max_ranges > 0);
-    *set = (struct range_set){.allocator = allocator, .max_ranges = max_ranges};
+    assert(max_ranges > 0 && max_ranges <= UINT32_MAX);
+    *set = (struct range_set){.allocator = allocator, .max_ranges = (uint32_t)max_ranges};
 }
 
 void range_set_done(struct range_set *set)
@@ -55,7 +55,7 @@ static enum range_set_result make_room_for_one(struct range_set *set)
         return RANGE_SET_FULL;
     if (set->count < set->capacity)
         return RANGE_SET_OK;
-    size_t capacity = min_size(set->max_ranges, max_size(CAPACITY_FIRST, set->capacity * 2));
+    size_t capacity = min_size(set->max_ranges, max_size(CAPACITY_FIRST, (size_t)set->capacity * 2));
     struct range *ranges =
         mem_resize(set->allocator, set->ranges, set->capacity * sizeof(*ranges), capacity * sizeof(*ranges));
     if (ranges == NULL)

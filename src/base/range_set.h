@@ -19,12 +19,12 @@ struct range {
 struct range_set {
     const roam_allocator *allocator;
     struct range *ranges;
-    size_t count;
-    size_t capacity;   /* allocated */
-    size_t max_ranges; /* cap */
+    uint32_t count;
+    uint32_t capacity;   /* allocated */
+    uint32_t max_ranges; /* cap */
 };
 
-/* The allocator must outlive the set. Allocates nothing before the first range. */
+/* The allocator must outlive the set. max_ranges: 1..UINT32_MAX. Allocates nothing before the first range. */
 void range_set_init(struct range_set *set, const roam_allocator *allocator, size_t max_ranges);
 void range_set_done(struct range_set *set);
 

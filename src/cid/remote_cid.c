@@ -2,9 +2,9 @@
  * The connection IDs that the peer gave us: see the header for the states of a sequence and the invariants.
  *
  * Two things keep the bookkeeping flat for ever. What was seen is kept as runs of sequences, which grow together as
- * gaps close, and not as a list of what was retired. And each entry holds a reserved place in the retirement queue (the
- * sum of both is bounded where a CID comes in, the one place where an error can be answered), so that no CID that we
- * give up is ever forgotten for want of room.
+ * gaps close, and not as a list of what was retired. And a CID that we give up keeps its place in the array until the
+ * peer has acknowledged that (how many places there are is bounded where a CID comes in, the one place where an error
+ * can be answered), so that none is ever forgotten for want of room.
  */
 #include "cid/remote_cid.h"
 
@@ -14,8 +14,9 @@
 #include "base/minmax.h"
 #include "base/rng.h"
 
-_Static_assert(REMOTE_RETIREMENTS_MAX >= 2 * REMOTE_CIDS_MAX + REMOTE_CIDS_MAX,
-               "twice the limit may be unacknowledged while all the live ones have their place reserved");
+//= rfc9000#5.1.2-6 Be able to track at least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID frames.
+_Static_assert(REMOTE_ENTRIES_MAX >= 2 * REMOTE_CIDS_MAX + REMOTE_CIDS_MAX,
+               "twice the limit may be unacknowledged while all the live ones are there");
 
 /* NEW_CONNECTION_ID never carries an empty CID, so that only the initial one can be empty; and such a one is never
  * retired. */
@@ -32,81 +33,26 @@ static struct remote_cid *find_sequence(const struct remote_cid_set *set, uint64
     return NULL;
 }
 
-/* ---- Sequences seen -------------------------------------------------------------------------------------------- */
-
-static bool is_seen(const struct remote_cid_set *set, uint64_t sequence)
-{
-    for (size_t i = 0; i < set->seen_count; i++)
-        if (sequence >= set->seen[i].start && sequence < set->seen[i].end)
-            return true;
-    return false;
-}
-
-/* How many sequences below `end` never came. */
-static uint64_t count_unseen_below(const struct remote_cid_set *set, uint64_t end)
-{
-    uint64_t unseen = end;
-    for (size_t i = 0; i < set->seen_count && set->seen[i].start < end; i++)
-        unseen -= min_u64(set->seen[i].end, end) - set->seen[i].start;
-    return unseen;
-}
-
-static void remove_seen(struct remote_cid_set *set, size_t index)
-{
-    memmove(&set->seen[index], &set->seen[index + 1], (set->seen_count - index - 1) * sizeof(set->seen[0]));
-    set->seen_count--;
-}
-
-/* The sequence must be unseen. False where it would need a further run and there is no room for one. */
-static bool add_seen(struct remote_cid_set *set, uint64_t sequence)
-{
-    size_t i = 0;
-    while (i < set->seen_count && set->seen[i].end < sequence)
-        i++;
-    if (i < set->seen_count && set->seen[i].end == sequence) {
-        set->seen[i].end++;
-        if (i + 1 < set->seen_count && set->seen[i + 1].start == set->seen[i].end) {
-            set->seen[i].end = set->seen[i + 1].end;
-            remove_seen(set, i + 1);
-        }
-        return true;
-    }
-    if (i < set->seen_count && set->seen[i].start == sequence + 1) {
-        set->seen[i].start--;
-        return true;
-    }
-    if (set->seen_count == REMOTE_SEEN_RANGES_MAX)
-        return false;
-    assert(set->seen_count < set->seen_capacity);
-    memmove(&set->seen[i + 1], &set->seen[i], (set->seen_count - i) * sizeof(set->seen[0]));
-    set->seen[i].start = sequence;
-    set->seen[i].end = sequence + 1;
-    set->seen_count++;
-    return true;
-}
-
 /* ---- Retiring -------------------------------------------------------------------------------------------------- */
 
-static void queue_retirement(struct remote_cid_set *set, uint64_t sequence)
+/* The entry goes behind the live ones. */
+//= rfc9000#5.1.2-7 A CID goes by this way alone: whatever leaves the live ones is retired on the wire.
+static void retire_entry(struct remote_cid_set *set, struct remote_cid *entry)
 {
-    assert(set->retirement_count < set->retirement_capacity);
-    set->retirements[set->retirement_count].sequence = sequence;
-    set->retirements[set->retirement_count].state = RETIREMENT_PENDING;
+    const uint64_t sequence = entry->sequence;
+    struct remote_cid *last = &set->entries[--set->count];
+    memmove(entry, entry + 1, (size_t)(last - entry) * sizeof(*entry));
+    wipe(last, sizeof(*last));
+    last->sequence = sequence;
+    last->retirement = RETIREMENT_PENDING;
     set->retirement_count++;
 }
 
-//= rfc9000#5.1.2-7 No CID leaves but for the queue of those that are retired on the wire.
-/* The entry leaves, its reserved place in the queue is taken. */
-//= rfc9000#5.1.2-7 A CID goes by this way alone: whatever leaves the set is retired on the wire.
-//= rfc9000#5.1.2-7 A CID goes by this way alone: whatever leaves the set is retired on the wire.
-static void retire_entry(struct remote_cid_set *set, struct remote_cid *entry)
+static void retire_unseen(struct remote_cid_set *set, uint64_t sequence)
 {
-    size_t index = (size_t)(entry - set->entries);
-    uint64_t sequence = entry->sequence;
-    wipe(entry->reset_token, sizeof(entry->reset_token));
-    memmove(entry, entry + 1, (set->count - index - 1) * sizeof(*entry));
-    set->count--;
-    queue_retirement(set, sequence);
+    assert(set->count + set->retirement_count < set->entry_capacity);
+    remote_cid_retirements(set)[set->retirement_count++] =
+        (struct remote_cid){.sequence = sequence, .retirement = RETIREMENT_PENDING};
 }
 
 static void remove_assignment(struct remote_cid_set *set, size_t index)
@@ -117,14 +63,9 @@ static void remove_assignment(struct remote_cid_set *set, size_t index)
 /* Sequences below `end` whose NEW_CONNECTION_ID never came are retired unseen: where it comes later, it is a repeat. */
 static void retire_unseen_below(struct remote_cid_set *set, uint64_t end)
 {
-    while (set->seen[0].end < end) {
-        uint64_t gap_end = set->seen_count > 1 ? min_u64(set->seen[1].start, end) : end;
-        while (set->seen[0].end < gap_end)
-            queue_retirement(set, set->seen[0].end++);
-        if (set->seen_count > 1 && set->seen[1].start == set->seen[0].end) {
-            set->seen[0].end = set->seen[1].end;
-            remove_seen(set, 1);
-        }
+    while (set->seen.below < end) {
+        retire_unseen(set, set->seen.below);
+        seen_sequences_add(&set->seen, set->seen.below);
     }
 }
 
@@ -144,15 +85,10 @@ static void retire_below(struct remote_cid_set *set, uint64_t end)
 
 /* ---- What the peer gives ---------------------------------------------------------------------------------------- */
 
-/* Room for so many entries, retirements and runs, so that nothing fails on the way. */
-static bool reserve(struct remote_cid_set *set, size_t entries, size_t retirements, size_t runs)
+static bool reserve_entries(struct remote_cid_set *set, size_t entries)
 {
-    return mem_reserve(set->allocator, &set->entries, &set->entry_capacity, entries, REMOTE_CIDS_MAX,
-                       sizeof(*set->entries)) &&
-           mem_reserve(set->allocator, &set->retirements, &set->retirement_capacity, retirements,
-                       REMOTE_RETIREMENTS_MAX, sizeof(*set->retirements)) &&
-           mem_reserve(set->allocator, &set->seen, &set->seen_capacity, runs, REMOTE_SEEN_RANGES_MAX,
-                       sizeof(*set->seen));
+    return mem_reserve(set->allocator, &set->entries, &set->entry_capacity, entries, REMOTE_ENTRIES_MAX,
+                       sizeof(*set->entries));
 }
 
 static bool reserve_assignment(struct remote_cid_set *set)
@@ -166,15 +102,13 @@ bool remote_cid_set_init(struct remote_cid_set *set, const roam_allocator *alloc
 {
     assert(limit >= 2 && limit <= REMOTE_CIDS_MAX);
     *set = (struct remote_cid_set){.allocator = allocator, .limit = (uint8_t)limit};
-    if (!reserve(set, 1, 1, 1) || !reserve_assignment(set)) {
+    if (!reserve_entries(set, 1) || !reserve_assignment(set)) {
         remote_cid_set_done(set);
         return false;
     }
     set->entries[0] = (struct remote_cid){.cid = *initial};
     set->count = 1;
-    set->seen[0].start = 0;
-    set->seen[0].end = 1;
-    set->seen_count = 1;
+    set->seen.below = 1;
     return true;
 }
 
@@ -183,15 +117,14 @@ void remote_cid_set_done(struct remote_cid_set *set)
     if (set->entries != NULL)
         wipe(set->entries, set->entry_capacity * sizeof(*set->entries));
     mem_free(set->allocator, set->entries, set->entry_capacity * sizeof(*set->entries));
-    mem_free(set->allocator, set->retirements, set->retirement_capacity * sizeof(*set->retirements));
     mem_free(set->allocator, set->assignments, set->assignment_capacity * sizeof(*set->assignments));
-    mem_free(set->allocator, set->seen, set->seen_capacity * sizeof(*set->seen));
+    seen_sequences_done(&set->seen, set->allocator);
     *set = (struct remote_cid_set){.allocator = set->allocator};
 }
 
 void remote_cid_replace_initial(struct remote_cid_set *set, const roam_cid *cid)
 {
-    assert(set->count == 1 && set->entries[0].sequence == 0 && set->seen_count == 1 && set->seen[0].end == 1);
+    assert(set->count == 1 && set->entries[0].sequence == 0 && set->seen.below == 1 && set->seen.count == 0);
     set->entries[0].cid = *cid;
     set->entries[0].used = false;
 }
@@ -226,7 +159,7 @@ static void add_entry(struct remote_cid_set *set, const struct frame *frame)
     size_t i = set->count;
     while (i > 0 && set->entries[i - 1].sequence > frame->new_connection_id.sequence)
         i--;
-    memmove(&set->entries[i + 1], &set->entries[i], (set->count - i) * sizeof(set->entries[0]));
+    memmove(&set->entries[i + 1], &set->entries[i], (set->count + set->retirement_count - i) * sizeof(set->entries[0]));
     struct remote_cid *entry = &set->entries[i];
     memset(entry, 0, sizeof(*entry));
     entry->sequence = frame->new_connection_id.sequence;
@@ -246,7 +179,8 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
 
     //= rfc9000#19.15 A Retire Prior To that does not rise is ignored.
     uint64_t prior = max_u64(set->retire_prior_to, frame->new_connection_id.retire_prior_to);
-    bool fresh = !is_seen(set, sequence); /* hence not below `prior`: nothing down there is unseen */
+    bool fresh =
+        !seen_sequences_contain(&set->seen, sequence); /* hence not below `prior`: nothing down there is unseen */
     size_t live = fresh;
     for (size_t i = 0; i < set->count; i++)
         live += set->entries[i].sequence >= prior;
@@ -255,19 +189,18 @@ uint64_t remote_cid_on_new(struct remote_cid_set *set, const struct frame *frame
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
     //= rfc9000#5.1.2-5 Retirements that wait for acknowledgement are bounded, and their overflow is an error.
     const size_t kept = (size_t)set->retirement_count + set->count;
-    const size_t room = REMOTE_RETIREMENTS_MAX - kept;
-    const uint64_t unseen = count_unseen_below(set, prior);
+    const size_t room = REMOTE_ENTRIES_MAX - kept;
+    const uint64_t unseen = seen_sequences_missing_below(&set->seen, prior);
     if (fresh > room || unseen > room - fresh)
         return ROAM_CONNECTION_ID_LIMIT_ERROR;
-    const bool opens_run = fresh && sequence != set->seen[set->seen_count - 1].end;
-    if (!reserve(set, min_size(set->count + fresh, REMOTE_CIDS_MAX), kept + fresh + unseen,
-                 min_size((size_t)set->seen_count + opens_run, REMOTE_SEEN_RANGES_MAX)))
+    if (!reserve_entries(set, kept + fresh + unseen) ||
+        (fresh && !seen_sequences_reserve(&set->seen, set->allocator, sequence)))
         return ROAM_INTERNAL_ERROR;
 
     if (prior > set->retire_prior_to)
         retire_below(set, prior);
     if (fresh) {
-        if (!add_seen(set, sequence))
+        if (!seen_sequences_add(&set->seen, sequence))
             return ROAM_CONNECTION_ID_LIMIT_ERROR;
         add_entry(set, frame);
     }
@@ -389,48 +322,46 @@ struct remote_assignment *remote_cid_assignment(const struct remote_cid_set *set
 
 /* ---- RETIRE_CONNECTION_ID on the wire ------------------------------------------------------------ */
 
-static size_t retirement_of(const struct remote_cid_set *set, uint64_t sequence)
+static struct remote_cid *find_retirement(const struct remote_cid_set *set, uint64_t sequence)
 {
-    size_t i = 0;
-    while (i < set->retirement_count && set->retirements[i].sequence != sequence)
-        i++;
-    return i;
+    struct remote_cid *retirements = remote_cid_retirements(set);
+    for (size_t i = 0; i < set->retirement_count; i++)
+        if (retirements[i].sequence == sequence)
+            return &retirements[i];
+    return NULL;
 }
 
 bool remote_cid_next_retirement(const struct remote_cid_set *set, uint64_t *ret_sequence)
 {
-    for (size_t i = 0; i < set->retirement_count; i++) {
-        if (set->retirements[i].state == RETIREMENT_PENDING) {
-            *ret_sequence = set->retirements[i].sequence;
-            return true;
-        }
-    }
-    return false;
+    const struct remote_cid *retirements = remote_cid_retirements(set);
+    size_t i = 0;
+    while (i < set->retirement_count && retirements[i].retirement != RETIREMENT_PENDING)
+        i++;
+    if (i < set->retirement_count)
+        *ret_sequence = retirements[i].sequence;
+    return i < set->retirement_count;
 }
 
 void remote_cid_on_retirement_sent(struct remote_cid_set *set, uint64_t sequence)
 {
-    size_t index = retirement_of(set, sequence);
-    if (index < set->retirement_count)
-        set->retirements[index].state = RETIREMENT_SENT;
+    struct remote_cid *entry = find_retirement(set, sequence);
+    if (entry != NULL)
+        entry->retirement = RETIREMENT_SENT;
 }
 
 void remote_cid_on_retirement_acked(struct remote_cid_set *set, uint64_t sequence)
 {
-    size_t index = retirement_of(set, sequence);
-    if (index == set->retirement_count)
-        return;
-    memmove(&set->retirements[index], &set->retirements[index + 1],
-            (set->retirement_count - index - 1) * sizeof(set->retirements[0]));
-    set->retirement_count--;
+    struct remote_cid *entry = find_retirement(set, sequence);
+    if (entry != NULL)
+        *entry = remote_cid_retirements(set)[--set->retirement_count];
 }
 
 void remote_cid_on_retirement_lost(struct remote_cid_set *set, uint64_t sequence)
 {
-    size_t index = retirement_of(set, sequence);
+    struct remote_cid *entry = find_retirement(set, sequence);
     //= rfc9000#13.3 RETIRE_CONNECTION_ID is sent again until some copy is acknowledged.
-    if (index < set->retirement_count)
-        set->retirements[index].state = RETIREMENT_PENDING;
+    if (entry != NULL)
+        entry->retirement = RETIREMENT_PENDING;
 }
 
 const struct remote_cid *remote_cid_of_token(const struct remote_cid_set *set, const uint8_t token[RESET_TOKEN_BYTES])
@@ -463,28 +394,24 @@ static void check_assignments(const struct remote_cid_set *set)
 void remote_cid_set_check(const struct remote_cid_set *set)
 {
     assert(set->count <= set->limit && set->limit <= REMOTE_CIDS_MAX);
-    assert(set->count <= set->entry_capacity && set->seen_count <= set->seen_capacity);
-    assert(set->count + set->retirement_count <= set->retirement_capacity);
-    assert(set->retirement_capacity <= REMOTE_RETIREMENTS_MAX);
-    assert(set->seen_count >= 1 && set->seen_count <= REMOTE_SEEN_RANGES_MAX && set->seen[0].start == 0);
-    assert(set->seen[0].end >= set->retire_prior_to);
-    for (size_t i = 0; i < set->seen_count; i++) {
-        assert(set->seen[i].start < set->seen[i].end);
-        assert(i == 0 || set->seen[i - 1].end < set->seen[i].start);
-    }
+    assert(set->count + set->retirement_count <= set->entry_capacity);
+    assert(set->entry_capacity <= REMOTE_ENTRIES_MAX);
+    assert(set->seen.below >= set->retire_prior_to);
+    seen_sequences_check(&set->seen);
     for (size_t i = 0; i < set->count; i++) {
         const struct remote_cid *entry = &set->entries[i];
-        assert(is_seen(set, entry->sequence) && entry->sequence >= set->retire_prior_to);
+        assert(seen_sequences_contain(&set->seen, entry->sequence) && entry->sequence >= set->retire_prior_to);
         assert(entry->cid.len > 0 || set->count == 1);
-        assert(retirement_of(set, entry->sequence) == set->retirement_count);
+        assert(find_retirement(set, entry->sequence) == NULL);
         for (size_t j = 0; j < i; j++) {
             assert(set->entries[j].sequence < entry->sequence);
             assert(!roam_cid_equal(&set->entries[j].cid, &entry->cid));
         }
     }
+    const struct remote_cid *retirements = remote_cid_retirements(set);
     for (size_t i = 0; i < set->retirement_count; i++) {
-        assert(is_seen(set, set->retirements[i].sequence));
-        assert(retirement_of(set, set->retirements[i].sequence) == i);
+        assert(seen_sequences_contain(&set->seen, retirements[i].sequence));
+        assert(find_retirement(set, retirements[i].sequence) == &retirements[i]);
     }
     check_assignments(set);
 }

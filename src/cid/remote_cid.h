@@ -4,13 +4,12 @@
  * 9.5).
  *
  * An entry goes: (remote_cid_on_new) UNUSED -> (assign) IN_USE -> (release by its last path, or Retire Prior To)
- * retired: its sequence waits in the retirement queue until RETIRE_CONNECTION_ID is acknowledged.
- * A sequence is unseen, or it is in the entries, or in the retirement queue, or, where it is seen and in neither,
- * retired on the wire for good: so a late repeat of its NEW_CONNECTION_ID can never bring it back, however many came
- * and went since.
- * Invariants: at most `limit` entries; a sequence is in the entries or retired, never both, never forgotten before it
- * was retired on the wire (section 5.1.2); nothing below Retire Prior To is unseen or live; every assignment names an
- * entry; every entry has a place in the retirement queue reserved, so that retiring cannot fail.
+ * retired: its sequence stays in the same array, behind the live ones, until RETIRE_CONNECTION_ID is acknowledged.
+ * A sequence is unseen, or live, or being retired, or, where it is seen and neither, retired on the wire for good: so a
+ * late repeat of its NEW_CONNECTION_ID can never bring it back, however many came and went since.
+ * Invariants: at most `limit` live entries; no sequence is there twice, none is forgotten before it was retired on the
+ * wire (section 5.1.2); nothing below Retire Prior To is unseen or live; every assignment names a live entry; retiring
+ * needs no memory, and cannot fail.
  */
 #ifndef CID_REMOTE_CID_H
 #define CID_REMOTE_CID_H
@@ -18,24 +17,25 @@
 #include <roam/error.h>
 
 #include "base/alloc.h"
+#include "cid/seen_sequences.h"
 #include "wire/frame.h"
 
 /* Largest active_connection_id_limit that we offer. */
 #define REMOTE_CIDS_MAX 16
 //= rfc9000#5.1.2-6 At least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID frames can be tracked.
-/* RETIRE_CONNECTION_ID frames unacknowledged at once, and places reserved for those to come. RFC 9000 section 5.1.2
- * wants room for at least twice the limit while all the live ones are still there. */
-//= rfc9000#5.1.2-6 Be able to track at least 2 x active_connection_id_limit outstanding RETIRE_CONNECTION_ID frames.
-#define REMOTE_RETIREMENTS_MAX (3 * REMOTE_CIDS_MAX)
-/* Runs of consecutive sequences seen. A peer that numbers consecutively and keeps to the limit leaves fewer gaps than
- * it has CIDs alive. */
-#define REMOTE_SEEN_RANGES_MAX (2 * REMOTE_CIDS_MAX)
+/* Those live and those whose RETIRE_CONNECTION_ID is not acknowledged, at once. RFC 9000 section 5.1.2 wants room for
+ * at least twice the limit of these while all the live ones are still there. */
+#define REMOTE_ENTRIES_MAX (3 * REMOTE_CIDS_MAX)
 /* Paths that hold a CID at once: all that there may be, and one that is about to take the place of another. */
 #define REMOTE_ASSIGNMENTS_MAX 17
 
+enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };
+
+/* Of one that is being retired only the sequence and that state are left. */
 struct remote_cid {
     uint64_t sequence;
     roam_cid cid;
+    uint8_t retirement; /* enum retirement_state */
     bool has_reset_token;
     bool used; /* stood on a packet of ours: only then its reset token counts (section 10.3.1) */
     uint8_t reset_token[RESET_TOKEN_BYTES];
@@ -48,29 +48,23 @@ struct remote_assignment {
     uint64_t bytes;                   /* of those packets */
 };
 
-enum retirement_state { RETIREMENT_PENDING, RETIREMENT_SENT };
-
-struct remote_retirement {
-    uint64_t sequence : 62;
-    uint64_t state : 2; /* enum retirement_state */
-};
-
 /* The arrays have the capacity that was ever needed. */
 struct remote_cid_set {
     const roam_allocator *allocator;
-    struct remote_cid *entries; /* ascending by sequence */
-    struct remote_retirement *retirements;
+    struct remote_cid *entries; /* the live ones, ascending by sequence, then those that are being retired */
     struct remote_assignment *assignments;
-    struct {
-        uint64_t start, end;
-    } * seen;                 /* [start, end), ascending, apart; the first from 0 */
+    struct seen_sequences seen;
     uint64_t retire_prior_to; /* the highest that the peer asked for */
     uint8_t limit;            /* our active_connection_id_limit */
-    uint8_t count, entry_capacity;
-    uint8_t retirement_count, retirement_capacity;
+    uint8_t count, retirement_count, entry_capacity;
     uint8_t assignment_count, assignment_capacity;
-    uint8_t seen_count, seen_capacity;
 };
+
+/* The first of those that are being retired. */
+static inline struct remote_cid *remote_cid_retirements(const struct remote_cid_set *set)
+{
+    return set->entries + set->count;
+}
 
 /* `initial`: the CID with sequence 0 (the peer's source CID in the handshake). limit 2..REMOTE_CIDS_MAX. False without
  * memory; the first path gets its CID without. */

@@ -112,11 +112,14 @@ static const struct path *newest_without_cid(roam_conn *conn)
 }
 
 /* Paths whose CID fell under Retire Prior To get another one, where there is one (RFC 9000 section 5.1.2): first the
- * path that is in use, then the others, the newest first; one CID is left for the next new place. */
+ * path that is in use, and while nobody has proven to be there the last proven address; then the others, the newest
+ * first; one CID is left for the next new place. */
 static void reassign_paths(roam_conn *conn)
 {
     const struct path *path;
     reassign_path(conn, conn->paths.active_id);
+    if (!path_set_active(&conn->paths)->address_validated)
+        reassign_path(conn, conn->paths.fallback_id);
     while (remote_cid_spare(&conn->remote_cids) > 1 && (path = newest_without_cid(conn)) != NULL)
         reassign_path(conn, path->id);
 }

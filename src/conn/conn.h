@@ -223,15 +223,17 @@ struct roam_conn {
     bool rotation_pending; /* the CID that we write is to be changed with the next packet */
     bool close_pending;    /* CONNECTION_CLOSE is due */
     bool ticket_sent;
-    bool resumed;              /* the handshake resumed an earlier session */
-    uint64_t next_tls_message; /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
+    bool resumed;                   /* the handshake resumed an earlier session */
+    bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
+    bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
+    bool initial_routed, half_open; /* the endpoint's */
+    uint64_t next_tls_message;      /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
-    bool trimmed;                 /* buffers and expanded keys were given back since the last packet */
-    bool eliciting_since_receive; /* an ack-eliciting packet went out since the last packet came */
-    uint32_t silence_pings;       /* sent since something ack-eliciting came, to a server that fell silent */
-    uint32_t ack_only_packets;    /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
+    uint32_t silence_pings;    /* sent since something ack-eliciting came, to a server that fell silent */
+    uint32_t ack_only_packets; /* sent in a row: now and then one carries a PING (RFC 9000 section 13.2.7) */
     uint32_t pto_count;
+    uint32_t events_queued;   /* of the endpoint's */
     roam_time pto_again_from; /* while pto_count > 0: what the PTO counts from, which mere PINGs do not put off */
     roam_time last_received_at, idle_from; /* idle timeout counts from idle_from */
     roam_time received_before;             /* last_received_at as it was before the newest packet */
@@ -252,8 +254,6 @@ struct roam_conn {
     struct list_node endpoint_node, ready_node;
     struct list_node lent_node; /* on the endpoint's list of those that hold data in lent buffers */
     uint64_t initial_hash;      /* server: by which the client's first DCID is routed, for as long as it lasts */
-    bool initial_routed, half_open;
-    uint32_t events_queued;
 };
 
 /* What is known of the packet that is being processed. */

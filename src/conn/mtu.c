@@ -70,12 +70,14 @@ bool conn_mtu_is_too_small(roam_conn *conn, struct path *path)
     const roam_time asked_at = path_validation_asked_at(&path->validation);
     const bool heard = saturating_add(path->heard_at, timeout / 2) >= conn->now &&
                        saturating_add(path->heard_when_asked, timeout / 2) >= asked_at;
+    const bool passed = saturating_add(conn->application.largest_acked_sent_at, timeout) >= conn->now;
     /* An acknowledgement proves no address, but it proves a size: only the answers were lost, or are withheld. */
     if (saturating_add(path->full_size_passed, timeout) >= conn->now)
         path->size_failures = 0;
     /* Where the peer is not heard to the end, it is an outage, or sleep, and says nothing about sizes; nor does it where
-     * the peer was silent when the newest challenge left, and has only come back since. */
-    else if (heard)
+     * the peer was silent when the newest challenge left, and has only come back since. Nor, where it is heard and does
+     * not hear us: that takes something small that was acknowledged, and a PTO brings it. */
+    else if (heard && passed)
         path->size_failures++;
     if (path->size_failures < SIZE_FAILURES_MAX) {
         conn_validate_path(conn, path);

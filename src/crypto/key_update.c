@@ -1,9 +1,11 @@
 /*
  * Key phases of 1-RTT packets. Sending and receiving turn over separately: sending at key_update_begin or when it
  * follows the peer, receiving only when a packet of the next phase has proven authentic. Since no side may be ahead by
- * more than one phase, the phase bit and the packet number tell which of the three receive keys a packet calls for: bit
- * as the current phase's                                 -> current other bit, number below the first of the current
- * phase     -> previous, while it is held other bit, otherwise                                       -> next
+ * more than one phase, the phase bit and the packet number tell which of the three receive keys a packet calls for:
+ *
+ *   the current phase's bit                              the current keys
+ *   the other, and a number below the current phase's    the previous keys, while they are held
+ *   the other                                            the next keys
  */
 #include "crypto/key_update.h"
 

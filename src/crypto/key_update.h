@@ -19,15 +19,15 @@ struct one_rtt_keys {
     struct packet_keys *receive_previous; /* NULL: none, or forgotten */
     bool send_phase, receive_phase;       /* key phase bits */
     bool acked;                           /* a packet of the current sending phase was acknowledged */
-    uint64_t updates;                     /* phases begun after the first */
-    uint64_t send_phase_first_number; /* first packet number sent in this phase, PACKET_NUMBER_NONE before one was */
-    uint64_t
-        receive_phase_first_number; /* lowest packet number received in this phase, PACKET_NUMBER_NONE before one was */
-    uint64_t receive_phase_last_number; /* highest packet number received in this phase; meaningless before one was */
-    uint64_t receive_previous_end;      /* packet numbers from here on are above all received in earlier phases */
-    roam_time previous_until;           /* receive_previous is forgotten then; ROAM_TIME_NEVER: nothing to forget */
-    roam_time next_allowed;             /* no update of ours before */
-    uint64_t failed;                    /* packets that did not authenticate, all keys together (section 6.6) */
+    uint32_t updates;                     /* phases begun after the first */
+    /* PACKET_NUMBER_NONE before there was one: */
+    uint64_t send_phase_first_number;    /* the first sent in this phase */
+    uint64_t receive_phase_first_number; /* the lowest received in this phase */
+    uint64_t receive_phase_last_number;  /* the highest; meaningless before one was */
+    uint64_t receive_previous_end;       /* from here on packet numbers are above all received in earlier phases */
+    roam_time previous_until;            /* receive_previous is forgotten then; ROAM_TIME_NEVER: nothing to forget */
+    roam_time next_allowed;              /* no update of ours before */
+    uint64_t failed;                     /* packets that did not authenticate, all keys together (section 6.6) */
 };
 
 void one_rtt_keys_init(struct one_rtt_keys *keys);

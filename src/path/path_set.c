@@ -10,6 +10,8 @@ void path_set_init(struct path_set *set, const roam_allocator *allocator, size_t
     assert(max >= 1 && max <= PATHS_MAX);
     memset(set, 0, sizeof(*set));
     set->allocator = allocator;
+    set->paths = &set->only;
+    set->capacity = 1;
     set->max = (uint8_t)max;
     set->active_id = PATH_ID_NONE;
     set->fallback_id = PATH_ID_NONE;
@@ -21,14 +23,38 @@ static void free_path(struct path_set *set, struct path *path)
     mem_free(set->allocator, path, path->bytes);
 }
 
+static bool reserve(struct path_set *set)
+{
+    if (set->count < set->capacity)
+        return true;
+    struct path **paths = set->paths == &set->only ? NULL : set->paths;
+    uint8_t capacity = paths == NULL ? 0 : set->capacity;
+    if (!mem_reserve(set->allocator, &paths, &capacity, set->count + 1u, PATHS_MAX, sizeof(*paths)))
+        return false;
+    if (set->paths == &set->only)
+        paths[0] = set->only;
+    set->paths = paths;
+    set->capacity = capacity;
+    return true;
+}
+
+/* There is one path at most: the array is given back. */
+static void keep_only(struct path_set *set)
+{
+    if (set->paths == &set->only)
+        return;
+    set->only = set->paths[0];
+    mem_free(set->allocator, set->paths, set->capacity * sizeof(*set->paths));
+    set->paths = &set->only;
+    set->capacity = 1;
+}
+
 void path_set_done(struct path_set *set)
 {
     while (set->count > 0) {
         free_path(set, set->paths[--set->count]);
     }
-    mem_free(set->allocator, set->paths, set->capacity * sizeof(*set->paths));
-    set->paths = NULL;
-    set->capacity = 0;
+    keep_only(set);
     set->active_id = PATH_ID_NONE;
     set->fallback_id = PATH_ID_NONE;
 }
@@ -36,8 +62,7 @@ void path_set_done(struct path_set *set)
 struct path *path_set_add(struct path_set *set, const roam_address *local, const roam_address *remote,
                           const roam_config *config, roam_time now)
 {
-    if (set->count == set->max ||
-        !mem_reserve(set->allocator, &set->paths, &set->capacity, set->count + 1u, PATHS_MAX, sizeof(*set->paths)))
+    if (set->count == set->max || !reserve(set))
         return NULL;
     struct path *path = mem_alloc(set->allocator, path_bytes_wanted(config));
     if (path == NULL)
@@ -73,6 +98,8 @@ void path_set_rest(struct path_set *set, roam_time now)
         if (path_may_rest(set->paths[i], now))
             mem_free(set->allocator, path_rest(set->paths[i]), sizeof(struct path_work));
     }
+    if (set->count == 1)
+        keep_only(set);
 }
 
 uint64_t path_set_renew(struct path_set *set, struct path *path, const roam_config *config)

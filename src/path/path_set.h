@@ -16,7 +16,8 @@
 
 struct path_set {
     const roam_allocator *allocator;
-    struct path **paths; /* `count` of them, in no order */
+    struct path **paths; /* `count` of them, in no order: `only`, or memory for `capacity` */
+    struct path *only;   /* most connections have one */
     uint8_t count, capacity, max;
     uint64_t next_id;
     uint64_t active_id;

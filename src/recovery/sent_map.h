@@ -50,11 +50,11 @@ struct sent_map {
     struct pool *frame_pool; /* shared by the spaces of a connection */
     struct sent_packet *ring;
     uint64_t *outstanding_bits; /* one for each slot, so that long runs of settled packets are passed 64 at a time */
-    size_t capacity;            /* zero or a power of two */
     uint64_t first;             /* lowest number in the ring */
     uint64_t next;              /* one above the highest */
-    uint64_t outstanding;       /* packets in state OUTSTANDING */
-    uint64_t ack_eliciting;     /* of these, ack-eliciting and in flight */
+    uint32_t capacity;          /* zero or a power of two */
+    uint32_t outstanding;       /* packets in state OUTSTANDING */
+    uint32_t ack_eliciting;     /* of these, ack-eliciting and in flight */
 };
 
 void sent_map_init(struct sent_map *map, const roam_allocator *allocator, struct pool *frame_pool);

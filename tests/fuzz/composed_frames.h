@@ -28,7 +28,8 @@ static inline void compose_ack(struct writer *writer, const struct pn_space *spa
 /* The CID and the token follow from the sequence, so that a repeat is an exact one. */
 static inline void compose_new_connection_id(struct writer *writer, const struct remote_cid_set *cids, uint8_t argument)
 {
-    uint64_t newest = cids->seen_count > 0 ? cids->seen[cids->seen_count - 1].end : 0;
+    const struct seen_sequences *seen = &cids->seen;
+    uint64_t newest = seen->count > 0 ? seen->runs[seen->count - 1].end : seen->below;
     uint64_t sequence = saturating_sub(newest + (argument & 3), 1);
     uint8_t token[RESET_TOKEN_BYTES] = {0xf0, (uint8_t)sequence};
     const roam_cid cid = {.len = 8, .bytes = {0xf1, (uint8_t)sequence, (uint8_t)(sequence >> 8)}};

@@ -154,9 +154,13 @@ const char *conn_cids_wrong(roam_conn *conn)
     if (conn->handshake_complete && ours->cid_bytes > 0 && live < cids_owed(conn) && ours->next_sequence <= VARINT_MAX)
         return "the peer is short of CIDs";
     for (size_t i = 0; i < theirs->retirement_count; i++) {
-        if (theirs->retirements[i].state == RETIREMENT_SENT &&
-            !is_on_its_way(&conn->application.sent, FRAME_RETIRE_CONNECTION_ID, theirs->retirements[i].sequence))
+        const struct remote_cid *retired = &remote_cid_retirements(theirs)[i];
+        if (retired->retirement == RETIREMENT_SENT &&
+            !is_on_its_way(&conn->application.sent, FRAME_RETIRE_CONNECTION_ID, retired->sequence))
             return "a RETIRE_CONNECTION_ID was lost and is not sent again";
     }
+    if (!path_set_active(&conn->paths)->address_validated && conn->paths.fallback_id != PATH_ID_NONE &&
+        remote_cid_of_path(theirs, conn->paths.fallback_id) == NULL && remote_cid_spare(theirs) > 0)
+        return "the peer could not be answered at its last proven address, and there is a CID to spare";
     return NULL;
 }

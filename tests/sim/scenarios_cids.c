@@ -335,7 +335,7 @@ static void flood_with_retirements(struct lab *lab, unsigned acknowledged)
         loss.frames = acknowledged > 0 && n % acknowledged == acknowledged - 1 ? 0 : frame_bit(FRAME_ACK);
     }
     EXPECT(lab, n < 5000 && client_found(lab, ROAM_CONNECTION_ID_LIMIT_ERROR));
-    EXPECT(lab, most >= 2 * 8 && most <= REMOTE_RETIREMENTS_MAX);
+    EXPECT(lab, most >= 2 * 8 && most <= REMOTE_ENTRIES_MAX);
 }
 
 //= rfc9000#5.1.2-5 Bound the number of locally retired CIDs whose RETIRE_CONNECTION_ID is not yet acknowledged.

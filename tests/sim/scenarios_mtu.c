@@ -276,12 +276,35 @@ static void s046_a_path_whose_answers_are_withheld_is_not_taken_for_too_small(st
     EXPECT(lab, lab_goodbye(lab));
 }
 
+//= rfc9000#8.2.4-4 Failure of one path's validation does not by itself end the connection.
+static void s046_a_path_that_is_heard_and_does_not_hear_is_not_taken_for_too_small(struct lab *lab)
+{
+    struct strait strait = {0};
+    EXPECT(lab, lab_open(lab) && lab_connect(lab));
+    appear_elsewhere(lab, &strait, 1199, false);
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(1)));
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_ANSWERED) == 1);
+    struct link *down = lab->clients[0].interfaces[0]->node.down;
+    strait.bytes = 1500;
+    down->down = true;
+    for (int i = 0; i < 24 && !lab_client(lab)->closed; i++) {
+        ping(lab);
+        EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(500)));
+    }
+    EXPECT(lab, server_count(lab, ROAM_EVENT_PATH_FAILED) >= 3 && lab->server_app.newest != NULL);
+    down->down = false;
+    EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 10000) && lab_run(lab, ROAM_SECONDS(4)));
+    EXPECT(lab, lab_active(lab->server_app.newest).state == ROAM_PATH_VALIDATED);
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 const struct scenario scenarios_mtu[] = {
     SCENARIO(s046_a_path_that_is_too_small_for_a_while_is_validated_by_a_second_round),
     SCENARIO(s046_a_path_that_stays_too_small_and_is_the_only_one_ends_the_connection),
     SCENARIO(s046_a_path_that_stays_too_small_is_left_for_one_that_is_not),
     SCENARIO(s046_an_outage_in_the_second_round_condemns_no_path),
     SCENARIO(s046_a_path_whose_answers_are_withheld_is_not_taken_for_too_small),
+    SCENARIO(s046_a_path_that_is_heard_and_does_not_hear_is_not_taken_for_too_small),
     SCENARIO(s084_a_smaller_mtu_on_the_new_path_is_found_and_a_black_hole_repaired),
     SCENARIO(b27_neither_a_change_of_port_nor_loss_starts_the_search_for_a_size_again),
     {NULL, NULL},
