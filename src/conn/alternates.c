@@ -71,7 +71,7 @@ void conn_try_alternate(roam_conn *conn)
         return;
     //= rfc9000#9.5-3 Never use one destination CID toward more than one peer address.
     roam_cid dcid = {.len = handshake->original_dcid.len};
-    rng_fill(conn->rng, dcid.bytes, dcid.len);
+    rng_fill(conn->owner->rng, dcid.bytes, dcid.len);
     handshake->original_dcid = dcid;
     remote_cid_replace_initial(&conn->remote_cids, &dcid);
     conn_set_initial_keys(conn, &dcid);

@@ -113,8 +113,8 @@ static void put_path_frames(roam_conn *conn, struct payload *payload)
     }
     //= rfc9000#8.2.1-2 At most one PATH_CHALLENGE per packet.
     if (path->validation.challenge_due && room(payload) >= 1 + PATH_DATA_BYTES) {
-        path_validation_on_sent(&path->validation, conn->rng, conn->now, payload->assembly->limit >= DATAGRAM_BYTES_MIN,
-                                data);
+        path_validation_on_sent(&path->validation, conn->owner->rng, conn->now,
+                                payload->assembly->limit >= DATAGRAM_BYTES_MIN, data);
         frame_write_path(&payload->writer, FRAME_PATH_CHALLENGE, data);
         note_type(payload, FRAME_PATH_CHALLENGE);
         payload->assembly->expand = true; //= rfc9000#8.2.1-5 Pad datagrams with PATH_CHALLENGE to 1200 bytes.
@@ -197,10 +197,9 @@ static bool has_spans(const struct payload *payload)
 static void put_streams(roam_conn *conn, struct payload *payload)
 {
     struct stream_frame_out out;
-    conn->streams.now = conn->now;
-    conn->streams.rtt = payload->assembly->path->recovery.rtt.smoothed;
+    const struct stream_moment moment = {.now = conn->now, .rtt = payload->assembly->path->recovery.rtt.smoothed};
     while (has_spans(payload) && room(payload) >= STREAM_FRAME_BYTES_MIN &&
-           stream_set_fill(&conn->streams, &payload->writer, &out)) {
+           stream_set_fill(&conn->streams, &moment, &payload->writer, &out)) {
         if (out.data.len > 0)
             put_span(payload, out.data.data, out.data.len);
         record(payload, &(struct sent_frame){
@@ -394,7 +393,7 @@ static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet
     if (limit <= AEAD_TAG_BYTES || space->next_number > PACKET_NUMBER_MAX)
         return false;
     struct writer writer = writer_init(at, limit - AEAD_TAG_BYTES);
-    packet->number = pn_space_take_number(space, number == SPACE_APPLICATION && conn->confirmed, conn->rng);
+    packet->number = pn_space_take_number(space, number == SPACE_APPLICATION && conn->confirmed, conn->owner->rng);
     write_header(conn, assembly, packet, &writer, number_len_of(conn, space, packet->number));
     /* A payload of four octets always gives a sample for header protection. */
     if (!writer.failed && writer_left(&writer) >= PACKET_NUMBER_BYTES_MAX)

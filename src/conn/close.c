@@ -50,7 +50,7 @@ static void tell_closed(roam_conn *conn)
     if (conn->closed_told)
         return;
     conn->closed_told = true;
-    conn->totals->connections_closed++;
+    conn->owner->totals->connections_closed++;
     conn->owner->handshake_over(conn->owner->context, conn, false);
     stream_set_close(&conn->streams);
     conn_datagrams_close(conn);

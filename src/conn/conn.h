@@ -50,6 +50,8 @@ struct observed_packet {
 /* What a connection asks of its owner, the endpoint. */
 struct conn_owner {
     void *context;
+    const roam_rng *rng;
+    roam_endpoint_stats *totals;         /* its counters */
     const struct network_list *networks; /* of the host */
     void (*event)(void *context, const roam_event *event);
     /* Makes a CID that no connection has and routes it here. False without memory. */
@@ -169,9 +171,7 @@ struct conn_client {
 struct roam_conn {
     const struct conn_owner *owner;
     const roam_allocator *allocator;
-    const roam_rng *rng;
     const roam_config *config;
-    roam_endpoint_stats *totals; /* the endpoint's counters */
     void *user;
     struct conn_client *client; /* NULL at a server */
 
@@ -277,10 +277,8 @@ struct packet_context {
 struct conn_create {
     const struct conn_owner *owner; /* kept */
     const roam_allocator *allocator;
-    const roam_rng *rng;
     const roam_config *config; /* client: copied; server: kept */
-    roam_endpoint_stats *totals;
-    struct pool *frame_pool; /* of struct sent_frame */
+    struct pool *frame_pool;   /* of struct sent_frame */
     bool is_server;
     uint32_t version;
     roam_time now;

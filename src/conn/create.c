@@ -137,7 +137,7 @@ static bool init_cids(roam_conn *conn, const struct conn_create *create)
     } else {
         //= rfc9000#7.2 First destination CID is at least 8 unpredictable bytes.
         theirs.len = 18;
-        rng_fill(conn->rng, theirs.bytes, theirs.len);
+        rng_fill(conn->owner->rng, theirs.bytes, theirs.len);
         conn->handshake->original_dcid = theirs;
     }
     return remote_cid_set_init(&conn->remote_cids, conn->allocator, &theirs,
@@ -167,7 +167,7 @@ static void init_modules(roam_conn *conn, const struct conn_create *create)
                                       .max_udp_payload = UDP_PAYLOAD_DEFAULT,
                                       .max_ack_delay_ms = MAX_ACK_DELAY_MS_DEFAULT,
                                       .ack_delay_exponent = ACK_DELAY_EXPONENT_DEFAULT};
-    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->rng, &sink);
+    stream_set_init(&conn->streams, conn->allocator, conn, conn->is_server, conn->config, conn->owner->rng, &sink);
     timer_node_init(&conn->timer);
     list_init(&conn->endpoint_node);
     list_init(&conn->ready_node);
@@ -218,9 +218,7 @@ static roam_conn *new_shell(const struct conn_create *create)
         return NULL;
     conn->owner = create->owner;
     conn->allocator = create->allocator;
-    conn->rng = create->rng;
     conn->config = create->config;
-    conn->totals = create->totals;
     conn->user = create->config->user;
     conn->is_server = create->is_server;
     conn->version = create->version;

@@ -177,7 +177,7 @@ static void on_handshake_complete(roam_conn *conn)
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
     conn->state = ROAM_CONN_ESTABLISHED;
-    conn->totals->handshakes_completed++;
+    conn->owner->totals->handshakes_completed++;
     conn->owner->handshake_over(conn->owner->context, conn, true);
     conn_event(conn, ROAM_EVENT_CONNECTED);
     conn_tell_preferred_cid(conn);

@@ -216,7 +216,7 @@ static void drop(roam_conn *conn)
 {
     if (conn->datagrams != NULL)
         conn->datagrams->dropped++;
-    conn->totals->drops[ROAM_DROP_DATAGRAM_QUEUE_FULL]++;
+    conn->owner->totals->drops[ROAM_DROP_DATAGRAM_QUEUE_FULL]++;
 }
 
 static size_t waiting_in(const struct datagrams *datagrams)

@@ -7,7 +7,7 @@ void conn_log_open(roam_conn *conn, const roam_qlog *sink, const roam_cid *origi
 {
     struct conn_log *log = mem_zalloc(conn->allocator, sizeof(*log));
     if (log == NULL) {
-        conn->totals->qlog_failures++;
+        conn->owner->totals->qlog_failures++;
         return;
     }
     if (!qlog_open(&log->qlog, conn->now, sink, original_dcid, conn->is_server)) {
@@ -23,7 +23,7 @@ void conn_log_close(roam_conn *conn)
     if (conn->log == NULL)
         return;
     qlog_close(&conn->log->qlog);
-    conn->totals->qlog_failures += conn->log->qlog.broken;
+    conn->owner->totals->qlog_failures += conn->log->qlog.broken;
     mem_free(conn->allocator, conn->log, sizeof(*conn->log));
     conn->log = NULL;
 }

@@ -146,7 +146,7 @@ static void count_move(roam_conn *conn)
 {
     conn->moves++;
     conn->last_move = conn->now;
-    conn->totals->moves++;
+    conn->owner->totals->moves++;
 }
 
 //= rfc9000#9.3-8 Send new NEW_TOKEN tokens after verifying a new client address: once for each, when it is proven

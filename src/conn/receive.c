@@ -20,7 +20,7 @@ struct opened {
 
 void conn_count_drop(roam_conn *conn, roam_drop reason)
 {
-    conn->totals->drops[reason]++;
+    conn->owner->totals->drops[reason]++;
     if (conn->log != NULL)
         conn_log_dropped(conn, reason);
 }
@@ -276,7 +276,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     if (!open_packet(conn, header, context, keys, data, &opened))
         return false;
     conn->counters.packets_received++;
-    conn->totals->packets_received++;
+    conn->owner->totals->packets_received++;
     struct local_cid *local = local_cid_find(&conn->local_cids, &header->dcid);
     context->local_cid_sequence = local != NULL ? local->sequence : 0;
     if (local != NULL)

@@ -99,7 +99,7 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
 void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
 {
     conn->counters.packets_sent++;
-    conn->totals->packets_sent++;
+    conn->owner->totals->packets_sent++;
     if (conn->owner->observe == NULL)
         return;
     struct observed_packet observed = {.conn = conn,

@@ -58,7 +58,7 @@ static void path_on_proven(roam_conn *conn, struct path *path, roam_time delay, 
     conn_mtu_on_proven(conn, path);
     if (path->id == conn->paths.active_id)
         conn_recall_path(conn, path);
-    conn->totals->paths_validated++;
+    conn->owner->totals->paths_validated++;
     conn_mobility_on_proven(conn, path, delay);
     conn_path_event(conn, ROAM_EVENT_PATH_VALIDATED, path, NULL);
     move_stats_on_proven(conn, path);
@@ -132,7 +132,7 @@ static void leave_small_path(roam_conn *conn)
 //= rfc9000#8.2.4-4 Failure of one path's validation does not by itself end the connection.
 void conn_on_validation_failed(roam_conn *conn, struct path *path)
 {
-    conn->totals->paths_failed++;
+    conn->owner->totals->paths_failed++;
     conn_mobility_on_failed(conn, path);
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
     conn_preferred_on_failed(conn, path);
@@ -154,7 +154,7 @@ void conn_on_validation_failed(roam_conn *conn, struct path *path)
 
 void conn_fail_path(roam_conn *conn, struct path *path)
 {
-    conn->totals->paths_failed++;
+    conn->owner->totals->paths_failed++;
     conn_path_event(conn, ROAM_EVENT_PATH_FAILED, path, NULL);
     conn_preferred_on_failed(conn, path);
     conn_forget_path(conn, path);

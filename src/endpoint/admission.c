@@ -155,9 +155,7 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
     struct conn_create create = {
         .owner = &endpoint->owner,
         .allocator = &endpoint->allocator,
-        .rng = &endpoint->rng,
         .config = endpoint->accept,
-        .totals = &endpoint->stats,
         .frame_pool = &endpoint->frame_pool,
         .qlog = endpoint->qlog.open != NULL ? &endpoint->qlog : NULL,
         .keylog = endpoint->keylog.write != NULL ? &endpoint->keylog : NULL,

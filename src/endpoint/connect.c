@@ -47,9 +47,7 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
     struct conn_create create = {
         .owner = &endpoint->owner,
         .allocator = &endpoint->allocator,
-        .rng = &endpoint->rng,
         .config = config,
-        .totals = &endpoint->stats,
         .frame_pool = &endpoint->frame_pool,
         .qlog = endpoint->qlog.open != NULL ? &endpoint->qlog : NULL,
         .keylog = endpoint->keylog.write != NULL ? &endpoint->keylog : NULL,

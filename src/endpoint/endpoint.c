@@ -88,6 +88,8 @@ static struct conn_owner owner_of(roam_endpoint *endpoint)
 {
     return (struct conn_owner){
         .context = endpoint,
+        .rng = &endpoint->rng,
+        .totals = &endpoint->stats,
         .networks = &endpoint->networks,
         .event = owner_event,
         .cid_new = owner_cid_new,

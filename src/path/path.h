@@ -41,8 +41,8 @@ struct path {
     bool too_small;              /* 1200 octets do not pass: nothing but probes goes there, until they do */
     uint8_t size_failures;       /* validations in a row that the peer, though heard from there, did not answer */
     bool standby;                /* client: kept, and kept proven, to move to when the active path fails */
-    roam_time probed_at;         /* the peer's newest challenge while it was not active; 0: none */
     uint32_t loss_ppm;           /* of the newest packets that were sent here, about LOSS_MEMORY of them */
+    roam_time probed_at;         /* the peer's newest challenge while it was not active; 0: none */
     roam_time last_used;         /* last packet in or out */
     roam_time heard_at;          /* last packet in */
     roam_time heard_when_asked;  /* the same, as it was when the newest challenge left */

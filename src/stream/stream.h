@@ -88,9 +88,8 @@ struct stream_set {
     struct flow_receive receive_flow;
     struct {
         uint64_t initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote, initial_max_stream_data_uni;
-    } peer;              /* limits as the peer gave them */
-    roam_time now, rtt;  /* of the packet that is being filled, and of its path: the set has no clock of its own */
-    uint64_t next_id[2]; /* ID of the next stream that we open: bidi, uni */
+    } peer;                       /* limits as the peer gave them */
+    uint64_t next_id[2];          /* ID of the next stream that we open: bidi, uni */
     uint64_t peer_max_streams[2]; /* how many we may open */
     uint64_t opened_by_peer[2];   /* how many the peer has opened (the highest, with all lower ones) */
     uint64_t max_streams[2];      /* how many we let the peer open */
@@ -149,11 +148,17 @@ struct stream_frame_out {
     bool fin;
 };
 
+/* When a packet is filled, and the smoothed RTT of its path: a set has no clock of its own. */
+struct stream_moment {
+    roam_time now, rtt;
+};
+
 /* Writes the next frame that is due (control frames of the set, then RESET_STREAM, STOP_SENDING, MAX_STREAM_DATA,
  * *_BLOCKED, then STREAM data, lost data first, streams in turn). Of a STREAM frame only the header goes to the
  * writer, and the payload (which fits behind it: at most writer_left then) is pointed to by ret->data. The state is
  * moved as if sent. False where nothing is left to send or nothing more fits. */
-bool stream_set_fill(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret);
+bool stream_set_fill(struct stream_set *set, const struct stream_moment *moment, struct writer *writer,
+                     struct stream_frame_out *ret);
 
 /* The fate of a frame that stream_set_fill gave: type, id, offset, len, fin as recorded. */
 void stream_set_on_acked(struct stream_set *set, uint8_t type, uint64_t id, uint64_t offset, uint32_t len, bool fin);

@@ -23,10 +23,11 @@ static bool give_maximum(struct writer *writer, struct stream_frame_out *ret, en
     return true;
 }
 
-static bool fill_max_data(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret)
+static bool fill_max_data(struct stream_set *set, const struct stream_moment *moment, struct writer *writer,
+                          struct stream_frame_out *ret)
 {
     struct flow_receive updated = set->receive_flow;
-    flow_receive_tune(&updated, set->now, set->rtt, set->config->max_window_bytes);
+    flow_receive_tune(&updated, moment->now, moment->rtt, set->config->max_window_bytes);
     if (!give_maximum(writer, ret, FRAME_MAX_DATA, flow_receive_advertise(&updated)))
         return false;
     set->receive_flow = updated;
@@ -64,9 +65,10 @@ static bool fill_data_blocked(struct stream_set *set, struct writer *writer, str
     return true;
 }
 
-static bool fill_of_connection(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret)
+static bool fill_of_connection(struct stream_set *set, const struct stream_moment *moment, struct writer *writer,
+                               struct stream_frame_out *ret)
 {
-    if (set->receive_flow.update_pending && fill_max_data(set, writer, ret))
+    if (set->receive_flow.update_pending && fill_max_data(set, moment, writer, ret))
         return true;
     for (unsigned direction = 0; direction < 2; direction++) {
         if (set->max_streams_pending[direction] && fill_max_streams(set, direction, writer, ret))
@@ -116,11 +118,11 @@ static bool fill_stop(roam_stream *stream, struct writer *writer, struct stream_
     return true;
 }
 
-static bool fill_max_stream_data(roam_stream *stream, struct writer *writer, struct stream_frame_out *ret)
+static bool fill_max_stream_data(roam_stream *stream, const struct stream_moment *moment, struct writer *writer,
+                                 struct stream_frame_out *ret)
 {
-    const struct stream_set *set = stream->set;
     struct flow_receive updated = stream->receive_flow;
-    flow_receive_tune(&updated, set->now, set->rtt, set->config->max_window_bytes);
+    flow_receive_tune(&updated, moment->now, moment->rtt, stream->set->config->max_window_bytes);
     if (!give_stream_maximum(stream, writer, ret, FRAME_MAX_STREAM_DATA, flow_receive_advertise(&updated)))
         return false;
     stream->receive_flow = updated;
@@ -178,14 +180,15 @@ static bool fill_data(roam_stream *stream, struct writer *writer, struct stream_
     return true;
 }
 
-static bool fill_of_stream(roam_stream *stream, struct writer *writer, struct stream_frame_out *ret)
+static bool fill_of_stream(roam_stream *stream, const struct stream_moment *moment, struct writer *writer,
+                           struct stream_frame_out *ret)
 {
     if (stream->send.reset_pending)
         return fill_reset(stream, writer, ret);
     if (stream_owes_stop(stream))
         return fill_stop(stream, writer, ret);
     if (stream_owes_max_stream_data(stream))
-        return fill_max_stream_data(stream, writer, ret);
+        return fill_max_stream_data(stream, moment, writer, ret);
     if (stream_owes_blocked(stream))
         return fill_blocked(stream, writer, ret);
     return fill_data(stream, writer, ret);
@@ -203,11 +206,12 @@ static bool ends_its_turn(struct stream_tables *tables, const roam_stream *strea
     return true;
 }
 
-bool stream_set_fill(struct stream_set *set, struct writer *writer, struct stream_frame_out *ret)
+bool stream_set_fill(struct stream_set *set, const struct stream_moment *moment, struct writer *writer,
+                     struct stream_frame_out *ret)
 {
     if (!stream_set_wants(set))
         return false;
-    if (fill_of_connection(set, writer, ret))
+    if (fill_of_connection(set, moment, writer, ret))
         return true;
     struct stream_tables *tables = set->tables;
     if (tables == NULL)
@@ -219,7 +223,7 @@ bool stream_set_fill(struct stream_set *set, struct writer *writer, struct strea
         return false;
 
     roam_stream *stream = CONTAINER_OF(head->next, roam_stream, send_node);
-    if (!fill_of_stream(stream, writer, ret))
+    if (!fill_of_stream(stream, moment, writer, ret))
         return false;
     if (ends_its_turn(tables, stream, ret->len)) {
         /* To the end of whichever queue it belongs to now. */

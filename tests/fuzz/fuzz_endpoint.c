@@ -247,7 +247,7 @@ static size_t take_composed(struct world *world, roam_conn *to, uint8_t *ret, si
 /* A number left out is a gap for the receiver; the first of them can come later after all. */
 static void leave_number_out(struct side *from)
 {
-    uint64_t number = pn_space_take_number(&from->conn->application, false, from->conn->rng);
+    uint64_t number = pn_space_take_number(&from->conn->application, false, from->conn->owner->rng);
     if (from->left_out == 0)
         from->left_out = number;
 }

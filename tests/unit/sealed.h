@@ -51,7 +51,7 @@ static inline size_t seal_by_hand(const struct sealing *sealing, uint8_t *ret)
     if (!packet_keys_expand(keys))
         return 0;
     uint64_t number =
-        sealing->has_number ? sealing->number : pn_space_take_number(conn_space(conn, space), false, conn->rng);
+        sealing->has_number ? sealing->number : pn_space_take_number(conn_space(conn, space), false, conn->owner->rng);
     if (sealing->type == PACKET_ONE_RTT)
         packet_write_short(&writer, dcid, false, conn->keys.send_phase, PACKET_NUMBER_BYTES_MAX);
     else

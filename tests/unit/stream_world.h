@@ -131,6 +131,9 @@ struct packet {
     size_t count;
 };
 
+/* No time passes here. */
+static const struct stream_moment moment = {.now = 0, .rtt = 0};
+
 /* Fills one packet of at most `room` octets; false where there was nothing to send. */
 static inline bool fill_packet(struct side *side, struct packet *packet, size_t room)
 {
@@ -138,7 +141,7 @@ static inline bool fill_packet(struct side *side, struct packet *packet, size_t 
     packet->count = 0;
     while (packet->count < FRAMES_MAX) {
         struct stream_frame_out *frame = &packet->frames[packet->count];
-        if (!stream_set_fill(&side->set, &writer, frame))
+        if (!stream_set_fill(&side->set, &moment, &writer, frame))
             break;
         write_bytes(&writer, frame->data.data, frame->data.len);
         assert_false(writer.failed);
@@ -269,7 +272,7 @@ static inline struct stream_frame_out expect_frame(struct side *side, uint8_t ty
     struct writer writer = writer_init(data, sizeof(data));
     struct stream_frame_out ret;
     assert_true(stream_set_wants(&side->set));
-    assert_true(stream_set_fill(&side->set, &writer, &ret));
+    assert_true(stream_set_fill(&side->set, &moment, &writer, &ret));
     assert_int_equal(ret.type, type);
     assert_int_equal(ret.id, id);
     stream_set_check(&side->set);
@@ -282,7 +285,7 @@ static inline void expect_no_frame(struct side *side)
     struct writer writer = writer_init(data, sizeof(data));
     struct stream_frame_out ret;
     assert_false(stream_set_wants(&side->set));
-    assert_false(stream_set_fill(&side->set, &writer, &ret));
+    assert_false(stream_set_fill(&side->set, &moment, &writer, &ret));
 }
 
 static inline void acked(struct side *side, struct stream_frame_out frame)

@@ -100,7 +100,7 @@ static void a_blocked_stream_says_so_once_and_goes_on_with_credit(void **state)
     struct writer writer = writer_init(data, sizeof(data));
     struct stream_frame_out frame;
     uint64_t sent = 0;
-    while (sent < 4000 && stream_set_fill(&client->set, &writer, &frame)) {
+    while (sent < 4000 && stream_set_fill(&client->set, &moment, &writer, &frame)) {
         assert_int_equal(frame.type, FRAME_STREAM);
         assert_false(frame.fin);
         sent = frame.offset + frame.len;
@@ -132,7 +132,7 @@ static void a_blocked_connection_says_so_once_and_resends_without_credit(void **
     uint8_t data[20000];
     struct writer writer = writer_init(data, sizeof(data));
     struct stream_frame_out frame, first = {0};
-    while (client->set.send_flow.used < 10000 && stream_set_fill(&client->set, &writer, &frame)) {
+    while (client->set.send_flow.used < 10000 && stream_set_fill(&client->set, &moment, &writer, &frame)) {
         assert_int_equal(frame.type, FRAME_STREAM);
         if (first.len == 0)
             first = frame;
@@ -150,7 +150,7 @@ static void a_blocked_connection_says_so_once_and_resends_without_credit(void **
     assert_int_equal(client->set.send_flow.used, 10000);
     while (stream_set_wants(&client->set)) {
         writer = writer_init(data, sizeof(data));
-        assert_true(stream_set_fill(&client->set, &writer, &frame));
+        assert_true(stream_set_fill(&client->set, &moment, &writer, &frame));
         stream_set_check(&client->set);
     }
     assert_int_equal(maximum_frame(client, FRAME_MAX_DATA, 9999), ROAM_NO_ERROR);

@@ -337,7 +337,7 @@ static void stop_sending_is_answered_with_a_reset_of_the_same_code(void **state)
     uint8_t packet[100];
     struct writer writer = writer_init(packet, sizeof(packet));
     struct stream_frame_out out;
-    assert_true(stream_set_fill(&client->set, &writer, &out));
+    assert_true(stream_set_fill(&client->set, &moment, &writer, &out));
     struct reader reader = reader_init(packet, writer_len(&writer));
     struct frame frame;
     assert_int_equal(frame_parse(&frame, &reader), ROAM_NO_ERROR);
