@@ -176,6 +176,7 @@ static void on_handshake_complete(roam_conn *conn)
             conn->alpn = *alpn;
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
+    conn->forward_secrecy = tls_has_dh(handshake->tls);
     conn->state = ROAM_CONN_ESTABLISHED;
     conn->owner->totals->handshakes_completed++;
     conn->owner->handshake_over(conn->owner->context, conn, true);
