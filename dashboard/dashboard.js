@@ -1,5 +1,6 @@
 // The live table. One streaming response brings everything, a JSON object a line: what the server is, the rows of the
-// table once a second, and events as they happen. Texts of the server are only ever set as text.
+// table once a second, and events as they happen, as the control socket tells them (docs/control.md). Texts of the server
+// are only ever set as text.
 
 const LIVE = "live";
 const SPAN_MS = 5 * 60 * 1000; // of the lanes
@@ -72,6 +73,7 @@ const connections = new Map(); // by id: { row, places: [{ address, since }], cl
 const moves = []; // the newest first
 const gaps = [];
 let total = 0;
+let coming = []; // rows of the table that is on its way
 let traffic = null; // what the totals were before, for rates
 let sorting = { column: "last_move", ascending: true };
 
@@ -294,7 +296,7 @@ async function showDetail(id) {
   $("detail-body").replaceChildren(element("p", { class: "quiet" }, "…"));
   if (!$("detail").open) $("detail").showModal();
   try {
-    const response = await fetch(`connection/${encodeURIComponent(id)}`, { headers: credentials(), cache: "no-store" });
+    const response = await fetch(`connection/${encodeURIComponent(known.row.cid)}`, { headers: credentials(), cache: "no-store" });
     if (!response.ok) throw new Error(response.status === 404 ? "This connection is over." : `The server says ${response.status}.`);
     drawDetail(await response.json());
   } catch (error) {
@@ -361,16 +363,16 @@ function note(row, now) {
   return known;
 }
 
-function onTable(message, now) {
-  total = message.total;
+function onTable(rows, matching, now) {
+  total = matching;
   const there = new Set();
-  for (const row of message.rows) {
+  for (const row of rows) {
     there.add(row.id);
     note(row, now);
   }
   for (const [id, known] of connections) {
     if (there.has(id)) continue;
-    if (message.total > message.rows.length && !known.closed) connections.delete(id);
+    if (matching > rows.length && !known.closed) connections.delete(id);
     else known.closed ??= now;
     if (known.closed < now - SPAN_MS) connections.delete(id);
   }
@@ -410,12 +412,22 @@ function onSettled(event) {
   drawMoves();
 }
 
+function onEvent(event) {
+  if (event.event === "path_moved" || event.event === "path_reverted") onMoved(event);
+  if (event.event === "path_settled") onSettled(event);
+}
+
 function onMessage(message) {
-  const now = message.time_ms;
-  if (message.server !== undefined) onServer(message.server, now);
-  if (message.rows !== undefined) onTable(message, now);
-  if (message.event === "path_moved" || message.event === "path_reverted") onMoved(message);
-  if (message.event === "path_settled") onSettled(message);
+  if (message.type === "event") {
+    onEvent(message);
+  } else if (message.type === "rows") {
+    coming.push(...message.rows);
+  } else if (message.type === "end") {
+    const now = message.server.time_ms; // the server's clock, as events have it
+    onServer(message.server, now);
+    onTable(coming, message.matching, now);
+    coming = [];
+  }
 }
 
 // ---- The connection to the server
@@ -464,6 +476,7 @@ async function watch() {
   say("");
   setStatus("live", `live${protocol()}`);
   traffic = null;
+  coming = [];
   for await (const line of lines(response.body)) if (line !== "") onMessage(JSON.parse(line));
   throw new Error("the stream ended");
 }
