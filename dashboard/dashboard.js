@@ -28,6 +28,7 @@ function scaled(value, units, step) {
 
 const octets = (n) => scaled(n, ["B", "kB", "MB", "GB", "TB"], 1000);
 const count = (n) => scaled(n, ["", "k", "M", "G"], 1000);
+const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const joined = ([value, unit]) => (unit ? `${value} ${unit}` : value);
 
 function span(ms) {
@@ -136,7 +137,7 @@ function fillRow(known) {
     if (column.key === "cid") {
       setText(cell.firstChild, text);
     } else if (column.key === "state") {
-      if (cell.firstChild === null) cell.append(element("span", { class: "state" }));
+      if (cell.firstChild === null) cell.append(element("span", { class: "dot" }));
       cell.firstChild.dataset.state = text;
       setText(cell.firstChild, text);
     } else if (column.key === "address") {
@@ -145,7 +146,7 @@ function fillRow(known) {
       const wanted = recent ? `${before.address}\n${text}` : text;
       if (cell.dataset.shown === wanted) return;
       cell.dataset.shown = wanted;
-      cell.replaceChildren(...(recent ? [element("s", {}, before.address)] : []), text);
+      cell.replaceChildren(element("span", {}, ...(recent ? [element("s", {}, before.address)] : []), text));
     } else {
       setText(cell, text);
     }
@@ -165,6 +166,19 @@ function shownRows() {
   return shown;
 }
 
+// As few lines as possible are taken out: what stays keeps the focus, and goes on with what moves in it.
+function place(body, lines) {
+  const wanted = new Set(lines);
+  for (const line of [...body.children]) if (!wanted.has(line)) line.remove();
+  lines.forEach((line, i) => {
+    const there = body.children[i];
+    if (line === there) return;
+    const focused = line.contains(document.activeElement) ? document.activeElement : null;
+    body.insertBefore(line, there ?? null);
+    focused?.focus();
+  });
+}
+
 // A row that finds itself elsewhere glides there.
 function drawRows() {
   const body = $("rows");
@@ -176,9 +190,7 @@ function drawRows() {
   }
   const lines = shown.map((known) => known.line);
   if (lines.length !== body.children.length || lines.some((line, i) => line !== body.children[i])) {
-    const focused = document.activeElement;
-    body.replaceChildren(...lines);
-    if (focused?.isConnected && focused !== document.activeElement) focused.focus();
+    place(body, lines);
     if (!CALM.matches)
       for (const line of lines) {
         const by = (before.get(line) ?? NaN) - line.getBoundingClientRect().top;
@@ -191,12 +203,10 @@ function drawRows() {
   $("more").textContent = `${joined(count(total))} connections; these are the ${connections.size} that moved last.`;
 }
 
-function flash(known) {
-  const { line } = known;
+function flash({ line }) {
   if (line === undefined) return;
-  line.classList.remove("moved");
-  void line.offsetWidth; // the animation begins anew
-  line.classList.add("moved");
+  const colour = getComputedStyle(line).getPropertyValue("--flash");
+  line.animate([{ background: colour }, { background: colour, offset: 0.3 }, { background: "transparent" }], { duration: 2600 });
 }
 
 // ---- Addresses over time
@@ -209,18 +219,18 @@ function drawLanes(now) {
     box.replaceChildren(element("p", { class: "quiet" }, "Nothing yet."));
     return;
   }
-  const width = 720, left = 150, height = 30 * known.length + 26;
+  const width = Math.max(box.clientWidth, 300), left = width < 480 ? 92 : 150, height = 30 * known.length + 26;
   const chart = drawn("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `The addresses of ${known.length} connections in the last five minutes` });
   const x = (time) => left + (width - left - 12) * Math.max(0, 1 - (now - time) / SPAN_MS);
-  for (let minute = 0; minute <= 5; minute++) {
+  for (let minute = 0; minute <= 5; minute += width < 480 ? 5 : 1) {
     const at = x(now - minute * 60000);
     chart.append(drawn("line", { class: "grid", x1: at, x2: at, y1: 4, y2: height - 20 }),
       drawn("text", { x: at, y: height - 6, "text-anchor": "middle" }, minute === 0 ? "now" : `−${minute} min`));
   }
   known.forEach(({ row, places, closed }, i) => {
     const y = 20 + 30 * i;
-    chart.append(drawn("text", { class: "cid", x: 0, y: y + 4 }, row.cid.length > 18 ? `${row.cid.slice(0, 17)}…` : row.cid));
+    chart.append(drawn("text", { class: "cid", x: 0, y: y + 4 }, shortened(row.cid, width < 480 ? 10 : 17)));
     places.forEach((place, n) => {
       const until = places[n + 1]?.since ?? closed ?? now;
       if (until < now - SPAN_MS) return;
@@ -249,7 +259,7 @@ function drawGaps() {
     box.replaceChildren(element("p", { class: "quiet" }, "No move is settled yet."));
     return;
   }
-  const width = 460, height = 250, left = 52, bottom = 22;
+  const width = Math.max(box.clientWidth, 260), height = 290, left = 52, bottom = 22;
   const chart = drawn("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `The gaps of the ${gaps.length} newest moves, the median ${span(median(gaps.map(({ gap }) => gap)))}` });
   const y = (gap) => (height - bottom) * (1 - Math.log10(Math.min(Math.max(gap, 0.1), 10000) / 0.1) / 5) + 4;
@@ -275,7 +285,7 @@ function drawMoves() {
   $("no-moves").hidden = moves.length > 0;
   $("moves").replaceChildren(...moves.map((move) => element("li", {},
     element("time", { datetime: new Date(move.time).toISOString() }, new Date(move.time).toLocaleTimeString("en-GB")),
-    element("span", { class: "mono" }, move.cid.length > 16 ? `${move.cid.slice(0, 15)}…` : move.cid),
+    element("span", { class: "mono" }, shortened(move.cid, 16)),
     element("span", { class: "places" }, `${move.from} → ${move.to}`),
     element("span", {}, move.reverted ? "taken back" : move.gap === undefined ? "under way" : `gap ${span(move.gap)}`))));
 }
@@ -495,6 +505,7 @@ async function watchForever() {
 }
 
 $("filter").addEventListener("input", drawRows);
+addEventListener("resize", drawGaps);
 addEventListener("hashchange", () => location.reload());
 drawColumns();
 drawGaps();
