@@ -14,8 +14,7 @@ void roam_h3_config_init(roam_h3_config *ret)
                             .max_fields = 128,
                             .max_requests = 100,
                             .qpack_table_bytes = 4096,
-                            .connect_protocol = true,
-                            .datagrams = true};
+                            .connect_protocol = true};
 }
 
 /* ---- Making one ------------------------------------------------------------------------------------------------- */
