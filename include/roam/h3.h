@@ -76,8 +76,9 @@ typedef struct roam_h3_config {
     size_t max_requests;
     size_t qpack_table_bytes; /* of each direction's dynamic table, RFC 9204; default 4096, 0: none */
     bool connect_protocol;    /* a server takes extended CONNECT; default true */
-    /* HTTP datagrams both ways, where the connection takes DATAGRAM frames too (roam_config.max_datagram_frame_bytes);
-     * default true. */
+    /* HTTP datagrams both ways. To be set only where the connection was configured to take DATAGRAM frames
+     * (roam_config.max_datagram_frame_bytes): a peer ends the connection where HTTP/3 promises what QUIC did not (RFC 9297
+     * section 2.1.1). Default false. */
     bool datagrams;
 } roam_h3_config;
 

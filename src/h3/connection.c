@@ -14,8 +14,7 @@ void roam_h3_config_init(roam_h3_config *ret)
                             .max_fields = 128,
                             .max_requests = 100,
                             .qpack_table_bytes = 4096,
-                            .connect_protocol = true,
-                            .datagrams = true};
+                            .connect_protocol = true};
 }
 
 /* ---- Making one ------------------------------------------------------------------------------------------------- */
@@ -173,6 +172,7 @@ static void opened(roam_h3 *h3, roam_stream *quic)
         return;
     }
     if (!unidirectional && (h3->open_requests >= h3->config.max_requests || id >= h3->first_refused)) {
+        nghttp3_conn_close_stream(h3->ng, (int64_t)id, ROAM_H3_REQUEST_REJECTED); // known by a PRIORITY_UPDATE
         reject(quic);
         return;
     }

@@ -130,6 +130,7 @@ void h3_pair_prepare(struct h3_pair *both)
     both->config.client.max_datagram_frame_bytes = both->config.server.max_datagram_frame_bytes = 65535;
     roam_h3_config_init(&both->client_config);
     roam_h3_config_init(&both->server_config);
+    both->client_config.datagrams = both->server_config.datagrams = true;
 }
 
 static void start(struct h3_pair *both, bool client, bool server)

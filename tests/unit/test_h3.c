@@ -55,6 +55,25 @@ static void test_get(void **state)
     end();
 }
 
+/* Nothing is promised that the connection does not keep, and so nobody is offended. */
+static void test_all_defaults(void **state)
+{
+    (void)state;
+    h3_pair_prepare(&both);
+    both.config.client.max_datagram_frame_bytes = both.config.server.max_datagram_frame_bytes = 0;
+    roam_h3_config_init(&both.client_config);
+    roam_h3_config_init(&both.server_config);
+    h3_pair_start(&both);
+    both.server.on_request = h3_answer;
+    uint64_t id = h3_pair_get(&both, "/");
+    h3_pair_run(&both, ROAM_MILLISECONDS(100));
+    assert_non_null(h3_end_find(&both.client, ROAM_H3_EVENT_END, id));
+    roam_h3_settings settings;
+    roam_h3_peer_settings(both.client.h3, &settings);
+    assert_false(settings.datagrams);
+    end();
+}
+
 static void test_megabytes_both_ways(void **state)
 {
     (void)state;
@@ -392,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
+        cmocka_unit_test(test_all_defaults),
         cmocka_unit_test(test_megabytes_both_ways),
         cmocka_unit_test(test_reader_that_does_not_read),
         cmocka_unit_test(test_trailers_and_early_hints),
