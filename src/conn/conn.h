@@ -273,6 +273,14 @@ struct packet_context {
     uint64_t frames;
 };
 
+/* The one way from a state to the next: the endpoint counts how many are in each. */
+static inline void conn_set_state(roam_conn *conn, enum roam_conn_state state)
+{
+    conn->owner->totals->connections[conn->state]--;
+    conn->owner->totals->connections[state]++;
+    conn->state = state;
+}
+
 /* ---- create.c */
 
 struct conn_create {

@@ -177,8 +177,9 @@ static void on_handshake_complete(roam_conn *conn)
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
     conn->forward_secrecy = tls_has_dh(handshake->tls);
-    conn->state = ROAM_CONN_ESTABLISHED;
+    conn_set_state(conn, ROAM_CONN_ESTABLISHED);
     conn->owner->totals->handshakes_completed++;
+    conn->owner->totals->handshakes_resumed += conn->resumed;
     conn->owner->handshake_over(conn->owner->context, conn, true);
     conn_event(conn, ROAM_EVENT_CONNECTED);
     conn_tell_preferred_cid(conn);

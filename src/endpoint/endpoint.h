@@ -57,7 +57,8 @@ struct roam_endpoint {
     struct conn_table table;
     struct timer_heap timers;
     struct list_node conns, ready;
-    struct list_node lent; /* connections with stream data in buffers that are to be reclaimed */
+    struct list_node walks; /* through the table, that are under way */
+    struct list_node lent;  /* connections with stream data in buffers that are to be reclaimed */
     size_t conn_count, half_open;
     struct pool frame_pool; /* struct sent_frame, of all connections */
     struct event_queue events;
@@ -105,6 +106,11 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
 /* Forgets a connection with everything that leads to it. */
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
+
+/* ---- walk.c */
+
+/* The connection leaves the table: ways through it that would come to it next go on behind it. */
+void endpoint_walks_pass(roam_endpoint *endpoint, const roam_conn *conn);
 
 /* ---- networks.c */
 
