@@ -338,6 +338,7 @@ typedef struct roam_conn_stats {
     const char *cipher;         /* "AES-128-GCM", ...; "" before the handshake is complete */
     const char *crypto_backend; /* "ipsec-mb", "libcrypto" */
     bool resumed;               /* the handshake resumed an earlier session */
+    bool forward_secrecy;       /* and fresh keys were exchanged: false after resume_without_dh alone */
 
     /* Datagrams: sent, and of these acknowledged or lost; not sent after all, for having waited too long or for being too
      * large for the path by then; received, and of these dropped as nobody took them in time. Octets are the

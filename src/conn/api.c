@@ -181,6 +181,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .moves = conn->moves,
         .key_updates = conn->keys.updates,
         .resumed = conn->resumed,
+        .forward_secrecy = conn->forward_secrecy,
         .ptos = conn->counters.ptos,
         .ect0_received = received->ect0,
         .ect1_received = received->ect1,

@@ -224,6 +224,7 @@ struct roam_conn {
     bool close_pending;    /* CONNECTION_CLOSE is due */
     bool ticket_sent;
     bool resumed;                   /* the handshake resumed an earlier session */
+    bool forward_secrecy;           /* and keys were exchanged in it */
     bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
     bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
     bool initial_routed, half_open; /* the endpoint's */
