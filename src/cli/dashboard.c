@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/minmax.h"
 #include "base/rng.h"
 
 #define CLIENTS_MAX 64

@@ -20,9 +20,9 @@
 #define DASHBOARD_RELAYS_MAX 16
 
 struct dashboard_options {
-    const char *address;          /* [ADDR]:PORT */
-    const char *token;            /* NULL: none on loopback, one that is made elsewhere */
-    const char *control_path;     /* of this very process */
+    const char *address;           /* [ADDR]:PORT */
+    const char *token;             /* NULL: none on loopback, one that is made elsewhere */
+    const char *control_path;      /* of this very process */
     roam_credentials *credentials; /* kept by whoever starts it; NULL: a certificate is made */
 };
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/minmax.h"
+
 #define LIVE_EVERY_MS 1000
 
 /* Octets of the longest line of the control socket, and some. */

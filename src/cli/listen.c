@@ -240,7 +240,8 @@ static int run(struct listener *listener, const struct command_line *line, const
         say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
         listener->status = EXIT_LOCAL;
     } else if (!places_open(listener->io, &listener->options, line, name, &port) ||
-               (listener->watch = watch_start(listener->io, &listener->options.watch, line->command)) == NULL) {
+               (listener->watch =
+                    watch_start(listener->io, &listener->options.watch, line->command, config->credentials)) == NULL) {
         listener->status = EXIT_LOCAL;
     } else {
         print_invitation(&listener->options, config->credentials, name, port);

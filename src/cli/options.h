@@ -63,6 +63,7 @@ struct watch_options {
     const char *control; /* NULL: where watchers look */
     bool no_control;
     roam_address metrics; /* unset: none */
+    const char *dashboard, *dashboard_token;
 };
 
 /* What `roam listen` and `roam connect` can be told. */
