@@ -76,8 +76,9 @@ typedef struct roam_h3_config {
     size_t max_requests;
     size_t qpack_table_bytes; /* of each direction's dynamic table, RFC 9204; default 4096, 0: none */
     bool connect_protocol;    /* a server takes extended CONNECT; default true */
-    /* HTTP datagrams both ways, where the connection takes DATAGRAM frames too (roam_config.max_datagram_frame_bytes);
-     * default true. */
+    /* HTTP datagrams both ways. To be set only where the connection was configured to take DATAGRAM frames
+     * (roam_config.max_datagram_frame_bytes): a peer ends the connection where HTTP/3 promises what QUIC did not (RFC 9297
+     * section 2.1.1). Default false. */
     bool datagrams;
 } roam_h3_config;
 
@@ -250,7 +251,8 @@ ROAM_API roam_result roam_h3_shutdown(roam_h3 *h3);
 /* ---- HTTP datagrams, RFC 9297 ---------------------------------------------------------------------------------- */
 
 /* Sends a datagram that belongs to the request `stream_id` (Quarter Stream ID, RFC 9297 section 2.1). ROAM_ERR_UNSUPPORTED
- * where one side has not said that it takes them, ROAM_ERR_ADDRESS where there is no such request, ROAM_ERR_TOO_LARGE
+ * where one side has not said that it takes them, ROAM_ERR_ADDRESS where there is no such request or we have ended our message (RFC 9297 section 2.1),
+ * ROAM_ERR_TOO_LARGE
  * beyond roam_h3_datagram_bytes, and errors as of roam_conn_send_datagram. */
 ROAM_API roam_result roam_h3_send_datagram(roam_h3 *h3, roam_time now, uint64_t stream_id, const void *data,
                                            size_t len);
