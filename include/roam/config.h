@@ -27,7 +27,8 @@ ROAM_API roam_credentials *roam_credentials_new(void);
 ROAM_API void roam_credentials_free(roam_credentials *credentials);
 
 /* Loads a PEM certificate chain, leaf first, and its private key. ROAM_ERR_CREDENTIALS where a file is missing,
- * is not PEM, or the two do not belong together. */
+ * is not PEM, or the two do not belong together. May be called again: a server then shows each client the certificate that
+ * bears the name which it asks for (SNI, RFC 6066 section 3), and the first where none does. */
 ROAM_API roam_result roam_credentials_load(roam_credentials *credentials, const char *chain_file, const char *key_file);
 
 /* Makes a new P-256 key and a self-signed certificate for the names (DNS names or IP addresses, NULL-terminated list),

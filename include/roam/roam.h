@@ -46,6 +46,10 @@ ROAM_API void roam_endpoint_free(roam_endpoint *endpoint);
  * be spoken to at, CIDs have length zero, or nothing is accepted. */
 ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ipv4, const roam_address *ipv6);
 
+/* Incoming connections are served with these credentials from now on, which a server's certificates are renewed by; those
+ * that there are go on with their own. ROAM_ERR_CONFIG where nothing is accepted. */
+ROAM_API roam_result roam_endpoint_set_credentials(roam_endpoint *endpoint, roam_credentials *credentials);
+
 /* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept, save of those that
  * are lent. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);

@@ -25,6 +25,8 @@ int natbox_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int cid_main(int argc, char **argv);
 int perf_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
+int get_main(int argc, char **argv);
 
 /* ---- output.c */
 
@@ -55,6 +57,8 @@ void print_move(FILE *stream, const roam_event *event);
 /* Credentials and everything else that both sides choose; false where something is wrong, which has been printed. alpn
  * must outlive the configuration. The caller frees ret->credentials. */
 bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret);
+/* A certificate of our own for this host; false where there is none to be had, which has been printed. */
+bool setup_certificate(roam_credentials *credentials);
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
 
 /* --qlog, QLOGDIR and SSLKEYLOGFILE; false where a file cannot be written, which has been printed. */

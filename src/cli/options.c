@@ -202,6 +202,14 @@ static bool parse_names(const char *text, struct name_list *ret)
     }
 }
 
+static bool parse_texts(const char *text, struct text_list *ret)
+{
+    if (*text == '\0' || ret->count == TEXT_LIST_MAX)
+        return false;
+    ret->texts[ret->count++] = text;
+    return true;
+}
+
 /* `choices` is "one|two|three". */
 static bool parse_choice(const char *text, const char *choices, unsigned *ret)
 {
@@ -222,6 +230,7 @@ static bool parse_choice(const char *text, const char *choices, unsigned *ret)
 static const char *const examples[] = {
     [OPTION_FLAG] = "nothing",
     [OPTION_TEXT] = "a text that is not empty",
+    [OPTION_TEXTS] = "a text that is not empty, at most 16 times",
     [OPTION_DURATION] = "a duration like 200ms, 2s or 1m",
     [OPTION_BYTES] = "a number of octets like 65536, 64K or 10M",
     [OPTION_NUMBER] = "a number",
@@ -249,6 +258,8 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
     case OPTION_TEXT:
         *(const char **)ret = text;
         return *text != '\0';
+    case OPTION_TEXTS:
+        return parse_texts(text, ret);
     case OPTION_DURATION:
         return parse_duration(text, ret);
     case OPTION_BYTES:

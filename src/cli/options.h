@@ -7,6 +7,7 @@
 enum option_kind {
     OPTION_FLAG,       /* bool */
     OPTION_TEXT,       /* const char * */
+    OPTION_TEXTS,      /* struct text_list: may be repeated */
     OPTION_DURATION,   /* roam_time: 200ms, 2s, 1m, 1.5 (seconds) */
     OPTION_BYTES,      /* uint64_t: 1000, 64K, 10M, 1G (powers of 1,024) */
     OPTION_NUMBER,     /* uint64_t */
@@ -33,6 +34,13 @@ struct pin {
 
 struct each_way {
     uint64_t up, down;
+};
+
+#define TEXT_LIST_MAX 16
+
+struct text_list {
+    const char *texts[TEXT_LIST_MAX];
+    size_t count;
 };
 
 #define ADDRESS_LIST_MAX 16

@@ -19,7 +19,7 @@ static bool complain(const char *what, const char *file, roam_result result)
     return false;
 }
 
-static bool make_certificate(roam_credentials *credentials)
+bool setup_certificate(roam_credentials *credentials)
 {
     char host[HOST_NAME_MAX_BYTES] = "localhost";
     gethostname(host, sizeof(host) - 1);
@@ -31,7 +31,7 @@ static bool make_certificate(roam_credentials *credentials)
 static bool setup_identity(const struct net_options *options, bool is_server, roam_credentials *credentials)
 {
     if (options->cert == NULL && options->key == NULL)
-        return !is_server || make_certificate(credentials);
+        return !is_server || setup_certificate(credentials);
     if (options->cert == NULL || options->key == NULL) {
         say_error("--cert and --key go together");
         return false;

@@ -6,6 +6,7 @@
 #include "conn/config_copy.h"
 #include "conn/log.h"
 #include "crypto/key_schedule.h"
+#include "crypto/tls.h"
 
 /* Datagrams of a batch whose connections are asked for ahead. */
 #define ROUTED_AHEAD 8
@@ -269,6 +270,17 @@ roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ip
     /* Connections look at it once, when they are made. */
     endpoint->accept->preferred_ipv4 = changed.preferred_ipv4;
     endpoint->accept->preferred_ipv6 = changed.preferred_ipv6;
+    return ROAM_OK;
+}
+
+roam_result roam_endpoint_set_credentials(roam_endpoint *endpoint, roam_credentials *credentials)
+{
+    if (endpoint->accept == NULL || credentials == NULL)
+        return ROAM_ERR_CONFIG;
+    /* Connections hold their own reference: those that there are keep what they began with. */
+    roam_credentials *before = endpoint->accept->credentials;
+    endpoint->accept->credentials = credentials_ref(credentials);
+    roam_credentials_free(before);
     return ROAM_OK;
 }
 
