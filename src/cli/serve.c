@@ -54,6 +54,7 @@ static const struct option_spec specs[] = {
     OPTION("ipv6", '6', OPTION_FLAG, net.ipv6, NULL, "IPv6 only"),
     OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),
     OPTION("verbose", 'v', OPTION_FLAG, net.verbose, NULL, "print events as they happen"),
+    WATCH_OPTIONS(struct serve_options, net.watch),
 };
 
 /* ---- What is read anew on SIGHUP --------------------------------------------------------------------------------- */
@@ -157,7 +158,7 @@ static void serve(struct server *server)
 {
     roam_event event;
     for (bool over = false; !over;) {
-        if (roam_io_next(server->io, &event, ROAM_TIME_NEVER)) {
+        if (watch_next(server->watch, &event, ROAM_TIME_NEVER)) {
             if (server->options.net.verbose)
                 print_event(stderr, &event, server->started);
             serve_h3_on_event(server, &event);
@@ -198,7 +199,9 @@ static int run(struct server *server, struct command_line *line, const roam_endp
     uv_timer_init(roam_io_loop(server->io), &server->timer);
     server->timer.data = server;
     bool ready = setup_logs(server->io, &server->options.net) &&
-                 places_open_all(&places, server->io, &server->options.net, line, name, &port);
+                 places_open_all(&places, server->io, &server->options.net, line, name, &port) &&
+                 (server->watch =
+                      watch_start(server->io, &server->options.net.watch, line->command, server->credentials)) != NULL;
     if (ready && !server->options.no_tcp)
         ready = (server->tcp = serve_tcp_start(server, &places)) != NULL;
     if (ready) {
@@ -209,6 +212,7 @@ static int run(struct server *server, struct command_line *line, const roam_endp
     uv_close((uv_handle_t *)&server->hangup, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
     signals_stop(&server->signals);
+    watch_stop(server->watch);
     settle_handles(server->io);
     report_logs(server->io);
     roam_io_free(server->io);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/file_response.h"
 #include "cli/places.h"
+#include "cli/watch.h"
 
 /* Fields of a request beyond this, counted as RFC 9114 section 4.2.2 does, are answered with 431. */
 #define SERVE_FIELDS_BYTES_MAX (16 * 1024)
@@ -36,6 +37,7 @@ struct server {
     roam_time started;
     roam_credentials *credentials;
     struct serve_tcp *tcp;
+    struct watch *watch;
 };
 
 /* ---- serve_h3.c */
