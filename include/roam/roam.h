@@ -156,6 +156,9 @@ typedef struct roam_conn_info {
     roam_time last_move;    /* when, 0 for never */
     roam_time created;
     roam_path_stats latest; /* of the last move; latest.moved_at 0: none yet */
+    /* Of this connection for as long as it is there, and meanwhile of no other of the endpoint's, whatever becomes of its
+     * CIDs and addresses. It tells nothing else. */
+    uint64_t id;
 } roam_conn_info;
 
 /* Writes up to n rows, the oldest connection first, and returns how many connections there are. */

@@ -51,6 +51,7 @@ struct observed_packet {
 struct conn_owner {
     void *context;
     const roam_rng *rng;
+    const uint8_t *id_key;               /* SIPHASH_KEY_BYTES, from which roam_conn_info.id comes */
     roam_endpoint_stats *totals;         /* its counters */
     const struct network_list *networks; /* of the host */
     void (*event)(void *context, const roam_event *event);

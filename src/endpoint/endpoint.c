@@ -90,6 +90,7 @@ static struct conn_owner owner_of(roam_endpoint *endpoint)
     return (struct conn_owner){
         .context = endpoint,
         .rng = &endpoint->rng,
+        .id_key = endpoint->id_key,
         .totals = &endpoint->stats,
         .networks = &endpoint->networks,
         .event = owner_event,
@@ -174,6 +175,7 @@ static void derive_keys(roam_endpoint *endpoint)
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connection ID nonces", endpoint->scatter_key, CIPHER_BLOCK_BYTES);
     token_key_derive(endpoint->token_key, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connections' names", endpoint->id_key, SIPHASH_KEY_BYTES);
     wipe(key, ROAM_STATIC_KEY_BYTES);
 }
 

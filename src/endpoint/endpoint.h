@@ -80,6 +80,7 @@ struct roam_endpoint {
     uint8_t token_key[TOKEN_KEY_BYTES];
     struct token_filter used_tokens;
     uint8_t ticket_key[TICKET_KEY_BYTES];
+    uint8_t id_key[SIPHASH_KEY_BYTES];
 
     roam_endpoint_stats stats;
     roam_qlog qlog;                                                       /* open NULL: none */

@@ -108,11 +108,17 @@ def look(scratch, path, port, url):
     idle = subprocess.Popen([ROAM, "perf", "client", "--idle", "300", "--hold", "20s", f"127.0.0.1:{port}"],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        ids = set()
         for _ in range(300):
-            same(two.line()["event"], "connected", "event")
+            event = two.line()
+            same(event["event"], "connected", "event")
+            ids.add(event["id"])
         rows, end = one.table()
         check(len(rows) == end["shown"] == end["matching"] == end["connections"] >= 300, "all rows")
         same(len({row["cid"] for row in rows}), len(rows), "each once")
+        same(len({row["id"] for row in rows}), len(rows), "ids, each once")
+        check(ids <= {row["id"] for row in rows}, "events have the ids of rows")
+        check(abs(end["server"]["time_ms"] / 1000 - time.time()) < 60, "the server's clock")
         paged = one.table(offset=250, limit=20)[0]
         same([row["cid"] for row in paged], [row["cid"] for row in rows[250:270]], "a page")
         ordered = one.table(sort="cid", offset=5, limit=140)[0]
@@ -126,6 +132,9 @@ def look(scratch, path, port, url):
         same(one.table(filter={"state": "draining"})[0], [], "by state")
         detail = one.ask(request="connection", cid=wanted["cid"])
         same((detail["type"], detail["cid"], len(detail["paths"])), ("connection", wanted["cid"], 1), "detail")
+        same(detail["row_id"], wanted["id"], "its id")
+        same(one.ask(request="connection", row_id=wanted["id"])["cid"], wanted["cid"], "by id")
+        same(one.table(filter={"id": wanted["id"]})[0][0]["cid"], wanted["cid"], "a filter by id")
         check(any(cid["cid"] == wanted["cid"] and cid["in_use"] for cid in detail["cids"]), "its CIDs")
         scrape(url, len(rows))
     finally:
