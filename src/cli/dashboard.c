@@ -15,8 +15,8 @@
 
 #define CLIENTS_MAX 64
 
-extern const char dashboard_page_begin[], dashboard_page_end[], dashboard_style_begin[], dashboard_style_end[],
-    dashboard_script_begin[], dashboard_script_end[];
+extern const char dashboard_index_html_begin[], dashboard_index_html_end[], dashboard_dashboard_css_begin[],
+    dashboard_dashboard_css_end[], dashboard_dashboard_js_begin[], dashboard_dashboard_js_end[];
 
 struct dashboard {
     roam_io *io;
@@ -52,9 +52,9 @@ static const roam_h3_field style_fields[] = PAGE_FIELDS("text/css; charset=utf-8
 static const roam_h3_field script_fields[] = PAGE_FIELDS("text/javascript; charset=utf-8");
 
 static const struct page_file files[] = {
-    {"/", dashboard_page_begin, dashboard_page_end, html_fields},
-    {"/dashboard.css", dashboard_style_begin, dashboard_style_end, style_fields},
-    {"/dashboard.js", dashboard_script_begin, dashboard_script_end, script_fields},
+    {"/", dashboard_index_html_begin, dashboard_index_html_end, html_fields},
+    {"/dashboard.css", dashboard_dashboard_css_begin, dashboard_dashboard_css_end, style_fields},
+    {"/dashboard.js", dashboard_dashboard_js_begin, dashboard_dashboard_js_end, script_fields},
 };
 
 /* ---- Who is let in */

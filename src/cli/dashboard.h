@@ -2,7 +2,8 @@
  * The live table as a page, over HTTP/3, in the process of the server that it shows (docs/dashboard.md).
  *   dashboard.c        the endpoint, its connections, who is let in, what is answered
  *   dashboard_relay.c  a stream of the page's and the connection to the control socket that stands behind it
- *   dashboard_files.S  the files of dashboard/
+ *
+ * The page itself stands in dashboard/, and in the program as tools/embed puts it there.
  */
 #ifndef CLI_DASHBOARD_H
 #define CLI_DASHBOARD_H
