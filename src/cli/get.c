@@ -103,14 +103,12 @@ static void start_timer(struct getter *getter, uv_timer_t *timer, roam_time peri
 
 static void on_closed(struct getter *getter, struct get_origin *origin, const roam_event *event)
 {
+    /* It stays until the end: what came before may wait for a slow output, and is whole where its end has come. */
     origin->closed = true;
-    roam_h3_free(origin->h3);
-    origin->h3 = NULL;
+    origin->error = *event->error;
     for (size_t i = 0; i < getter->count; i++)
-        if (getter->transfers[i].origin == origin && getter->transfers[i].state != TRANSFER_DONE)
-            transfer_on_closed(getter, &getter->transfers[i], event->error);
-    roam_conn_free(origin->conn, event->time);
-    origin->conn = NULL;
+        if (getter->transfers[i].origin == origin)
+            transfer_drain(getter, &getter->transfers[i]);
 }
 
 static void on_event(struct getter *getter, const roam_event *event)
@@ -132,9 +130,7 @@ static void on_event(struct getter *getter, const roam_event *event)
     } else if (event->type == ROAM_EVENT_CLOSED) {
         on_closed(getter, origin, event);
     } else if (origin->h3 != NULL && roam_h3_on_event(origin->h3, event->time, event)) {
-        roam_h3_event told;
-        while (origin->h3 != NULL && roam_h3_next_event(origin->h3, event->time, &told))
-            transfer_on_event(getter, origin, &told);
+        transfers_take_events(getter, origin, event->time);
     }
 }
 
@@ -194,7 +190,9 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
         struct get_origin *origin = getter->origins;
         getter->origins = origin->next;
         roam_h3_free(origin->h3);
-        if (!origin->closed)
+        if (origin->closed)
+            roam_conn_free(origin->conn, roam_io_now(getter->io));
+        else
             roam_conn_close(origin->conn, roam_io_now(getter->io), ROAM_H3_NO_ERROR, NULL);
         free(origin);
     }
