@@ -172,6 +172,7 @@ static void opened(roam_h3 *h3, roam_stream *quic)
         return;
     }
     if (!unidirectional && (h3->open_requests >= h3->config.max_requests || id >= h3->first_refused)) {
+        nghttp3_conn_close_stream(h3->ng, (int64_t)id, ROAM_H3_REQUEST_REJECTED); // known by a PRIORITY_UPDATE
         reject(quic);
         return;
     }

@@ -137,11 +137,14 @@ static void take_settings(roam_h3 *h3, const uint8_t *data, size_t len)
     h3->peer.received = true;
 }
 
-/* nghttp3 keeps a priority for a stream that is yet to come. It does so here only for those near. */
-static bool is_far(const roam_h3 *h3, const uint8_t *data, size_t len)
+/* nghttp3 keeps a priority for a request that is yet to come. Here it does so only for those near, and not for those that are
+ * gone, some of which it has never heard of. */
+static bool is_of_no_use(const roam_h3 *h3, const uint8_t *data, size_t len)
 {
     uint64_t id;
-    return h3_varint_parse(&data, &len, &id) && id >= h3->next_id + 4 * h3->config.max_requests && id % 4 == 0;
+    if (!h3_varint_parse(&data, &len, &id) || id % 4 != 0)
+        return false;
+    return id >= h3->next_id + 4 * h3->config.max_requests || (id < h3->next_id && h3_find_request(h3, id) == NULL);
 }
 
 static void take_frame(struct h3_stream *stream)
@@ -149,7 +152,7 @@ static void take_frame(struct h3_stream *stream)
     roam_h3 *h3 = stream->h3;
     const uint8_t *payload = h3->control_frame;
     if (stream->frame.type == H3_FRAME_PRIORITY_UPDATE && h3->server && h3->peer.received &&
-        is_far(h3, payload, h3->control_len))
+        is_of_no_use(h3, payload, h3->control_len))
         return;
     feed(stream, stream->frame.head, stream->frame.head_len);
     if (h3->failure == 0 && h3->control_len > 0)

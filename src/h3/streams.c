@@ -42,7 +42,7 @@ void h3_remove(struct h3_stream *stream)
         h3->doomed = NULL;
     else
         h3->open_requests -= stream->kind == H3_REQUEST_STREAM;
-    if (stream->known)
+    if (stream->kind == H3_REQUEST_STREAM) // it may know it by a PRIORITY_UPDATE alone
         nghttp3_conn_close_stream(h3->ng, (int64_t)stream->id, stream->code);
     hash_map_remove(&h3->streams, &stream->id, sizeof(stream->id));
     list_unlink(&stream->all);
