@@ -56,6 +56,13 @@ static const struct option_spec specs[] = {
            "migrate to another port so often (RFC 9000, 9)"),
     OPTION("bind", 0, OPTION_ADDRESS, net.bind, "ADDR[:PORT]", "leave from this address, and stay there"),
     OPTION("no-move", 0, OPTION_FLAG, net.no_move, NULL, "stay where we are when the host's networks change"),
+    OPTION("prefer", 0, OPTION_NAMES, net.prefer, "IFACE", "be on this interface whenever it leads there"),
+    OPTION("metered", 0, OPTION_NAMES, net.metered, "IFACE",
+           "this interface costs money: be elsewhere where that does as well"),
+    OPTION("forbid", 0, OPTION_NAMES, net.forbid, "IFACE", "never be on this interface"),
+    OPTION("force", 0, OPTION_NAMES, net.force, "IFACE", "never be on another interface"),
+    OPTION("ipv4", '4', OPTION_FLAG, net.ipv4, NULL, "IPv4 only"),
+    OPTION("ipv6", '6', OPTION_FLAG, net.ipv6, NULL, "IPv6 only"),
     OPTION("cipher", 0, OPTION_CIPHER, net.ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("congestion", 0, OPTION_CONGESTION, net.congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("socket-buffer", 0, OPTION_BYTES, net.socket_buffer, "N",
@@ -182,6 +189,7 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
     }
     getter->started = getter->progress_at = roam_io_now(getter->io);
     setup_buffers(getter->io, net);
+    setup_networks(getter->io, net);
     signals_start(&getter->signals, getter->io);
     start_timer(getter, &getter->rebind, net->rebind_every, on_rebind_timer);
     start_timer(getter, &getter->migrate, net->migrate_every, on_migrate_timer);
@@ -288,6 +296,9 @@ int get_main(int argc, char **argv)
     /* Whoever says where to leave from, or when to move, does the moving. */
     bool by_hand = net->no_move || roam_address_is_set(&net->bind) || net->rebind_every != 0 || net->migrate_every != 0;
     getter.config.mobility = by_hand ? ROAM_MOBILITY_MANUAL : ROAM_MOBILITY_AUTO;
+    /* A wildcard chooses the family. */
+    if (net->bind.family == ROAM_FAMILY_NONE && (net->ipv4 || net->ipv6))
+        net->bind.family = net->ipv4 ? ROAM_FAMILY_IPV4 : ROAM_FAMILY_IPV6;
     getter.config.local = roam_address_is_set(&net->bind) ? &net->bind : NULL;
     status = run(&getter, &endpoint_config);
     roam_credentials_free(getter.config.credentials);
