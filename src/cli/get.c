@@ -76,12 +76,19 @@ static const struct option_spec specs[] = {
 static void move_all(struct getter *getter, bool migrate)
 {
     const roam_address anywhere = {0};
+    roam_address bound;
+    char text[ROAM_ADDRESS_TEXT_MAX];
     for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next) {
         if (origin->closed || !roam_conn_is_confirmed(origin->conn))
             continue;
-        if (migrate)
-            roam_io_migrate(getter->io, origin->conn, &anywhere, NULL);
-        else if (roam_io_rebind(getter->io, origin->conn, &anywhere, NULL) == ROAM_OK)
+        roam_result result = migrate ? roam_io_migrate(getter->io, origin->conn, &anywhere, &bound)
+                                     : roam_io_rebind(getter->io, origin->conn, &anywhere, &bound);
+        if (result != ROAM_OK)
+            continue; /* another move is still under way, or no ID is left: the next time will do */
+        if (getter->options.net.verbose)
+            fprintf(stderr, "%10.3f ms  %s to %s\n", (double)(roam_io_now(getter->io) - getter->started) / 1e6,
+                    migrate ? "migrating" : "rebound", roam_address_format(&bound, text));
+        if (!migrate)
             /* Nobody tells a server: where all that is under way comes down to us, nothing would ever go up. */
             roam_conn_ping(origin->conn, roam_io_now(getter->io));
     }
