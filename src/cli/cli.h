@@ -67,6 +67,9 @@ bool setup_logs(roam_io *io, const struct net_options *options);
 /* --socket-buffer; to be called before there are sockets. */
 void setup_buffers(roam_io *io, const struct net_options *options);
 
+/* --prefer, --metered, --forbid, --force. */
+void setup_networks(roam_io *io, const struct net_options *options);
+
 /* Once in the life of the process: that the kernel gives less than was wanted, and how to have it give that. */
 void report_buffers(const roam_io *io);
 

@@ -182,24 +182,6 @@ static void rebind_if_due(struct client *client)
 
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
-static bool has_name(const struct name_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void rule_networks(const struct client *client, const struct name_list *list, enum roam_network_rule rule)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        bool metered = has_name(&client->options.metered, list->names[i]);
-        roam_result result = roam_io_network(client->io, list->names[i], rule, 0, metered);
-        if (result != ROAM_OK)
-            say_error("%s: %s", list->names[i], roam_result_name(result));
-    }
-}
-
 /* Whoever says where to leave from, or when to move, does the moving. */
 static void choose_mobility(struct client *client, roam_config *config)
 {
@@ -207,10 +189,7 @@ static void choose_mobility(struct client *client, roam_config *config)
     bool by_hand = options->no_move || roam_address_is_set(&options->bind) || options->rebind_every != 0 ||
                    options->rebind_at != 0 || options->migrate_every != 0;
     config->mobility = by_hand ? ROAM_MOBILITY_MANUAL : ROAM_MOBILITY_AUTO;
-    rule_networks(client, &options->metered, ROAM_NETWORK_NEUTRAL);
-    rule_networks(client, &options->prefer, ROAM_NETWORK_PREFER);
-    rule_networks(client, &options->forbid, ROAM_NETWORK_FORBID);
-    rule_networks(client, &options->force, ROAM_NETWORK_FORCE);
+    setup_networks(client->io, options);
 }
 
 /* The list, where it is another than before: looked at in each turn of the loop, for no event tells of it. */

@@ -56,6 +56,13 @@ static const struct option_spec specs[] = {
            "migrate to another port so often (RFC 9000, 9)"),
     OPTION("bind", 0, OPTION_ADDRESS, net.bind, "ADDR[:PORT]", "leave from this address, and stay there"),
     OPTION("no-move", 0, OPTION_FLAG, net.no_move, NULL, "stay where we are when the host's networks change"),
+    OPTION("prefer", 0, OPTION_NAMES, net.prefer, "IFACE", "be on this interface whenever it leads there"),
+    OPTION("metered", 0, OPTION_NAMES, net.metered, "IFACE",
+           "this interface costs money: be elsewhere where that does as well"),
+    OPTION("forbid", 0, OPTION_NAMES, net.forbid, "IFACE", "never be on this interface"),
+    OPTION("force", 0, OPTION_NAMES, net.force, "IFACE", "never be on another interface"),
+    OPTION("ipv4", '4', OPTION_FLAG, net.ipv4, NULL, "IPv4 only"),
+    OPTION("ipv6", '6', OPTION_FLAG, net.ipv6, NULL, "IPv6 only"),
     OPTION("cipher", 0, OPTION_CIPHER, net.ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("congestion", 0, OPTION_CONGESTION, net.congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("socket-buffer", 0, OPTION_BYTES, net.socket_buffer, "N",
@@ -69,12 +76,19 @@ static const struct option_spec specs[] = {
 static void move_all(struct getter *getter, bool migrate)
 {
     const roam_address anywhere = {0};
+    roam_address bound;
+    char text[ROAM_ADDRESS_TEXT_MAX];
     for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next) {
         if (origin->closed || !roam_conn_is_confirmed(origin->conn))
             continue;
-        if (migrate)
-            roam_io_migrate(getter->io, origin->conn, &anywhere, NULL);
-        else if (roam_io_rebind(getter->io, origin->conn, &anywhere, NULL) == ROAM_OK)
+        roam_result result = migrate ? roam_io_migrate(getter->io, origin->conn, &anywhere, &bound)
+                                     : roam_io_rebind(getter->io, origin->conn, &anywhere, &bound);
+        if (result != ROAM_OK)
+            continue; /* another move is still under way, or no ID is left: the next time will do */
+        if (getter->options.net.verbose)
+            fprintf(stderr, "%10.3f ms  %s to %s\n", (double)(roam_io_now(getter->io) - getter->started) / 1e6,
+                    migrate ? "migrating" : "rebound", roam_address_format(&bound, text));
+        if (!migrate)
             /* Nobody tells a server: where all that is under way comes down to us, nothing would ever go up. */
             roam_conn_ping(origin->conn, roam_io_now(getter->io));
     }
@@ -103,14 +117,12 @@ static void start_timer(struct getter *getter, uv_timer_t *timer, roam_time peri
 
 static void on_closed(struct getter *getter, struct get_origin *origin, const roam_event *event)
 {
+    /* It stays until the end: what came before may wait for a slow output, and is whole where its end has come. */
     origin->closed = true;
-    roam_h3_free(origin->h3);
-    origin->h3 = NULL;
+    origin->error = *event->error;
     for (size_t i = 0; i < getter->count; i++)
-        if (getter->transfers[i].origin == origin && getter->transfers[i].state != TRANSFER_DONE)
-            transfer_on_closed(getter, &getter->transfers[i], event->error);
-    roam_conn_free(origin->conn, event->time);
-    origin->conn = NULL;
+        if (getter->transfers[i].origin == origin)
+            transfer_drain(getter, &getter->transfers[i]);
 }
 
 static void on_event(struct getter *getter, const roam_event *event)
@@ -132,9 +144,7 @@ static void on_event(struct getter *getter, const roam_event *event)
     } else if (event->type == ROAM_EVENT_CLOSED) {
         on_closed(getter, origin, event);
     } else if (origin->h3 != NULL && roam_h3_on_event(origin->h3, event->time, event)) {
-        roam_h3_event told;
-        while (origin->h3 != NULL && roam_h3_next_event(origin->h3, event->time, &told))
-            transfer_on_event(getter, origin, &told);
+        transfers_take_events(getter, origin, event->time);
     }
 }
 
@@ -186,6 +196,7 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
     }
     getter->started = getter->progress_at = roam_io_now(getter->io);
     setup_buffers(getter->io, net);
+    setup_networks(getter->io, net);
     signals_start(&getter->signals, getter->io);
     start_timer(getter, &getter->rebind, net->rebind_every, on_rebind_timer);
     start_timer(getter, &getter->migrate, net->migrate_every, on_migrate_timer);
@@ -194,7 +205,9 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
         struct get_origin *origin = getter->origins;
         getter->origins = origin->next;
         roam_h3_free(origin->h3);
-        if (!origin->closed)
+        if (origin->closed)
+            roam_conn_free(origin->conn, roam_io_now(getter->io));
+        else
             roam_conn_close(origin->conn, roam_io_now(getter->io), ROAM_H3_NO_ERROR, NULL);
         free(origin);
     }
@@ -290,6 +303,9 @@ int get_main(int argc, char **argv)
     /* Whoever says where to leave from, or when to move, does the moving. */
     bool by_hand = net->no_move || roam_address_is_set(&net->bind) || net->rebind_every != 0 || net->migrate_every != 0;
     getter.config.mobility = by_hand ? ROAM_MOBILITY_MANUAL : ROAM_MOBILITY_AUTO;
+    /* A wildcard chooses the family. */
+    if (net->bind.family == ROAM_FAMILY_NONE && (net->ipv4 || net->ipv6))
+        net->bind.family = net->ipv4 ? ROAM_FAMILY_IPV4 : ROAM_FAMILY_IPV6;
     getter.config.local = roam_address_is_set(&net->bind) ? &net->bind : NULL;
     status = run(&getter, &endpoint_config);
     roam_credentials_free(getter.config.credentials);

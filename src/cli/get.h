@@ -54,6 +54,7 @@ struct get_origin {
     roam_conn *conn;
     roam_h3 *h3; /* once the handshake is complete */
     bool closed;
+    roam_error error; /* then */
 };
 
 enum transfer_state { TRANSFER_WAITING, TRANSFER_CONNECTING, TRANSFER_RUNNING, TRANSFER_DONE };
@@ -96,9 +97,10 @@ struct getter {
 
 /* Goes on with everything that can go on; false where all transfers are done. */
 bool transfers_step(struct getter *getter);
-void transfer_on_event(struct getter *getter, struct get_origin *origin, const roam_h3_event *event);
-/* The connection under a transfer is gone, for the given reason. */
-void transfer_on_closed(struct getter *getter, struct transfer *transfer, const roam_error *error);
+/* Takes what HTTP/3 has to tell. */
+void transfers_take_events(struct getter *getter, struct get_origin *origin, roam_time now);
+/* Reads what is there; where the connection has ended, the transfer ends when there is no more. */
+void transfer_drain(struct getter *getter, struct transfer *transfer);
 /* `status` is the one to end with unless it is tried again. `why` is said. */
 void transfer_fail(struct getter *getter, struct transfer *transfer, int status, bool again, const char *why);
 

@@ -72,7 +72,7 @@ static void fail_write(struct getter *getter, struct transfer *transfer)
     transfer_fail(getter, transfer, GET_WRITE, false, why);
 }
 
-void transfer_on_closed(struct getter *getter, struct transfer *transfer, const roam_error *error)
+static void on_closed(struct getter *getter, struct transfer *transfer, const roam_error *error)
 {
     char why[CAUSE_TEXT_MAX];
     int status = transfer->state == TRANSFER_RUNNING ? GET_PARTIAL : GET_CONNECT;
@@ -327,7 +327,7 @@ static void read_content(struct getter *getter, struct transfer *transfer)
     }
 }
 
-void transfer_on_event(struct getter *getter, struct get_origin *origin, const roam_h3_event *event)
+static void transfer_on_event(struct getter *getter, struct get_origin *origin, const roam_h3_event *event)
 {
     struct transfer *transfer = event->user;
     char why[96];
@@ -359,6 +359,26 @@ void transfer_on_event(struct getter *getter, struct get_origin *origin, const r
     default:
         break;
     }
+}
+
+void transfers_take_events(struct getter *getter, struct get_origin *origin, roam_time now)
+{
+    roam_h3_event told;
+    while (origin->h3 != NULL && roam_h3_next_event(origin->h3, now, &told))
+        transfer_on_event(getter, origin, &told);
+}
+
+void transfer_drain(struct getter *getter, struct transfer *transfer)
+{
+    struct get_origin *origin = transfer->origin;
+    if (transfer->state == TRANSFER_RUNNING) {
+        read_content(getter, transfer);
+        /* Having read brings the end about, of which no event of the connection tells. */
+        transfers_take_events(getter, origin, roam_io_now(getter->io));
+    }
+    if (origin != NULL && origin->closed && transfer->origin == origin && transfer->state != TRANSFER_DONE &&
+        !transfer->blocked)
+        on_closed(getter, transfer, &origin->error);
 }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
@@ -406,7 +426,7 @@ static void step(struct getter *getter, struct transfer *transfer)
     if (transfer->state == TRANSFER_CONNECTING && transfer->origin->h3 != NULL)
         ask(getter, transfer);
     if (transfer->state == TRANSFER_RUNNING && transfer->blocked)
-        read_content(getter, transfer);
+        transfer_drain(getter, transfer);
 }
 
 bool transfers_step(struct getter *getter)

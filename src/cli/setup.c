@@ -203,6 +203,35 @@ void report_buffers(const roam_io *io)
         format_amount((double)buffers.wanted, wanted), remedy);
 }
 
+/* ---- Networks */
+
+static bool has_name(const struct name_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void rule_networks(roam_io *io, const struct net_options *options, const struct name_list *list,
+                          enum roam_network_rule rule)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        bool metered = has_name(&options->metered, list->names[i]);
+        roam_result result = roam_io_network(io, list->names[i], rule, 0, metered);
+        if (result != ROAM_OK)
+            say_error("%s: %s", list->names[i], roam_result_name(result));
+    }
+}
+
+void setup_networks(roam_io *io, const struct net_options *options)
+{
+    rule_networks(io, options, &options->metered, ROAM_NETWORK_NEUTRAL);
+    rule_networks(io, options, &options->prefer, ROAM_NETWORK_PREFER);
+    rule_networks(io, options, &options->forbid, ROAM_NETWORK_FORBID);
+    rule_networks(io, options, &options->force, ROAM_NETWORK_FORCE);
+}
+
 /* ---- Signals */
 
 static void on_signal(uv_signal_t *handle, int number)
