@@ -8,9 +8,10 @@
 // roam is the command at $ROAM, else build/roam; playwright-core stands in $ROAM_INTEROP_DIR, where tests/interop/install
 // puts it. Nothing here asserts a time; the patience only keeps a hung browser from hanging the suite.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import fs from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { createRequire } from "node:module";
@@ -54,10 +55,18 @@ async function eventually(what, holds) {
   }
 }
 
-function table(control) {
-  const { stdout, stderr, status } = spawnSync(ROAM, ["table", "--control", control, "--json"], { encoding: "utf8" });
-  check(status === 0, `roam table: ${stderr}`);
-  return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line)).filter((line) => line.cid !== undefined);
+// The rows of the server's table, from its control socket.
+async function table() {
+  const socket = net.connect(control);
+  let text = "";
+  socket.setEncoding("utf8");
+  socket.write('{"request":"table"}\n');
+  for await (const part of socket) {
+    text += part;
+    if (text.includes('"type":"end"')) break;
+  }
+  const answers = text.split("\n").filter((line) => line.includes('"type":"rows"')).map((line) => JSON.parse(line));
+  return answers.flatMap((answer) => answer.rows);
 }
 
 async function test(name, run) {
@@ -110,7 +119,7 @@ async function main() {
   });
 
   await test("a download survives changes of port and address, on one connection", async () => {
-    const before = table(control);
+    const before = await table();
     check(before.length === 1, `${before.length} connections`);
     const rebinding = setInterval(() => natbox.kill("SIGUSR1"), 60);
     const hash = await page.evaluate(async () => {
@@ -120,7 +129,7 @@ async function main() {
     });
     clearInterval(rebinding);
     check(hash === createHash("sha256").update(payload).digest("hex"), "the octets are others");
-    const after = table(control);
+    const after = await table();
     check(after.length === 1 && after[0].id === before[0].id, `${after.length} connections, ${JSON.stringify(after)}`);
     check(after[0].moves >= 2, `${after[0].moves} moves`);
   });
