@@ -3,7 +3,8 @@
 // are only ever set as text.
 
 const LIVE = "live";
-const SPAN_MS = 5 * 60 * 1000; // of the lanes
+const SPAN_MS = 5 * 60 * 1000; // of the lanes, at most
+const SPAN_LEAST_MS = 20 * 1000;
 const LANES_MAX = 12;
 const GAPS_MAX = 80;
 const MOVES_MAX = 30;
@@ -78,9 +79,14 @@ let coming = []; // rows of the table that is on its way
 let traffic = null; // what the totals were before, for rates
 let sorting = { column: "last_move", ascending: true };
 
+// Where the client is: what it claims, until that is proven or taken back.
+function place(row) {
+  return row.claimed ?? row.address ?? "";
+}
+
 const COLUMNS = [
   { key: "cid", title: "Connection ID", text: (row) => row.cid, value: (row) => row.cid },
-  { key: "address", title: "Client", text: (row) => row.address ?? row.claimed ?? "", value: (row) => row.address ?? "" },
+  { key: "address", title: "Client", text: place, value: place },
   { key: "state", title: "State", text: (row) => row.state, value: (row) => row.state },
   { key: "alpn", title: "ALPN", wide: true, text: (row) => row.alpn, value: (row) => row.alpn },
   { key: "age", title: "Age", amount: true, wide: true, text: (row) => span(row.age_ms), value: (row) => row.age_ms },
@@ -91,7 +97,7 @@ const COLUMNS = [
   { key: "paths", title: "Paths", amount: true, wide: true, text: (row) => String(row.paths), value: (row) => row.paths },
   { key: "moves", title: "Moves", amount: true, text: (row) => String(row.moves), value: (row) => row.moves },
   { key: "last_move", title: "Last move", amount: true,
-    text: (row) => (row.last_move_ms === undefined ? "–" : `${span(row.last_move_ms)} ago`),
+    text: (row) => (row.last_move_ms === undefined ? "–" : row.last_move_ms < 100 ? "now" : `${span(row.last_move_ms)} ago`),
     value: (row) => row.last_move_ms ?? Infinity },
   { key: "gap", title: "Gap", amount: true, text: (row) => (row.gap_ms ? span(row.gap_ms) : "–"), value: (row) => row.gap_ms ?? -1 },
 ];
@@ -142,7 +148,7 @@ function fillRow(known) {
       setText(cell.firstChild, text);
     } else if (column.key === "address") {
       const before = known.places.at(-2);
-      const recent = before !== undefined && row.last_move_ms !== undefined && row.last_move_ms < 15000;
+      const recent = before !== undefined && before.address !== text && row.last_move_ms !== undefined && row.last_move_ms < 15000;
       const wanted = recent ? `${before.address}\n${text}` : text;
       if (cell.dataset.shown === wanted) return;
       cell.dataset.shown = wanted;
@@ -167,7 +173,7 @@ function shownRows() {
 }
 
 // As few lines as possible are taken out: what stays keeps the focus, and goes on with what moves in it.
-function place(body, lines) {
+function arrange(body, lines) {
   const wanted = new Set(lines);
   for (const line of [...body.children]) if (!wanted.has(line)) line.remove();
   lines.forEach((line, i) => {
@@ -190,7 +196,7 @@ function drawRows() {
   }
   const lines = shown.map((known) => known.line);
   if (lines.length !== body.children.length || lines.some((line, i) => line !== body.children[i])) {
-    place(body, lines);
+    arrange(body, lines);
     if (!CALM.matches)
       for (const line of lines) {
         const by = (before.get(line) ?? NaN) - line.getBoundingClientRect().top;
@@ -221,26 +227,30 @@ function drawLanes(now) {
   }
   const width = Math.max(box.clientWidth, 300), left = width < 480 ? 92 : 150, height = 30 * known.length + 26;
   const chart = drawn("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `The addresses of ${known.length} connections in the last five minutes` });
-  const x = (time) => left + (width - left - 12) * Math.max(0, 1 - (now - time) / SPAN_MS);
-  for (let minute = 0; minute <= 5; minute += width < 480 ? 5 : 1) {
-    const at = x(now - minute * 60000);
+    "aria-label": `The addresses of ${known.length} connections over time` });
+  const oldest = Math.min(...known.map(({ places }) => places[0].since));
+  const shown = Math.min(Math.max(1.05 * (now - oldest), SPAN_LEAST_MS), SPAN_MS);
+  const x = (time) => left + (width - left - 12) * Math.max(0, 1 - (now - time) / shown);
+  const steps = width < 480 ? 2 : 5;
+  for (let step = 0; step <= steps; step++) {
+    const ago = shown * step / steps, at = x(now - ago);
     chart.append(drawn("line", { class: "grid", x1: at, x2: at, y1: 4, y2: height - 20 }),
-      drawn("text", { x: at, y: height - 6, "text-anchor": "middle" }, minute === 0 ? "now" : `−${minute} min`));
+      drawn("text", { x: at, y: height - 6, "text-anchor": "middle" }, step === 0 ? "now" :
+        ago < 120000 ? `−${Math.round(ago / 1000)} s` : `−${number.format(ago / 60000)} min`));
   }
   known.forEach(({ row, places, closed }, i) => {
     const y = 20 + 30 * i;
     chart.append(drawn("text", { class: "cid", x: 0, y: y + 4 }, shortened(row.cid, width < 480 ? 10 : 17)));
-    places.forEach((place, n) => {
+    places.forEach((stay, n) => {
       const until = places[n + 1]?.since ?? closed ?? now;
-      if (until < now - SPAN_MS) return;
-      const lane = drawn("line", { class: "lane", x1: x(place.since) + 5, x2: Math.max(x(until) - 5, x(place.since) + 5), y1: y, y2: y,
-        stroke: hue(place.address) });
-      lane.append(drawn("title", {}, `${place.address}, for ${span(until - place.since)}`));
+      if (until < now - shown) return;
+      const lane = drawn("line", { class: "lane", x1: x(stay.since) + 5, x2: Math.max(x(until) - 5, x(stay.since) + 5), y1: y, y2: y,
+        stroke: hue(stay.address) });
+      lane.append(drawn("title", {}, `${stay.address}, for ${span(until - stay.since)}`));
       chart.append(lane);
-      if (n > 0 && place.since > now - SPAN_MS) {
-        const hop = drawn("circle", { class: "hop", cx: x(place.since), cy: y, r: 5 });
-        hop.append(drawn("title", {}, `to ${place.address}`));
+      if (n > 0 && stay.since > now - shown) {
+        const hop = drawn("circle", { class: "hop", cx: x(stay.since), cy: y, r: 5 });
+        hop.append(drawn("title", {}, `to ${stay.address}`));
         chart.append(hop);
       }
     });
@@ -368,8 +378,8 @@ function note(row, now) {
   const known = connections.get(row.id) ?? { places: [] };
   known.row = row;
   connections.set(row.id, known);
-  const address = row.address ?? row.claimed;
-  if (known.places.length === 0 && address !== undefined) known.places.push({ address, since: Math.max(now - row.age_ms, now - SPAN_MS) });
+  const address = place(row);
+  if (known.places.length === 0 && address !== "") known.places.push({ address, since: Math.max(now - row.age_ms, now - SPAN_MS) });
   return known;
 }
 
@@ -398,7 +408,8 @@ function onMoved(event) {
     known.places.push({ address: to, since: event.time_ms });
     known.row.last_move_ms = 0;
     known.row.moves++;
-    if (event.proven) known.row.address = to;
+    if (event.proven || reverted) known.row.address = to;
+    known.row.claimed = event.proven || reverted ? undefined : to;
     if (known.places.length > 200) known.places.shift();
     drawRows();
     flash(known);
