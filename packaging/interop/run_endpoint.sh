@@ -45,16 +45,22 @@ if [ "$ROLE" = client ] && [ -x /wait-for-it.sh ]; then
     /wait-for-it.sh sim:57832 -s -t 30
 fi
 
+# Whether the files go over HTTP/3.
+is_http3()
+{
+    [ -n "${HTTP3:-}" ] || [ "$TESTCASE" = http3 ]
+}
+
 serve()
 {
-    set -- --cert "$CERTS/cert.pem" --key "$CERTS/priv.key" --handshake "$PATIENCE" "$@"
-    if [ -n "${HTTP3:-}" ] || [ "$TESTCASE" = http3 ]; then
-        wants serve
-        # shellcheck disable=SC2086
-        exec "$ROAM" serve "$@" "$WWW" ${LISTEN:-[::]:443}
-    fi
+    set -- --cert "$CERTS/cert.pem" --key "$CERTS/priv.key" "$@"
     # shellcheck disable=SC2086 # several places are several words
-    exec "$ROAM" listen --hq "$WWW" "$@" ${LISTEN:-[::]:443}
+    if is_http3; then
+        wants serve no-tcp
+        exec "$ROAM" serve --no-tcp "$@" "$WWW" ${LISTEN:-[::]:443}
+    else
+        exec "$ROAM" listen --handshake "$PATIENCE" --hq "$WWW" "$@" ${LISTEN:-[::]:443}
+    fi
 }
 
 server()
@@ -64,7 +70,10 @@ server()
         rebind-addr)
         serve
         ;;
-    chacha20) serve --cipher chacha20 ;;
+    chacha20)
+        # The client offers nothing else, which is what the case is about.
+        if is_http3; then serve; else serve --cipher chacha20; fi
+        ;;
     retry) serve --retry ;;
     connectionmigration)
         # The runner's server has addresses of both families, and its client comes by either.
@@ -88,10 +97,15 @@ server()
 # fetch [OPTION...]: all of $urls over one connection.
 fetch()
 {
-    if [ -n "${HTTP3:-}" ] || [ "$TESTCASE" = http3 ]; then
-        wants get
+    if is_http3; then
+        wants get parallel
+        for option in "$@"; do
+            case $option in
+            --*) wants get "${option#--}" ;;
+            esac
+        done
         # shellcheck disable=SC2086
-        "$ROAM" get --ca "$CERTS/ca.pem" --output-dir "$DOWNLOADS" "$@" $urls
+        (cd "$DOWNLOADS" && "$ROAM" get --ca "$CERTS/ca.pem" --connect-timeout "$PATIENCE" --parallel --remote-name "$@" $urls)
         return
     fi
     for url in $urls; do
@@ -152,6 +166,7 @@ client()
     chacha20) fetch --cipher chacha20 ;;
     keyupdate) fetch --key-update-every 300ms ;;
     versionnegotiation)
+        ! is_http3 || unsupported "$TESTCASE: there is no \`roam get\` --force-version"
         "$ROAM" connect --ca "$CERTS/ca.pem" --force-version 1a2a3a4a --handshake-only --hq "${REQUESTS%% *}"
         ;;
     multiconnect) fetch_each ;;
