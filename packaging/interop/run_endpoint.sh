@@ -104,9 +104,15 @@ fetch()
             --*) wants get "${option#--}" ;;
             esac
         done
+        said=$(mktemp "$STATE/said.XXXXXX")
+        status=0
         # shellcheck disable=SC2086
-        (cd "$DOWNLOADS" && "$ROAM" get --ca "$CERTS/ca.pem" --connect-timeout "$PATIENCE" --parallel --remote-name "$@" $urls)
-        return
+        (cd "$DOWNLOADS" && "$ROAM" get --ca "$CERTS/ca.pem" --connect-timeout "$PATIENCE" --parallel --remote-name "$@" \
+            $urls) 2>"$said" || status=$?
+        cat "$said" >&2
+        ! grep -q 'too many arguments' "$said" || unsupported "$TESTCASE: \`roam get\` does not take so many URLs"
+        rm -f "$said"
+        return $status
     fi
     for url in $urls; do
         set -- "$@" --hq "$url"
@@ -146,14 +152,14 @@ fetch_each()
         running=$((running + 1))
         if [ $running -eq 10 ]; then
             for pid in $pids; do
-                wait "$pid" || failed=1
+                wait "$pid" || failed=$?
             done
             pids=
             running=0
         fi
     done
     for pid in $pids; do
-        wait "$pid" || failed=1
+        wait "$pid" || failed=$?
     done
     return $failed
 }

@@ -306,6 +306,8 @@ class Server {
         }
         arm(session, connection, () => this.step(session));
         if (!session.done && (connection.isDraining() || connection.isClosed())) this.finish(session);
+        // quiche gives up a connection whose first packet is junk; the client's next Initial has the same DCID, and is a new one.
+        if (connection.isClosed()) session.cids.forEach((cid) => this.byCid.delete(cid));
     }
 
     serve(session) {
