@@ -86,8 +86,8 @@ server()
         serve --early-data
         ;;
     v2)
-        wants listen versions
-        serve --versions v2,v1
+        wants listen quic-version
+        serve --quic-version v2 --quic-version v1
         ;;
     http3) serve ;;
     *) unsupported "$TESTCASE" ;;
@@ -182,8 +182,8 @@ client()
         fetch_again --early-data
         ;;
     v2)
-        wants connect versions
-        fetch --versions v1,v2
+        wants connect quic-version
+        fetch --quic-version v1 --quic-version v2
         ;;
     http3) fetch ;;
     *) unsupported "$TESTCASE" ;;
