@@ -9,12 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/hq_client.h"
 #include "cli/keep_file.h"
 #include "cli/session.h"
 
 #define USAGE                                                                                                          \
     "usage: roam connect [options] HOST:PORT\n"                                                                        \
-    "       roam connect [options] --hq URL [-o FILE]\n\n"                                                             \
+    "       roam connect [options] --hq URL [-o FILE]\n"                                                               \
+    "       roam connect [options] --hq URL [--hq URL]... --download DIR\n\n"                                          \
     "Standard input goes to the other side, what comes from there to standard output. The server must prove who it "   \
     "is:\n"                                                                                                            \
     "by the system's authorities, by --ca, or by --pin.\n"
@@ -34,7 +36,8 @@ static const struct option_spec specs[] = {
     OPTION("cert", 0, OPTION_TEXT, cert, "FILE", "certificate chain to show, PEM"),
     OPTION("key", 0, OPTION_TEXT, key, "FILE", "its private key, PEM"),
     OPTION("recv-only", 0, OPTION_FLAG, recv_only, NULL, "do not read standard input"),
-    OPTION("hq", 0, OPTION_TEXT, hq, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
+    OPTION("hq", 0, OPTION_TEXTS, urls, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
+    OPTION("download", 0, OPTION_TEXT, download, "DIR", "fetch all the files of --hq there, at once"),
     OPTION("output", 'o', OPTION_TEXT, output, "FILE", "write there instead of standard output"),
     OPTION("rebind-every", 0, OPTION_DURATION, rebind_every, "TIME", "change the port so often, telling nobody"),
     OPTION("rebind-at", 0, OPTION_BYTES, rebind_at, "N",
@@ -78,6 +81,7 @@ struct client {
     struct net_options options;
     struct signals signals;
     struct session session;
+    struct hq_client hq; /* --download */
     uv_timer_t rebind, migrate, key_update;
     uv_check_t watch; /* --verbose: for networks */
     bool rebound;     /* --rebind-at has happened */
@@ -279,7 +283,9 @@ static void on_event(struct client *client, const roam_event *event)
     session_on_event(session, event);
     if (event->type == ROAM_EVENT_NEW_TOKEN || event->type == ROAM_EVENT_NEW_SESSION)
         keep(client, event->type == ROAM_EVENT_NEW_TOKEN ? KEEP_TOKEN : KEEP_SESSION, event);
-    if (client->options.handshake_only) {
+    if (client->options.download != NULL) {
+        hq_client_on_event(&client->hq, event);
+    } else if (client->options.handshake_only) {
         if (event->type == ROAM_EVENT_CONFIRMED)
             print_connected(client);
     } else if (event->type == ROAM_EVENT_CONNECTED ||
@@ -291,11 +297,30 @@ static void on_event(struct client *client, const roam_event *event)
         roam_stream_free(event->stream);
 }
 
+/* What became of --download, in the words of the session, which tells the user. */
+static void end_download(struct client *client)
+{
+    const struct hq_client *hq = &client->hq;
+    struct pipe *pipe = &client->session.pipe;
+    pipe->bytes_out = hq->bytes;
+    if (hq->failed == NULL) {
+        pipe->acknowledged = pipe->read_end = hq_client_is_over(hq);
+        return;
+    }
+    pipe->local_error = hq->error;
+    pipe->local_end = hq->failed;
+    pipe->was_reset = hq->error == 0;
+    pipe->code = hq->code;
+    if (hq->error == 0)
+        say_error("%s was not sent", hq->failed);
+}
+
 static int talk(struct client *client)
 {
     struct session *session = &client->session;
     roam_event event;
-    while (!client->connected && !session_is_over(session)) {
+    bool downloads = client->options.download != NULL;
+    while (!client->connected && !session_is_over(session) && !(downloads && hq_client_is_over(&client->hq))) {
         if (roam_io_next(client->io, &event, ROAM_TIME_NEVER))
             on_event(client, &event);
         rebind_if_due(client);
@@ -304,6 +329,8 @@ static int talk(struct client *client)
         session->pipe.acknowledged = session->pipe.read_end = true; /* that was all */
         fflush(stdout);
     }
+    if (downloads)
+        end_download(client);
     return session_end(session);
 }
 
@@ -371,7 +398,9 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
     bool reads = options->hq == NULL && !options->handshake_only && !options->recv_only;
     signals_start(&client->signals, client->io);
     start_handles(client);
-    if (!setup_logs(client->io, options)) {
+    if (!hq_client_init(&client->hq, &options->urls, options->download)) {
+        say_error("cannot write to %s: %s", options->download, strerror(errno));
+    } else if (!setup_logs(client->io, options)) {
         status = EXIT_LOCAL;
     } else if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1,
                              out_fd)) {
@@ -382,6 +411,7 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
                  strchr(client->host, ':') != NULL ? "[%s]:%u" : "%s:%u", client->host, client->port);
         status = open_connection(client, config) ? talk(client) : (session_end(&client->session), EXIT_CONNECTION);
     }
+    hq_client_done(&client->hq);
     stop_handles(client);
     signals_stop(&client->signals);
     settle_handles(client->io);
@@ -393,7 +423,12 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
 static bool check_line(struct client *client, const struct command_line *line)
 {
     const struct net_options *options = &client->options;
-    if (options->hq != NULL && line->positional_count == 0) {
+    if (options->download != NULL ? options->hq == NULL || options->output != NULL : options->urls.count > 1) {
+        say_error(options->download != NULL ? "--download wants --hq, and excludes --output"
+                                            : "several --hq want a directory: --download DIR");
+    } else if (options->hq != NULL && line->positional_count == 0) {
+        if (options->download != NULL && !hq_client_check(&options->urls))
+            return false;
         if (parse_url(client, options->hq))
             return true;
         say_error("not a URL like https://HOST[:PORT]/PATH: '%s'", options->hq);
@@ -424,6 +459,7 @@ int connect_main(int argc, char **argv)
         return EXIT_USAGE;
     if (help)
         return EXIT_OK;
+    options->hq = options->urls.count > 0 ? options->urls.texts[0] : NULL;
     if (!check_line(&client, &line) || !setup_endpoint(options, &endpoint_config))
         return EXIT_USAGE;
     if (!setup_config(options, false, alpn, &config))

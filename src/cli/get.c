@@ -270,6 +270,10 @@ static int check_line(struct getter *getter, const struct command_line *line)
         say_error("roam get wants a URL");
         return GET_USAGE;
     }
+    if (options->headers.count > GET_HEADERS_MAX) {
+        say_error("at most %d --header", GET_HEADERS_MAX);
+        return GET_USAGE;
+    }
     for (size_t i = 0; i < options->headers.count; i++) {
         if (strchr(options->headers.texts[i], ':') == NULL || strlen(options->headers.texts[i]) >= 4096) {
             say_error("not a header like 'Name: value': '%s'", options->headers.texts[i]);

@@ -28,7 +28,7 @@ enum get_progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE };
 
 struct get_options {
     struct net_options net;
-    struct text_list outputs, headers;
+    struct text_list outputs, headers; /* GET_HEADERS_MAX of these */
     const char *method, *data;
     bool remote_name, resume, head, include, follow, fail, parallel;
     unsigned progress; /* enum get_progress */
@@ -37,6 +37,9 @@ struct get_options {
 };
 
 #define VALIDATOR_TEXT_MAX 256
+
+/* --header, at most. */
+#define GET_HEADERS_MAX 16
 
 /* Where content goes: standard output or a special file as it comes; a file under the name FILE.part until it is
  * whole, with FILE.part.meta beside it, which says by what it can be gone on with. */

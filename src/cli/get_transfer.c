@@ -16,7 +16,7 @@
 /* What a pipe takes without waiting when it says that it takes something. */
 #define PIPE_BYTES 4096
 
-#define FIELDS_MAX  (TEXT_LIST_MAX + 8)
+#define FIELDS_MAX  (GET_HEADERS_MAX + 8)
 #define RETRY_PAUSE ROAM_SECONDS(1)
 #define HEADER_MAX  4096
 
@@ -139,7 +139,7 @@ static void send_data(struct getter *getter, struct transfer *transfer)
 
 static void ask(struct getter *getter, struct transfer *transfer)
 {
-    static char buffers[TEXT_LIST_MAX][HEADER_MAX];
+    static char buffers[GET_HEADERS_MAX][HEADER_MAX];
     char authority[URL_HOST_MAX + 16], range[40], length[24];
     const struct get_options *options = &getter->options;
     bool sends = options->data != NULL && !transfer->as_get;

@@ -171,6 +171,40 @@ static bool parse_each_way(const char *text, bool (*parse)(const char *, uint64_
     return true;
 }
 
+static bool parse_plain_number(const char *text, uint64_t *ret)
+{
+    return parse_number(text, 10, UINT64_MAX, ret);
+}
+
+static bool parse_outage(const char *text, struct outage *ret)
+{
+    char copy[VALUE_MAX], *rest = copy;
+    roam_time values[3];
+    size_t n = 0;
+    if (strlen(text) >= sizeof(copy))
+        return false;
+    strcpy(copy, text);
+    for (char *part; (part = strsep(&rest, ",")) != NULL; n++)
+        if (n == ARRAY_LENGTH(values) || !parse_duration(part, &values[n]))
+            return false;
+    *ret = (struct outage){values[0], n > 1 ? values[1] : 0, n > 2 ? values[2] : n > 1 ? values[1] : 0};
+    return ret->length > 0 && (ret->every == 0 || ret->every > ret->length);
+}
+
+static bool add_text(struct text_list *list, const char *text)
+{
+    /* Room is made at every power of two. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t room = list->count > 0 ? 2 * list->count : 1;
+        const char **texts = realloc(list->texts, room * sizeof(*texts));
+        if (texts == NULL)
+            return false;
+        list->texts = texts;
+    }
+    list->texts[list->count++] = text;
+    return *text != '\0';
+}
+
 static bool parse_addresses(const char *text, struct address_list *ret)
 {
     char one[ROAM_ADDRESS_TEXT_MAX];
@@ -202,14 +236,6 @@ static bool parse_names(const char *text, struct name_list *ret)
     }
 }
 
-static bool parse_texts(const char *text, struct text_list *ret)
-{
-    if (*text == '\0' || ret->count == TEXT_LIST_MAX)
-        return false;
-    ret->texts[ret->count++] = text;
-    return true;
-}
-
 /* `choices` is "one|two|three". */
 static bool parse_choice(const char *text, const char *choices, unsigned *ret)
 {
@@ -230,7 +256,6 @@ static bool parse_choice(const char *text, const char *choices, unsigned *ret)
 static const char *const examples[] = {
     [OPTION_FLAG] = "nothing",
     [OPTION_TEXT] = "a text that is not empty",
-    [OPTION_TEXTS] = "a text that is not empty, at most 16 times",
     [OPTION_DURATION] = "a duration like 200ms, 2s or 1m",
     [OPTION_BYTES] = "a number of octets like 65536, 64K or 10M",
     [OPTION_NUMBER] = "a number",
@@ -247,6 +272,10 @@ static const char *const examples[] = {
     [OPTION_BYTES_EACH_WAY] = "a number of octets like 64K, or two, up and down: 64K,1M",
     [OPTION_RATE_EACH_WAY] = "bits a second like 10M, or two, up and down: 1M,10M",
     [OPTION_SHARE_EACH_WAY] = "a share like 1% or 0.01, or two, up and down: 1%,0",
+    [OPTION_NUMBER_EACH_WAY] = "a number, or two, up and down: 3,0",
+    [OPTION_OUTAGE] =
+        "a duration, and up to two more: 2s or 2s,7s,5s (every 7 s, which is longer, the first after 5 s)",
+    [OPTION_TEXTS] = "a text that is not empty",
 };
 
 static bool store_value(const struct option_spec *spec, const char *text, void *ret)
@@ -258,8 +287,6 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
     case OPTION_TEXT:
         *(const char **)ret = text;
         return *text != '\0';
-    case OPTION_TEXTS:
-        return parse_texts(text, ret);
     case OPTION_DURATION:
         return parse_duration(text, ret);
     case OPTION_BYTES:
@@ -292,6 +319,12 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_each_way(text, parse_rate, ret);
     case OPTION_SHARE_EACH_WAY:
         return parse_each_way(text, parse_share, ret);
+    case OPTION_NUMBER_EACH_WAY:
+        return parse_each_way(text, parse_plain_number, ret);
+    case OPTION_OUTAGE:
+        return parse_outage(text, ret);
+    case OPTION_TEXTS:
+        return add_text(ret, text);
     }
     return false;
 }

@@ -25,6 +25,8 @@ enum option_kind {
     OPTION_BYTES_EACH_WAY,
     OPTION_RATE_EACH_WAY,  /* bits a second: 64k, 10M, 1G (powers of 1,000) */
     OPTION_SHARE_EACH_WAY, /* parts of a million: 1%, 0.01 */
+    OPTION_NUMBER_EACH_WAY,
+    OPTION_OUTAGE, /* struct outage: FOR[,EVERY[,AFTER]] */
 };
 
 struct pin {
@@ -36,10 +38,13 @@ struct each_way {
     uint64_t up, down;
 };
 
-#define TEXT_LIST_MAX 16
+struct outage {
+    roam_time length, every, after; /* every 0: once; after is `every` where it is not said */
+};
 
+/* Any number of texts; the array grows with them, and is there for the life of the process. */
 struct text_list {
-    const char *texts[TEXT_LIST_MAX];
+    const char **texts;
     size_t count;
 };
 
@@ -83,7 +88,8 @@ struct net_options {
     struct address_list preferred;
     const char *token_file, *session_file, *static_key;
     const char *qlog;
-    const char *cert, *key, *ca, *name, *alpn, *hq, *output;
+    const char *cert, *key, *ca, *name, *alpn, *hq, *output, *download;
+    struct text_list urls; /* roam connect --hq; the first one is hq, too */
     struct pin pin;
     struct name_list prefer, metered, forbid, force;
     roam_cid_plan cid_plan;
