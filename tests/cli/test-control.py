@@ -245,6 +245,7 @@ def move(scratch, path, port, url):
                      "roam_move_gap_seconds_sum", "roam_packets_received_total", "roam_sent_bytes_total",
                      'roam_handshakes_total{outcome="full"}', "roam_allocated_bytes", "process_resident_memory_bytes"):
             check(float(values[name]) > 0, f"{name} is {values[name]}")
+        draw(values)
         # It ends with the connection.
         last = roam("events", "--control", path, "--connection", ours["id"], "--types", "closed").splitlines()
         same([(json.loads(line)["event"], json.loads(line)["id"]) for line in last], [("closed", ours["id"])], "the end")
@@ -253,6 +254,27 @@ def move(scratch, path, port, url):
         natbox.terminate()
         busy.wait(PATIENCE)
         natbox.wait(PATIENCE)
+
+
+def draw(values):
+    """Each query of the Grafana dashboard asks for what is told, by labels that this has, and nothing is left out."""
+    with open(os.path.join(os.environ["ROAM_SOURCE"], "packaging", "grafana", "roam.json")) as file:
+        panels = json.load(file, object_pairs_hook=each_once)["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    same(len({panel["id"] for panel in panels}), len(panels), "ids of panels")
+    labels = {}
+    for key in values:
+        labels.setdefault(key.split("{")[0], set()).update(re.findall(r'(\w+)="', key))
+    shown = set()
+    for query in queries:
+        names = re.findall(r"\b(?:roam|process)_\w+", query)
+        check(names and set(names) <= set(labels), f"{query} asks for what is not told")
+        shown |= set(names)
+        for label in re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", query))):
+            check(label in labels[names[0]], f"{query}: {names[0]} has no label {label}")
+        for pair in re.findall(r'\w+="[^"]*"', query):
+            check(any(pair in key for key in values if key.startswith(names[0])), f"{query}: {names[0]} has no {pair}")
+    same({re.sub(r"_(sum|count)$", "_bucket", name) for name in labels} - shown, set(), "what is told and not shown")
 
 
 def watcher_detail(path, row_id):
