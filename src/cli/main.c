@@ -14,6 +14,7 @@ static const struct {
     {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
     {"cid", cid_main, "take a connection ID apart"},
     {"perf", perf_main, "measure how fast it is, and what it costs"},
+    {"top", top_main, "watch a server's table of connections, live"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
 
