@@ -26,6 +26,8 @@ int check_main(int argc, char **argv);
 int cid_main(int argc, char **argv);
 int perf_main(int argc, char **argv);
 int top_main(int argc, char **argv);
+int table_main(int argc, char **argv);
+int events_main(int argc, char **argv);
 
 /* ---- output.c */
 

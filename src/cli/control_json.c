@@ -43,7 +43,6 @@ static void put_row_members(struct json *json, const struct watch_row *row)
     json_number(json, "window", row->window_bytes);
     json_number(json, "in", row->bytes_received);
     json_number(json, "out", row->bytes_sent);
-    json_number(json, "paths", row->paths);
     json_number(json, "moves", row->moves);
     if (row->moved) {
         json_ms(json, "last_move_ms", row->last_move);
@@ -56,6 +55,7 @@ void control_put_row(struct json *json, const struct watch_row *row)
     json_object_begin(json, NULL);
     put_id(json, "id", row->id);
     put_row_members(json, row);
+    json_number(json, "paths", row->paths);
     json_object_end(json);
 }
 

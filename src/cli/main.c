@@ -14,6 +14,8 @@ static const struct {
     {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
     {"cid", cid_main, "take a connection ID apart"},
     {"perf", perf_main, "measure how fast it is, and what it costs"},
+    {"table", table_main, "the connections of a server that runs"},
+    {"events", events_main, "what happens at a server that runs, as it happens"},
     {"top", top_main, "watch a server's table of connections, live"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
