@@ -3,6 +3,7 @@
  * second that is over; the screen is drawn ten times a second at most; and however it ends, the terminal is as it was.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -164,11 +165,20 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- Life */
 
+/* Who has the terminal next wants to wait for it: that is no setting of this process, but of the terminal. */
+static void watch_terminal(struct top *top)
+{
+    const int flags = fcntl(STDIN_FILENO, F_GETFL);
+    uv_poll_init(&top->loop, &top->keys, STDIN_FILENO);
+    if (flags >= 0)
+        fcntl(STDIN_FILENO, F_SETFL, flags);
+}
+
 static void start_handles(struct top *top)
 {
     uv_timer_init(&top->loop, &top->asking);
     uv_timer_init(&top->loop, &top->drawing);
-    uv_poll_init(&top->loop, &top->keys, STDIN_FILENO);
+    watch_terminal(top);
     top->asking.data = top->drawing.data = top->keys.data = top;
     /* Before curses: it catches what nobody catches yet. */
     for (size_t i = 0; i < ARRAY_LENGTH(caught_signals); i++) {
@@ -226,7 +236,7 @@ static int connect_and_watch(const char *path)
 {
     int fd = control_connect(path);
     if (fd < 0) {
-        say_error("no server listens at %s: %s", path, strerror(errno));
+        say_error("no server can be asked by %s: %s", path, strerror(errno));
         return EXIT_CONNECTION;
     }
     struct top *top = calloc(1, sizeof(*top));

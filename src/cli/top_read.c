@@ -6,49 +6,30 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/minmax.h"
 #include "cli/control.h"
 #include "cli/top_model.h"
+#include "cli/watcher.h"
 
 /* ---- Members */
 
 static void text_of(const json_t *object, const char *key, char *ret, size_t capacity)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = member_text(object, key);
     size_t len = 0;
-    for (; text != NULL && text[len] != '\0' && len + 1 < capacity; len++)
+    for (; text[len] != '\0' && len + 1 < capacity; len++)
         ret[len] = text[len] >= ' ' && text[len] <= '~' ? text[len] : '?';
     ret[len] = '\0';
 }
 
 #define TEXT_OF(object, key, ret) text_of(object, key, ret, sizeof(ret))
 
-/* What a double does not hold exactly comes as a text. */
-static uint64_t number_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    if (json_is_integer(value))
-        return json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
-    return json_is_string(value) ? strtoull(json_string_value(value), NULL, 10) : 0;
-}
-
-static double real_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
 /* Whatever the number is, it is a time that a clock has. */
 static roam_time time_of(double ms)
 {
     return ms > 0 ? (roam_time)(ms < 1e12 ? ms * 1e6 : 1e18) : 0;
-}
-
-static bool bool_of(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
 }
 
 /* ---- The table */
@@ -64,15 +45,15 @@ static void read_row(struct top_row *ret, const json_t *object, const char *id, 
     TEXT_OF(object, "local", ret->local);
     TEXT_OF(object, "state", ret->state);
     TEXT_OF(object, "alpn", ret->alpn);
-    ret->age_ms = real_of(object, "age_ms");
-    ret->rtt_ms = real_of(object, "rtt_ms");
-    ret->gap_ms = real_of(object, "gap_ms");
+    ret->age_ms = member_ms(object, "age_ms");
+    ret->rtt_ms = member_ms(object, "rtt_ms");
+    ret->gap_ms = member_ms(object, "gap_ms");
     ret->has_gap = ret->gap_ms > 0;
-    ret->window = number_of(object, "window");
-    ret->in = number_of(object, "in");
-    ret->out = number_of(object, "out");
-    ret->paths = number_of(object, "paths");
-    ret->moves = number_of(object, "moves");
+    ret->window = member_number(object, "window");
+    ret->in = member_number(object, "in");
+    ret->out = member_number(object, "out");
+    ret->paths = member_number(object, "paths");
+    ret->moves = member_number(object, "moves");
     ret->moved = json_is_number(last_move);
     if (ret->moved)
         ret->moved_at = saturating_sub(now, time_of(json_number_value(last_move)));
@@ -92,34 +73,34 @@ static void read_rows(struct top_model *model, const json_t *line, roam_time now
 
 static void read_server(struct top_model *model, const json_t *object, roam_time now)
 {
-    struct top_server server = {.up_ms = real_of(object, "up_ms"),
-                                .clock_ms = real_of(object, "time_ms") - (double)now / 1e6};
+    struct top_server server = {.up_ms = member_ms(object, "up_ms"),
+                                .clock_ms = member_ms(object, "time_ms") - (double)now / 1e6};
     const json_t *states = json_object_get(object, "states");
     if (!json_is_object(object))
         return;
     TEXT_OF(object, "command", server.command);
     for (unsigned state = 0; state < ROAM_CONN_STATES; state++)
-        server.states[state] = number_of(states, roam_conn_state_name(state));
-    server.moves = number_of(object, "moves");
-    server.in = number_of(object, "in");
-    server.out = number_of(object, "out");
-    server.drops = number_of(object, "drops");
-    server.memory = number_of(object, "memory");
-    server.resident = number_of(object, "resident");
+        server.states[state] = member_number(states, roam_conn_state_name(state));
+    server.moves = member_number(object, "moves");
+    server.in = member_number(object, "in");
+    server.out = member_number(object, "out");
+    server.drops = member_number(object, "drops");
+    server.memory = member_number(object, "memory");
+    server.resident = member_number(object, "resident");
     top_model_server(model, &server);
 }
 
 static void read_end(struct top_model *model, const json_t *line, roam_time now)
 {
     read_server(model, json_object_get(line, "server"), now);
-    top_model_page(model, number_of(line, "connections"), number_of(line, "matching"));
+    top_model_page(model, member_number(line, "connections"), member_number(line, "matching"));
 }
 
 static void read_hello(struct top_model *model, const json_t *line)
 {
     TEXT_OF(line, "command", model->server.command);
     TEXT_OF(line, "version", model->server.version);
-    model->server.pid = number_of(line, "pid");
+    model->server.pid = member_number(line, "pid");
 }
 
 /* ---- Moves as text */
@@ -139,29 +120,29 @@ static void add_cost(char *text, const json_t *move)
 {
     char first[TOP_CELL_MAX], second[TOP_CELL_MAX];
     add_text(text, "settled:");
-    if (real_of(move, "gap_ms") > 0)
-        add_text(text, " gap %s,", top_span_text(real_of(move, "gap_ms"), first));
-    if (bool_of(move, "validated"))
-        add_text(text, " proof %s,", top_span_text(real_of(move, "validated_after_ms"), first));
-    add_text(text, " lost %" PRIu64 ", again %s,", number_of(move, "packets_lost"),
-             top_amount_text((double)number_of(move, "bytes_resent"), first));
-    add_text(text, " RTT %s -> %s", top_span_text(real_of(move, "rtt_before_ms"), first),
-             top_span_text(real_of(move, "rtt_after_ms"), second));
+    if (member_ms(move, "gap_ms") > 0)
+        add_text(text, " gap %s,", top_span_text(member_ms(move, "gap_ms"), first));
+    if (member_bool(move, "validated"))
+        add_text(text, " proof %s,", top_span_text(member_ms(move, "validated_after_ms"), first));
+    add_text(text, " lost %" PRIu64 ", again %s,", member_number(move, "packets_lost"),
+             top_amount_text((double)member_number(move, "bytes_resent"), first));
+    add_text(text, " RTT %s -> %s", top_span_text(member_ms(move, "rtt_before_ms"), first),
+             top_span_text(member_ms(move, "rtt_after_ms"), second));
 }
 
 static void add_kept_move(struct top_detail *detail, const json_t *move, double now_ms)
 {
     char text[TOP_ENTRY_MAX] = "", from[ROAM_ADDRESS_TEXT_MAX], to[ROAM_ADDRESS_TEXT_MAX], why[TOP_NAME_MAX];
-    const double at = now_ms - real_of(move, "ago_ms");
+    const double at = now_ms - member_ms(move, "ago_ms");
     TEXT_OF(move, "from", from);
     TEXT_OF(move, "to", to);
     TEXT_OF(move, "why", why);
-    add_text(text, "%s %s -> %s (%s)", bool_of(move, "reverted") ? "reverted" : "moved", from, to, why);
+    add_text(text, "%s %s -> %s (%s)", member_bool(move, "reverted") ? "reverted" : "moved", from, to, why);
     top_detail_add(detail, at, true, text);
     text[0] = '\0';
-    if (bool_of(move, "settled")) {
+    if (member_bool(move, "settled")) {
         add_cost(text, move);
-        top_detail_add(detail, at + real_of(move, "validated_after_ms"), false, text);
+        top_detail_add(detail, at + member_ms(move, "validated_after_ms"), false, text);
     }
 }
 
@@ -169,38 +150,38 @@ static void add_kept_move(struct top_detail *detail, const json_t *move, double 
 
 static void read_path(struct top_path *ret, const json_t *object)
 {
-    *ret = (struct top_path){.id = number_of(object, "id"), .active = bool_of(object, "active")};
+    *ret = (struct top_path){.id = member_number(object, "id"), .active = member_bool(object, "active")};
     TEXT_OF(object, "state", ret->state);
     TEXT_OF(object, "ecn", ret->ecn);
     TEXT_OF(object, "local", ret->local);
     TEXT_OF(object, "remote", ret->remote);
     TEXT_OF(object, "cid", ret->cid);
-    ret->in = number_of(object, "in");
-    ret->out = number_of(object, "out");
-    ret->window = number_of(object, "window");
-    ret->in_flight = number_of(object, "in_flight");
-    ret->datagram_bytes = number_of(object, "datagram_bytes");
-    ret->rtt_ms = real_of(object, "rtt_ms");
-    ret->min_rtt_ms = real_of(object, "min_rtt_ms");
+    ret->in = member_number(object, "in");
+    ret->out = member_number(object, "out");
+    ret->window = member_number(object, "window");
+    ret->in_flight = member_number(object, "in_flight");
+    ret->datagram_bytes = member_number(object, "datagram_bytes");
+    ret->rtt_ms = member_ms(object, "rtt_ms");
+    ret->min_rtt_ms = member_ms(object, "min_rtt_ms");
 }
 
 static void read_cid(struct top_cid *ret, const json_t *object)
 {
     char of[TOP_NAME_MAX];
     TEXT_OF(object, "of", of);
-    *ret = (struct top_cid){.peers = strcmp(of, "peer") == 0, .sequence = number_of(object, "sequence")};
+    *ret = (struct top_cid){.peers = strcmp(of, "peer") == 0, .sequence = member_number(object, "sequence")};
     TEXT_OF(object, "cid", ret->cid);
-    ret->used = bool_of(object, "used");
-    ret->in_use = bool_of(object, "in_use");
-    ret->retiring = bool_of(object, "retiring");
+    ret->used = member_bool(object, "used");
+    ret->in_use = member_bool(object, "in_use");
+    ret->retiring = member_bool(object, "retiring");
 }
 
 static void read_stats(struct top_detail *detail, const json_t *stats)
 {
-    detail->packets_sent = number_of(stats, "packets_sent");
-    detail->packets_received = number_of(stats, "packets_received");
-    detail->packets_lost = number_of(stats, "packets_lost");
-    detail->resent = number_of(stats, "stream_bytes_resent");
+    detail->packets_sent = member_number(stats, "packets_sent");
+    detail->packets_received = member_number(stats, "packets_received");
+    detail->packets_lost = member_number(stats, "packets_lost");
+    detail->resent = member_number(stats, "stream_bytes_resent");
     TEXT_OF(stats, "cipher", detail->cipher);
 }
 
@@ -273,9 +254,9 @@ static void tell_other(char *text, const json_t *line, const struct top_event *e
     if (cid[0] != '\0')
         add_text(text, " cid %s", cid);
     if (json_object_get(line, "sequence") != NULL)
-        add_text(text, " sequence %" PRIu64, number_of(line, "sequence"));
+        add_text(text, " sequence %" PRIu64, member_number(line, "sequence"));
     if (json_object_get(line, "datagram_bytes") != NULL)
-        add_text(text, " %" PRIu64 " octets", number_of(line, "datagram_bytes"));
+        add_text(text, " %" PRIu64 " octets", member_number(line, "datagram_bytes"));
     if (cause[0] != '\0')
         add_text(text, ": %s%s%s", cause, reason[0] != '\0' ? ": " : "", reason);
 }
@@ -287,7 +268,7 @@ static bool is_of_detail(const struct top_detail *detail, const struct top_event
 
 static void read_event(struct top_model *model, const json_t *line, roam_time now)
 {
-    struct top_event event = {.proven = bool_of(line, "proven"), .unix_ms = real_of(line, "time_ms")};
+    struct top_event event = {.proven = member_bool(line, "proven"), .unix_ms = member_ms(line, "time_ms")};
     struct top_detail *detail = &model->detail;
     char text[TOP_ENTRY_MAX] = "";
     TEXT_OF(line, "event", event.name);
@@ -341,7 +322,7 @@ static enum top_line read_object(struct top_model *model, const json_t *line, bo
     if (strcmp(type, "event") == 0)
         read_event(model, line, now);
     else if (strcmp(type, "gap") == 0)
-        model->events_lost += number_of(line, "lost");
+        model->events_lost += member_number(line, "lost");
     else if (strcmp(type, "hello") == 0)
         read_hello(model, line);
     else if (strcmp(type, "end") == 0)

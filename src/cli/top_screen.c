@@ -56,7 +56,10 @@ void top_screen_close(void)
 {
     if (screen == NULL)
         return;
-    curs_set(1);
+    /* Where there is no other screen to go back to, a prompt stands on a line of its own. */
+    move(LINES - 1, 0);
+    clrtoeol();
+    refresh();
     endwin();
     delscreen(screen);
     screen = NULL;
