@@ -225,8 +225,9 @@ static int watch(struct top *top, int fd)
         top_link_close(&top->link);
     }
     uv_walk(&top->loop, close_handle, NULL);
-    uv_run(&top->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&top->loop);
+    /* Once for a stop that came before anything ran. */
+    while (uv_loop_close(&top->loop) == UV_EBUSY)
+        uv_run(&top->loop, UV_RUN_DEFAULT);
     if (top->why[0] != '\0')
         say_error("%s", top->why);
     return top->status;
