@@ -13,6 +13,26 @@ void top_model_init(struct top_model *model)
     *model = (struct top_model){.sort = WATCH_LAST_MOVE, .lines = 1, .subscribe = true, .stale = true};
 }
 
+/* ---- Rates */
+
+/* Answers come after keys and moves, too, and what happened in a few milliseconds is no rate. */
+#define RATE_MS 500
+
+void top_rates_tell(struct top_rates *rates, const struct top_rates *before, double ms, uint64_t in, uint64_t out)
+{
+    *rates = (struct top_rates){.looked_ms = ms, .in_then = in, .out_then = out};
+    if (before == NULL)
+        return;
+    const double seconds = (ms - before->looked_ms) / 1e3;
+    if (seconds * 1e3 < RATE_MS) {
+        *rates = *before;
+        return;
+    }
+    rates->known = true;
+    rates->in = (double)saturating_sub(in, before->in_then) / seconds;
+    rates->out = (double)saturating_sub(out, before->out_then) / seconds;
+}
+
 /* ---- Rows */
 
 static struct top_row *find_row(struct top_row *rows, size_t n, const char *key)
@@ -44,21 +64,11 @@ static const struct top_move *find_recent(const struct top_model *model, const c
 static void compare_rows(const struct top_model *model, struct top_row *row, const struct top_row *before)
 {
     const struct top_move *move = find_recent(model, row->key);
-    if (before == NULL) {
-        if (move != NULL && row->moved)
-            memcpy(row->old, move->old, sizeof(row->old));
-        return;
-    }
-    memcpy(row->old, strcmp(before->address, row->address) != 0 ? before->address : before->old, sizeof(row->old));
-    const double seconds = (row->age_ms - before->age_ms) / 1e3;
-    row->has_rates = seconds > 0 || before->has_rates;
-    if (seconds > 0) {
-        row->in_rate = (double)saturating_sub(row->in, before->in) / seconds;
-        row->out_rate = (double)saturating_sub(row->out, before->out) / seconds;
-    } else {
-        row->in_rate = before->in_rate;
-        row->out_rate = before->out_rate;
-    }
+    top_rates_tell(&row->rates, before == NULL ? NULL : &before->rates, row->age_ms, row->in, row->out);
+    if (before != NULL)
+        memcpy(row->old, strcmp(before->address, row->address) != 0 ? before->address : before->old, sizeof(row->old));
+    else if (move != NULL && row->moved)
+        memcpy(row->old, move->old, sizeof(row->old));
 }
 
 /* The connection that is chosen, where it is on the page, else the one that stands in its place. */
@@ -97,18 +107,12 @@ void top_model_page(struct top_model *model, uint64_t connections, uint64_t matc
 void top_model_server(struct top_model *model, const struct top_server *server)
 {
     const struct top_server before = model->server;
-    const double seconds = (server->up_ms - before.up_ms) / 1e3;
     struct top_server *now = &model->server;
     *now = *server;
     memcpy(now->version, before.version, sizeof(now->version));
     now->pid = before.pid;
     now->known = true;
-    if (before.known && seconds > 0) {
-        now->has_rates = true;
-        now->in_rate = (double)saturating_sub(now->in, before.in) / seconds;
-        now->out_rate = (double)saturating_sub(now->out, before.out) / seconds;
-        now->move_rate = (double)saturating_sub(now->moves, before.moves) / seconds;
-    }
+    top_rates_tell(&now->rates, before.known ? &before.rates : NULL, now->up_ms, now->in, now->out);
 }
 
 /* ---- Moves */

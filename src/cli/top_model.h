@@ -38,6 +38,14 @@
 /* Which connection: its "id", which outlives CIDs and addresses. */
 #define TOP_KEY_MAX 17
 
+/* Octets a second, from a look at the counters to one that is RATE_MS later or more. */
+struct top_rates {
+    bool known;
+    double in, out;
+    double looked_ms; /* when that was, by the age of what has the counters */
+    uint64_t in_then, out_then;
+};
+
 struct top_row {
     char key[TOP_KEY_MAX];
     char cid[ROAM_CID_TEXT_MAX];
@@ -48,8 +56,7 @@ struct top_row {
     bool moved, has_gap;
     roam_time moved_at;
     char old[ROAM_ADDRESS_TEXT_MAX]; /* where it was before; "": unknown */
-    bool has_rates;
-    double in_rate, out_rate; /* octets a second */
+    struct top_rates rates;
 };
 
 struct top_server {
@@ -59,8 +66,8 @@ struct top_server {
     double clock_ms; /* of its clock, which is Unix time, before ours */
     uint64_t states[ROAM_CONN_STATES];
     uint64_t moves, in, out, drops, memory, resident;
-    bool known, has_rates;
-    double in_rate, out_rate, move_rate;
+    bool known;
+    struct top_rates rates;
 };
 
 struct top_move {
@@ -158,7 +165,8 @@ void top_model_init(struct top_model *model);
 void top_model_row(struct top_model *model, const struct top_row *row);
 /* The answer is complete: it is the page now. */
 void top_model_page(struct top_model *model, uint64_t connections, uint64_t matching);
-/* Rates since the last one. */
+/* What it does a second is told by what it was before; before NULL: not yet. */
+void top_rates_tell(struct top_rates *rates, const struct top_rates *before, double ms, uint64_t in, uint64_t out);
 void top_model_server(struct top_model *model, const struct top_server *server);
 
 struct top_event {

@@ -24,8 +24,8 @@ static void draw_summary(const struct top_detail *detail)
     top_put_line(2, TOP_LOOK_PLAIN, "age %s  RTT %s  window %s  in %s (%s/s)  out %s (%s/s)  moves %" PRIu64,
                  top_ago_text(row->age_ms, age), top_span_text(row->rtt_ms, rtt),
                  top_amount_text((double)row->window, window), top_amount_text((double)row->in, in),
-                 top_amount_text(row->in_rate, in_rate), top_amount_text((double)row->out, out),
-                 top_amount_text(row->out_rate, out_rate), row->moves);
+                 top_amount_text(row->rates.in, in_rate), top_amount_text((double)row->out, out),
+                 top_amount_text(row->rates.out, out_rate), row->moves);
     top_put_line(3, TOP_LOOK_PLAIN, "packets in %" PRIu64 " out %" PRIu64 " lost %" PRIu64 "  %s octets again  %s  %s",
                  detail->packets_received, detail->packets_sent, detail->packets_lost,
                  top_amount_text((double)detail->resent, again), row->alpn, detail->cipher);

@@ -185,16 +185,6 @@ static void read_stats(struct top_detail *detail, const json_t *stats)
     TEXT_OF(stats, "cipher", detail->cipher);
 }
 
-static void read_detail_rates(struct top_row *row, const struct top_row *before)
-{
-    const double seconds = (row->age_ms - before->age_ms) / 1e3;
-    row->has_rates = seconds > 0;
-    if (row->has_rates) {
-        row->in_rate = (double)saturating_sub(row->in, before->in) / seconds;
-        row->out_rate = (double)saturating_sub(row->out, before->out) / seconds;
-    }
-}
-
 /* The moves of before stand first in the timeline; those that come later are told as events. */
 static void read_connection(struct top_model *model, const json_t *line, roam_time now)
 {
@@ -204,8 +194,7 @@ static void read_connection(struct top_model *model, const json_t *line, roam_ti
     size_t i;
     const json_t *object;
     read_row(&detail->row, line, "row_id", now);
-    if (detail->loaded || before.age_ms > 0)
-        read_detail_rates(&detail->row, &before);
+    top_rates_tell(&detail->row.rates, &before.rates, detail->row.age_ms, detail->row.in, detail->row.out);
     detail->path_count = detail->cid_count = 0;
     read_stats(detail, json_object_get(line, "stats"));
     json_array_foreach(json_object_get(line, "paths"), i, object)

@@ -161,8 +161,8 @@ static void draw_header(const struct top_model *model)
                  " draining",
                  server->states[ROAM_CONN_ESTABLISHED], server->states[ROAM_CONN_HANDSHAKE],
                  server->states[ROAM_CONN_CLOSING], server->states[ROAM_CONN_DRAINING]);
-    top_put_line(2, TOP_LOOK_PLAIN, "moves %" PRIu64 " (%.0f/s)  in %s/s  out %s/s  memory %s of %s", server->moves,
-                 server->move_rate, format_amount(server->in_rate, in), format_amount(server->out_rate, out),
+    top_put_line(2, TOP_LOOK_PLAIN, "moves %" PRIu64 "  in %s/s  out %s/s  memory %s of %s", server->moves,
+                 format_amount(server->rates.in, in), format_amount(server->rates.out, out),
                  format_amount((double)server->memory, memory), format_amount((double)server->resident, resident));
 }
 

@@ -164,7 +164,7 @@ const char *top_cell_text(const struct top_row *row, size_t column, roam_time no
     default:
         if (strcmp(title, "LOCAL") == 0)
             return copy(row->local, ret);
-        return row->has_rates ? top_amount_text(strcmp(title, "IN/s") == 0 ? row->in_rate : row->out_rate, ret)
-                              : copy("-", ret);
+        return row->rates.known ? top_amount_text(strcmp(title, "IN/s") == 0 ? row->rates.in : row->rates.out, ret)
+                                : copy("-", ret);
     }
 }

@@ -103,17 +103,20 @@ static void test_rates_come_of_two_answers(void **state)
     assert_string_equal(model->rows[0].key, ID);
     assert_string_equal(model->rows[0].cid, "c1" ID);
     assert_true(model->rows[0].out == UINT64_C(9007199254740993));
-    assert_false(model->rows[0].has_rates);
-    assert_false(model->server.has_rates);
+    assert_false(model->rows[0].rates.known);
+    assert_false(model->server.rates.known);
     say_row(ID, "192.0.2.1:4000", 3000, 2500, "");
     say_end(9000, 1, 5000);
-    assert_true(model->rows[0].has_rates);
-    assert_true(model->rows[0].in_rate > 999.9 && model->rows[0].in_rate < 1000.1);
-    assert_true(model->server.in_rate > 999.9 && model->server.in_rate < 1000.1);
-    /* The same answer again leaves them as they are. */
-    say_row(ID, "192.0.2.1:4000", 3000, 2500, "");
+    assert_true(model->rows[0].rates.known);
+    assert_true(model->rows[0].rates.in > 999.9 && model->rows[0].rates.in < 1000.1);
+    assert_true(model->server.rates.in > 999.9 && model->server.rates.in < 1000.1);
+    /* What comes at once leaves them as they are, and is not lost to the next. */
+    say_row(ID, "192.0.2.1:4000", 3100, 9500, "");
     say_end(9000, 1, 5000);
-    assert_true(model->rows[0].in_rate > 999.9);
+    assert_true(model->rows[0].rates.in > 999.9 && model->rows[0].rates.in < 1000.1);
+    say_row(ID, "192.0.2.1:4000", 4000, 9500, "");
+    say_end(9999, 1, 5000);
+    assert_true(model->rows[0].rates.in > 6999.9 && model->rows[0].rates.in < 7000.1);
     assert_int_equal(model->server.states[ROAM_CONN_ESTABLISHED], 1);
 }
 
@@ -392,7 +395,7 @@ static void test_a_connection_and_its_timeline(void **state)
     assert_int_equal(detail->cid_count, 2);
     assert_true(detail->cids[1].peers && !detail->cids[0].peers);
     assert_int_equal(detail->packets_lost, 3);
-    assert_true(detail->row.in_rate > 999 && detail->row.in_rate < 1001);
+    assert_true(detail->row.rates.in > 999 && detail->row.rates.in < 1001);
     model->ask_detail = false;
     say_event(NOW, "path_moved", "a:2", "a:3", "false");
     assert_string_equal(top_detail_entry(detail, 3)->text, "moved a:2 -> a:3 (peer), claimed");
