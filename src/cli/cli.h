@@ -25,6 +25,7 @@ int natbox_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int cid_main(int argc, char **argv);
 int perf_main(int argc, char **argv);
+int top_main(int argc, char **argv);
 int events_main(int argc, char **argv);
 int get_main(int argc, char **argv);
 int serve_main(int argc, char **argv);

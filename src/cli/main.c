@@ -18,6 +18,7 @@ static const struct {
     {"perf", perf_main, "measure how fast it is, and what it costs"},
     {"table", table_main, "the connections of a server that runs"},
     {"events", events_main, "what happens at a server that runs, as it happens"},
+    {"top", top_main, "watch a server's table of connections, live"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
 
