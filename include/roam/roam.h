@@ -353,6 +353,8 @@ typedef struct roam_conn_stats {
     uint64_t datagrams_sent, datagrams_acked, datagrams_lost, datagrams_expired, datagrams_outgrown;
     uint64_t datagrams_received, datagrams_dropped;
     uint64_t datagram_bytes_sent, datagram_bytes_received;
+
+    uint32_t version; /* of QUIC: 0x00000001, 0x6b3343cf for version 2; may change until the handshake is complete */
 } roam_conn_stats;
 
 ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);

@@ -62,6 +62,8 @@ static const struct option_spec specs[] = {
     OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
+    OPTION("quic-version", 0, OPTION_QUIC, versions, "VERSION",
+           "v1 or v2; may be repeated, the first is begun with (v1, then v2)"),
     OPTION("force-version", 0, OPTION_VERSION, force_version, "HEX", "offer this version first"),
     OPTION("key-update-every", 0, OPTION_DURATION, key_update_every, "TIME", "update the keys so often"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
@@ -254,8 +256,8 @@ static void print_connected(struct client *client)
 {
     roam_conn_stats stats;
     roam_conn_get_stats(client->session.conn, &stats);
-    printf("connected version=0x00000001 alpn=%s cipher=%s resumed=%s\n", roam_conn_alpn(client->session.conn),
-           stats.cipher, stats.resumed ? "yes" : "no");
+    printf("connected version=0x%08x alpn=%s cipher=%s resumed=%s\n", stats.version,
+           roam_conn_alpn(client->session.conn), stats.cipher, stats.resumed ? "yes" : "no");
     client->connected = true;
 }
 

@@ -134,6 +134,19 @@ static bool parse_version(const char *text, uint32_t *ret)
     return true;
 }
 
+/* Another one behind those that were given before. */
+static bool parse_quic_version(const char *text, uint32_t ret[ROAM_VERSIONS_MAX])
+{
+    const uint32_t version = strcmp(text, "v1") == 0 ? ROAM_QUIC_V1 : strcmp(text, "v2") == 0 ? ROAM_QUIC_V2 : 0;
+    for (size_t i = 0; version != 0 && i < ROAM_VERSIONS_MAX && ret[i] != version; i++) {
+        if (ret[i] == 0) {
+            ret[i] = version;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_rate(const char *text, uint64_t *ret)
 {
     static const struct unit units[] = {{"", 1},    {"k", 1e3},    {"M", 1e6},    {"G", 1e9},
@@ -260,6 +273,7 @@ static const char *const examples[] = {
     [OPTION_BYTES] = "a number of octets like 65536, 64K or 10M",
     [OPTION_NUMBER] = "a number",
     [OPTION_VERSION] = "a version in hexadecimal like 0x1a2a3a4a",
+    [OPTION_QUIC] = "v1 or v2, each of them once",
     [OPTION_CIPHER] = "aes128, aes256 or chacha20",
     [OPTION_CONGESTION] = "cubic, newreno or bbr",
     [OPTION_ADDRESS] = "an address like 192.0.2.1, 192.0.2.1:4433 or [2001:db8::1]:4433",
@@ -295,6 +309,8 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_number(text, 10, UINT64_MAX, ret);
     case OPTION_VERSION:
         return parse_version(text, ret);
+    case OPTION_QUIC:
+        return parse_quic_version(text, ret);
     case OPTION_CIPHER:
         return parse_cipher(text, ret);
     case OPTION_CONGESTION:

@@ -12,6 +12,7 @@ enum option_kind {
     OPTION_BYTES,      /* uint64_t: 1000, 64K, 10M, 1G (powers of 1,024) */
     OPTION_NUMBER,     /* uint64_t */
     OPTION_VERSION,    /* uint32_t, hexadecimal */
+    OPTION_QUIC,       /* uint32_t[ROAM_VERSIONS_MAX]: v1, v2; may be repeated, in order of preference */
     OPTION_CIPHER,     /* unsigned: enum roam_cipher */
     OPTION_CONGESTION, /* enum roam_congestion */
     OPTION_ADDRESS,    /* roam_address, port 0 where none is given */
@@ -99,6 +100,7 @@ struct net_options {
     uint64_t rebind_at, cid_length, datagram_bytes, socket_buffer;
     roam_address bind;
     uint32_t force_version;
+    uint32_t versions[ROAM_VERSIONS_MAX];
     struct watch_options watch;
 };
 

@@ -69,6 +69,7 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     ret->alpn = alpn;
     ret->ciphers = options->ciphers;
     ret->congestion = options->congestion;
+    memcpy(ret->versions, options->versions, sizeof(ret->versions));
     ret->server_name = options->name;
     if (options->idle != 0)
         ret->max_idle_timeout = options->idle;

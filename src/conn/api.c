@@ -202,6 +202,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .cipher = keyed ? aead_suite_info(conn->keys.send.suite)->name : "",
         .crypto_backend = keyed ? conn->keys.send.backend->name : "",
     };
+    ret->version = conn->version;
     conn_datagrams_describe(conn, ret);
 }
 

@@ -70,8 +70,8 @@ struct conn_owner {
     void (*wake)(void *context, roam_conn *conn);
     /* Handshake complete / over, however it went: it is no longer half-open. */
     void (*handshake_over)(void *context, roam_conn *conn, bool completed);
-    /* A NEW_TOKEN token for this address; returns its length. */
-    size_t (*new_token)(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* A NEW_TOKEN token for this address and version; returns its length. */
+    size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
     /* NULL, or called for each packet sent and each authentic packet received. */
     void (*observe)(void *context, const struct observed_packet *packet);
 };
@@ -95,7 +95,13 @@ struct handshake {
     size_t alternate_count;
     uint8_t *token; /* client: to be sent in Initials, own memory */
     size_t token_bytes;
-    struct transport_params peer; /* all that it sent; conn.peer has what counts afterwards */
+    const roam_keylog *keylog;
+    uint32_t original_version;        /* of the client's first flight, the second one after Version Negotiation */
+    uint32_t other_version;           /* see versions.c */
+    struct packet_keys other_receive; /* of Initials of that version */
+    bool has_reacted;                 /* client: to Version Negotiation */
+    struct transport_params ours;     /* as they are sent, but for version_information */
+    struct transport_params peer;     /* all that it sent; conn.peer has what counts afterwards */
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
@@ -290,7 +296,7 @@ struct conn_create {
     const roam_config *config; /* client: copied; server: kept */
     struct pool *frame_pool;   /* of struct sent_frame */
     bool is_server;
-    uint32_t version;
+    uint32_t version; /* client: 0 is the first of its configuration */
     roam_time now;
     const char *host; /* client */
     uint16_t port;
@@ -349,7 +355,11 @@ void conn_discard_space(roam_conn *conn, enum packet_space space);
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 
 /* ---- crypto.c */
-bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
+
+/* Makes TLS and the Initial keys. A client's that begins again has no `ticket_key` either. */
+bool conn_crypto_start(roam_conn *conn, const uint8_t *ticket_key, roam_result *ret_result);
+/* Client: sends the ClientHello. */
+void conn_start_tls(roam_conn *conn);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
 /* Client: under the keys and the CID that are new, what was sent counts as lost. */
 void conn_send_first_flight_again(roam_conn *conn);
@@ -359,8 +369,10 @@ void conn_on_confirmed(roam_conn *conn);
  * processed. */
 void conn_settle_handshake(roam_conn *conn);
 void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet);
-void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
+
+/* ---- versions.c: see versions.h */
+void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 
 /* ---- post_handshake.c */
 
@@ -369,7 +381,9 @@ struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
 uint64_t conn_on_late_crypto(roam_conn *conn, uint64_t offset, const uint8_t *data, size_t len);
 
 /* ---- params.c */
-size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity);
+/* Ours, from the configuration; and, whenever the version has changed, as octets. */
+void conn_params_make(roam_conn *conn, const struct conn_create *create);
+size_t conn_params_write(roam_conn *conn, uint8_t *ret, size_t capacity);
 void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len);
 /* Checks RFC 9000 section 7.3 and puts the peer's parameters to work: handshake complete. */
 uint64_t conn_params_apply(roam_conn *conn);

@@ -31,17 +31,18 @@ enum {
     ALERT_NO_APPLICATION_PROTOCOL = 120
 };
 
-#define TICKET_KEY_BYTES 64
-#define ALPN_MAX         32 /* protocols */
-#define ALPN_NAME_MAX    255
-#define SERVER_NAME_MAX  255
-#define FAILURE_MAX      VERDICT_TEXT_MAX
+#define ALPN_MAX        32 /* protocols */
+#define ALPN_NAME_MAX   255
+#define SERVER_NAME_MAX 255
+#define FAILURE_MAX     VERDICT_TEXT_MAX
 
 struct tls {
     roam_allocator allocator;
     bool is_server;
     bool complete;
     bool params_received;
+    uint32_t version;             /* of QUIC */
+    const uint8_t *ticket_key;    /* server: of the endpoint's; NULL: none */
     enum tls_level receive_level; /* of the last receive secret: handshake octets come at this level only */
     uint64_t error;
     char failure[FAILURE_MAX];
@@ -146,7 +147,11 @@ static int on_params_received(gnutls_session_t session, const unsigned char *dat
         return 0; /* the second ClientHello, after a HelloRetryRequest */
     tls->params_received = true;
     tls->sink.params(tls->sink.context, data, len);
-    return 0;
+    /* Now the version is known. GnuTLS takes one key for a handshake, and looks for a ticket only in the last of the
+     * extensions. */
+    return tls->ticket_key == NULL || session_enable_tickets(session, tls->ticket_key, tls->version)
+               ? 0
+               : GNUTLS_E_MEMORY_ERROR;
 }
 
 static int on_params_wanted(gnutls_session_t session, gnutls_buffer_t extension)
@@ -197,7 +202,7 @@ static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsi
 static void tell_session(struct tls *tls)
 {
     uint8_t data[SESSION_BYTES_MAX];
-    size_t len = session_write(tls->session, tls->server_name, data, sizeof(data));
+    size_t len = session_write(tls->session, tls->server_name, tls->version, data, sizeof(data));
     if (len > 0)
         tls->sink.session(tls->sink.context, data, len);
     wipe(data, sizeof(data));
@@ -265,7 +270,8 @@ static roam_result set_up_client(struct tls *tls, const struct tls_config *confi
         gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name, len) < 0)
         return ROAM_ERR_CONFIG;
     if (config->session != NULL)
-        session_offer(tls->session, tls->credentials, tls->server_name, config->session, config->session_len);
+        session_offer(tls->session, tls->credentials, tls->server_name, tls->version, config->session,
+                      config->session_len);
     return ROAM_OK;
 }
 
@@ -277,11 +283,7 @@ static roam_result set_up_server(struct tls *tls, const struct tls_config *confi
                                           tls->credentials->require_client ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_IGNORE);
     /* Authorities tell a client with a pinned certificate of its own making not to send it. */
     gnutls_certificate_send_x509_rdn_sequence(tls->session, 1);
-    if (config->ticket_key != NULL) {
-        gnutls_datum_t key = {.data = (unsigned char *)config->ticket_key, .size = TICKET_KEY_BYTES};
-        if (gnutls_session_ticket_enable_server(tls->session, &key) < 0)
-            return ROAM_ERR_MEMORY;
-    }
+    tls->ticket_key = config->ticket_key;
     return ROAM_OK;
 }
 
@@ -303,6 +305,25 @@ static bool set_callbacks(struct tls *tls)
                                        GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE) >= 0;
 }
 
+bool tls_set_params(struct tls *tls, const uint8_t *params, size_t len)
+{
+    uint8_t *copy = (uint8_t *)mem_alloc(&tls->allocator, len + 1);
+    if (copy == NULL)
+        return false;
+    if (len > 0)
+        memcpy(copy, params, len);
+    if (tls->params != NULL)
+        mem_free(&tls->allocator, tls->params, tls->params_len + 1);
+    tls->params = copy;
+    tls->params_len = len;
+    return true;
+}
+
+void tls_set_version(struct tls *tls, uint32_t version)
+{
+    tls->version = version;
+}
+
 static roam_result set_up(struct tls *tls, const struct tls_config *config)
 {
     //= rfc9001#8.3 No EndOfEarlyData message.
@@ -310,12 +331,8 @@ static roam_result set_up(struct tls *tls, const struct tls_config *config)
     flags |= config->is_server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET
                                : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT | GNUTLS_KEY_SHARE_TOP;
 
-    tls->params = (uint8_t *)mem_alloc(&tls->allocator, config->params_len + 1);
-    if (tls->params == NULL || gnutls_init(&tls->session, flags) < 0)
+    if (!tls_set_params(tls, config->params, config->params_len) || gnutls_init(&tls->session, flags) < 0)
         return ROAM_ERR_MEMORY;
-    if (config->params_len > 0)
-        memcpy(tls->params, config->params, config->params_len);
-    tls->params_len = config->params_len;
     tls->credentials =
         config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
     if (tls->credentials == NULL || !set_callbacks(tls) ||
@@ -336,6 +353,7 @@ struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *co
         tls->allocator = *allocator;
         tls->is_server = config->is_server;
         tls->sink = config->sink;
+        tls->version = config->version;
         if (config->keylog != NULL)
             tls->keylog = *config->keylog;
         tls->receive_level = TLS_INITIAL;

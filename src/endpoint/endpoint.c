@@ -71,10 +71,10 @@ static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
     conn->half_open = false;
 }
 
-static size_t owner_new_token(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
+static size_t owner_new_token(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
 {
     roam_endpoint *endpoint = context;
-    struct token token = {.kind = TOKEN_NEW, .issued = endpoint_unix_time(endpoint)};
+    struct token token = {.kind = TOKEN_NEW, .version = version, .issued = endpoint_unix_time(endpoint)};
     return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
 }
 

@@ -152,8 +152,8 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);
  * returned, with the token on which it stands in *ret_token where there is one). */
 roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                          size_t len, struct token *ret_token);
-/* True for versions in which connections are accepted. */
-bool endpoint_accepts_version(uint32_t version);
+/* True for versions in which connections are accepted; for all that are known where none are. */
+bool endpoint_accepts_version(const roam_endpoint *endpoint, uint32_t version);
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           size_t len);
 

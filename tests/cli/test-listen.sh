@@ -188,6 +188,11 @@ kill -0 "$server" || fail 'the server ended'
 grep -qx 'connected version=0x00000001 alpn=hq-interop cipher=[A-Z0-9-]* resumed=no' "$scratch/connected" || fail '--handshake-only'
 "$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only --force-version 0x1a2a3a4a --cid-length 0 "127.0.0.1:$port" \
     >"$scratch/connected" 2>"$scratch/client.err" || fail '--force-version'
+"$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only --quic-version v2 --quic-version v1 "127.0.0.1:$port" \
+    >"$scratch/connected" 2>"$scratch/client.err" || fail '--quic-version'
+grep -q '^connected version=0x6b3343cf ' "$scratch/connected" || fail '--quic-version v2 is not version 2'
+expect 2 'each of them once' "$ROAM" connect --quic-version v2 --quic-version v2 "127.0.0.1:$port"
+expect 2 'v1 or v2' "$ROAM" connect --quic-version 3 "127.0.0.1:$port"
 expect 3 'cannot write to' "$ROAM" connect --pin "$pin" --hq "https://127.0.0.1:$port/file" -o "$scratch/no/such/dir"
 if [ -w /dev/full ]; then
     expect 3 'No space left' "$ROAM" connect --pin "$pin" --hq "https://127.0.0.1:$port/file" -o /dev/full
