@@ -46,8 +46,12 @@ def wait_for(said, pattern, child):
         time.sleep(0.02)
 
 
+members = set()  # of all that a server has said
+
+
 def each_once(pairs):
     same(len({key for key, _ in pairs}), len(pairs), f"members of {pairs}")
+    members.update(key for key, _ in pairs)
     return dict(pairs)
 
 
@@ -112,6 +116,9 @@ def main():
         same(server.wait(PATIENCE), 0, "exit status")
         check(not os.path.exists(path), "the socket is removed")
         discover(scratch)
+    with open(os.path.join(os.environ["ROAM_SOURCE"], "docs", "control.md")) as file:
+        told = set(re.findall(r"`(\w+)`", file.read()))
+    check(len(members) > 80 and members <= told, f"docs/control.md has not {members - told}")
 
 
 def look(scratch, path, port, url):
@@ -259,7 +266,7 @@ def move(scratch, path, port, url):
 def draw(values):
     """Each query of the Grafana dashboard asks for what is told, by labels that this has, and nothing is left out."""
     with open(os.path.join(os.environ["ROAM_SOURCE"], "packaging", "grafana", "roam.json")) as file:
-        panels = json.load(file, object_pairs_hook=each_once)["panels"]
+        panels = json.load(file)["panels"]
     queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
     same(len({panel["id"] for panel in panels}), len(panels), "ids of panels")
     labels = {}
