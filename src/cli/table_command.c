@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/minmax.h"
+#include "cli/control.h"
 #include "cli/show.h"
 #include "cli/watch_row.h"
 #include "cli/watcher.h"
@@ -56,27 +57,50 @@ static json_t *request_of(const struct table_options *options)
 
 /* ---- What is shown */
 
-/* As the server's lines are: with the version, and what it is. */
-static void print_row_json(const json_t *line, json_t *row)
+/* So begins a line with rows, as the server writes it where the request has no id. */
+#define ROWS_BEGIN "{\"schema\":\"" CONTROL_SCHEMA "\",\"type\":\"rows\",\"rows\":["
+#define ROW_BEGIN  "{\"schema\":\"" CONTROL_SCHEMA "\",\"type\":\"row\","
+
+static bool is_rows(const char *line, size_t len)
 {
-    json_t *object = json_pack("{s:O, s:s}", "schema", json_object_get(line, "schema"), "type", "row");
-    json_object_update(object, row);
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    putchar('\n');
-    json_decref(object);
+    return len > sizeof(ROWS_BEGIN) && memcmp(line, ROWS_BEGIN, sizeof(ROWS_BEGIN) - 1) == 0;
 }
 
-static void take_rows(const json_t *line, struct text_table *table, bool json)
+/* The octets of a row, which begins here: it has no object within. */
+static size_t row_len(const char *text, const char *end)
 {
-    json_t *row;
-    size_t i;
-    json_array_foreach(json_object_get(line, "rows"), i, row)
-    {
-        if (json)
-            print_row_json(line, row);
-        else
-            show_row(table, row);
+    bool quoted = false;
+    for (const char *pos = text; pos < end; pos++) {
+        if (quoted && *pos == '\\')
+            pos++;
+        else if (*pos == '"')
+            quoted = !quoted;
+        else if (*pos == '}' && !quoted)
+            return (size_t)(pos - text) + 1;
     }
+    return (size_t)(end - text);
+}
+
+/* A line for each, with the version and what it is. They are not parsed for that: a hundred thousand take their time. */
+static void print_rows(const char *line, size_t len)
+{
+    const char *end = line + len;
+    for (const char *pos = line + sizeof(ROWS_BEGIN) - 1; pos < end && *pos == '{'; pos++) {
+        size_t row = row_len(pos, end);
+        fwrite(ROW_BEGIN, 1, sizeof(ROW_BEGIN) - 1, stdout);
+        fwrite(pos + 1, 1, row - 1, stdout);
+        putchar('\n');
+        pos += row;
+    }
+}
+
+static bool take_rows(const struct watcher *watcher, struct text_table *table)
+{
+    json_t *line = watcher_parse(watcher), *row;
+    size_t i;
+    json_array_foreach(json_object_get(line, "rows"), i, row) show_row(table, row);
+    json_decref(line);
+    return line != NULL;
 }
 
 static void print_line(const struct watcher *watcher)
@@ -107,15 +131,18 @@ static int show_end(const struct watcher *watcher, const json_t *line, const str
 static int show_table(struct watcher *watcher, const struct table_options *options)
 {
     struct text_table table;
+    const char *text;
+    size_t len;
     int status = EXIT_CONNECTION;
-    json_t *line = NULL;
-    if (!watcher_ask(watcher, request_of(options)))
-        return EXIT_CONNECTION;
+    bool fine = watcher_ask(watcher, request_of(options));
     show_table_init(&table);
-    while ((line = watcher_next(watcher)) != NULL && strcmp(member_text(line, "type"), "rows") == 0) {
-        take_rows(line, &table, options->json);
-        json_decref(line);
+    while (fine && (text = watcher_read(watcher, &len)) != NULL && is_rows(text, len)) {
+        if (options->json)
+            print_rows(text, len);
+        else
+            fine = take_rows(watcher, &table);
     }
+    json_t *line = fine && text != NULL ? watcher_parse(watcher) : NULL;
     if (line != NULL)
         status = show_end(watcher, line, &table, options->json);
     json_decref(line);

@@ -111,7 +111,7 @@ static bool read_more(struct watcher *watcher)
     return n > 0;
 }
 
-json_t *watcher_next(struct watcher *watcher)
+const char *watcher_read(struct watcher *watcher, size_t *ret_len)
 {
     char *end;
     size_t looked_at = 0;
@@ -124,7 +124,18 @@ json_t *watcher_next(struct watcher *watcher)
         if (!read_more(watcher))
             return NULL;
     }
-    watcher->line = (size_t)(end - watcher->buffer) + 1;
+    *ret_len = watcher->line = (size_t)(end - watcher->buffer) + 1;
+    return watcher->buffer;
+}
+
+json_t *watcher_next(struct watcher *watcher)
+{
+    size_t len;
+    return watcher_read(watcher, &len) == NULL ? NULL : watcher_parse(watcher);
+}
+
+json_t *watcher_parse(const struct watcher *watcher)
+{
     json_error_t error;
     json_t *line = json_loadb(watcher->buffer, watcher->line, JSON_ALLOW_NUL, &error);
     if (json_is_object(line) && strcmp(member_text(line, "schema"), CONTROL_SCHEMA) == 0)

@@ -25,8 +25,12 @@ bool watcher_ask(struct watcher *watcher, json_t *request);
 /* The next line, which the caller gives back. NULL, which has been said, where the server has gone, or has said nothing of
  * what it was asked for. */
 json_t *watcher_next(struct watcher *watcher);
-/* The same as it came, up to the next call. */
+
+/* The next line as it came, up to the next call; NULL as above. */
+const char *watcher_read(struct watcher *watcher, size_t *ret_len);
+/* The newest line once more. */
 const char *watcher_line(const struct watcher *watcher, size_t *ret_len);
+json_t *watcher_parse(const struct watcher *watcher);
 /* From now on the server may keep silent for as long as it likes. */
 void watcher_wait_for_ever(struct watcher *watcher);
 
