@@ -46,6 +46,7 @@ struct top {
     struct top_link link;
     struct top_model model;
     roam_time drawn_at;
+    bool silent; /* the server, and the last line says so */
     bool over;
     int status;
     char why[TOP_MESSAGE_MAX]; /* said once the terminal is back */
@@ -82,9 +83,10 @@ static void ask(struct top *top)
     struct top_model *model = &top->model;
     if (model->subscribe && top_link_ask(&top->link, TOP_ASK_EVENTS))
         model->subscribe = false;
-    if (model->paused)
+    /* A pause holds on to what there is, and of a connection that was just opened there is nothing yet. */
+    if (model->paused && (model->page != TOP_DETAIL || model->detail.loaded))
         return;
-    if (model->stale && top_link_ask(&top->link, TOP_ASK_TABLE))
+    if (model->stale && !model->paused && top_link_ask(&top->link, TOP_ASK_TABLE))
         model->stale = false;
     if (model->ask_detail && top_link_ask(&top->link, TOP_ASK_DETAIL))
         model->ask_detail = false;
@@ -108,7 +110,8 @@ static void on_second(uv_timer_t *timer)
 {
     struct top *top = timer->data;
     struct top_model *model = &top->model;
-    if (top->link.asked_count > 0 && uv_hrtime() - top->link.asked_at > SILENCE)
+    top->silent = top->link.asked_count > 0 && uv_hrtime() - top->link.asked_at > SILENCE;
+    if (top->silent)
         snprintf(model->message, sizeof(model->message), "the server has not answered for %u s",
                  (unsigned)((uv_hrtime() - top->link.asked_at) / ROAM_SECONDS(1)));
     const bool detail = model->page == TOP_DETAIL || (model->page == TOP_HELP && model->page_below == TOP_DETAIL);
@@ -119,7 +122,11 @@ static void on_second(uv_timer_t *timer)
 
 static void on_news(void *context)
 {
-    draw_at(context, 0);
+    struct top *top = context;
+    if (top->silent)
+        top->model.message[0] = '\0';
+    top->silent = false;
+    draw_at(top, 0);
 }
 
 static void on_gone(void *context, const char *why)

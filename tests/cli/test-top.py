@@ -220,6 +220,12 @@ def main():
             terminal.wait_for(r"^rows 1-2 of 2 by last_move ")
             terminal.type("m")
             terminal.wait_for(r"^rows 1-2 of 2 by moves ")
+            # A pause does not keep anybody from opening a connection.
+            terminal.type("p")
+            terminal.wait_for(r"^roam listen .* PAUSED$")
+            terminal.keys("Enter")
+            terminal.wait_for(r"^ \* +\d+ validated ")
+            terminal.wait_for(r"^PAUSED ")
             check(not re.search(r"\x1b\[[0-9;]*\b[34][0-7]\b", terminal.screen("-e")), "no colours")
             os.kill(terminal.pid(), signal.SIGTERM)
             terminal.ended(128 + signal.SIGTERM, r"\A\Z")
