@@ -358,7 +358,7 @@ static void duplicates_are_refused(void **state)
         check_refused(twice, len + (size_t)(reader.pos - start), true);
         count++;
     }
-    assert_int_equal(count, 18);
+    assert_int_equal(count, 19);
     check_refused(OCTETS("\x3b\x00\x3b\x00"), true);
     check_refused(OCTETS("\x40\xff\x01x\x3b\x00\x40\xff\x00"), false);
     parse_good(OCTETS("\x3b\x00\x3c\x00"), true);
