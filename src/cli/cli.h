@@ -48,6 +48,9 @@ const char *describe_error(const roam_error *error, char ret[CAUSE_TEXT_MAX]);
 #define AMOUNT_TEXT_MAX 32
 const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX]);
 
+/* Two lower-case digits an octet. */
+void print_hex(FILE *stream, const uint8_t *data, size_t len);
+
 /* A line for an event: "   12.345 ms  path_validated  127.0.0.1:4433" */
 void print_event(FILE *stream, const roam_event *event, roam_time since);
 
@@ -90,5 +93,8 @@ void signals_stop(struct signals *signals);
 
 /* Turns the loop until handles that were closed are gone. */
 void settle_handles(roam_io *io);
+
+/* Makes a timer on the loop, with `data`, and lets it call each `period`; 0: never. */
+void start_timer(roam_io *io, uv_timer_t *timer, void *data, roam_time period, uv_timer_cb callback);
 
 #endif

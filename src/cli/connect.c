@@ -167,15 +167,6 @@ static void on_key_update_timer(uv_timer_t *timer)
         roam_conn_update_keys(client->session.conn, roam_io_now(client->io));
 }
 
-static void start_timer(struct client *client, uv_timer_t *timer, roam_time period, uv_timer_cb callback)
-{
-    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
-    uv_timer_init(roam_io_loop(client->io), timer);
-    timer->data = client;
-    if (period != 0)
-        uv_timer_start(timer, callback, ms, ms);
-}
-
 static void rebind_if_due(struct client *client)
 {
     const struct pipe *pipe = &client->session.pipe;
@@ -227,9 +218,9 @@ static void start_handles(struct client *client)
     client->watch.data = client;
     if (client->options.verbose)
         uv_check_start(&client->watch, print_networks);
-    start_timer(client, &client->rebind, client->options.rebind_every, on_rebind_timer);
-    start_timer(client, &client->migrate, client->options.migrate_every, on_migrate_timer);
-    start_timer(client, &client->key_update, client->options.key_update_every, on_key_update_timer);
+    start_timer(client->io, &client->rebind, client, client->options.rebind_every, on_rebind_timer);
+    start_timer(client->io, &client->migrate, client, client->options.migrate_every, on_migrate_timer);
+    start_timer(client->io, &client->key_update, client, client->options.key_update_every, on_key_update_timer);
 }
 
 static void stop_handles(struct client *client)

@@ -12,6 +12,8 @@
 
 #include "base/minmax.h"
 #include "base/rng.h"
+#include "cli/h3_field.h"
+#include "io/sockaddr.h"
 
 #define CLIENTS_MAX 64
 
@@ -65,18 +67,10 @@ static bool equal_texts(const char *a, const char *b)
     return len == strlen(b) && equal_in_constant_time((const uint8_t *)a, (const uint8_t *)b, len);
 }
 
-static const char *value_of(const roam_h3_event *request, const char *name)
-{
-    for (size_t i = 0; i < request->field_count; i++)
-        if (strcmp(request->fields[i].name, name) == 0)
-            return request->fields[i].value;
-    return NULL;
-}
-
 static bool has_token(const struct dashboard *dashboard, const roam_h3_event *request)
 {
     static const char scheme[] = "Bearer ";
-    const char *said = value_of(request, "authorization");
+    const char *said = h3_field_value(request, "authorization");
     if (dashboard->token[0] == '\0')
         return true;
     return said != NULL && strncmp(said, scheme, sizeof(scheme) - 1) == 0 &&
@@ -221,12 +215,6 @@ static void on_check(uv_check_t *check)
 
 /* ---- Life */
 
-static bool is_loopback(const roam_address *address)
-{
-    static const uint8_t ipv6[16] = {[15] = 1};
-    return address->family == ROAM_FAMILY_IPV4 ? address->ip[0] == 127 : memcmp(address->ip, ipv6, sizeof(ipv6)) == 0;
-}
-
 static bool choose_token(struct dashboard *dashboard, const char *wanted)
 {
     uint8_t random[DASHBOARD_TOKEN_BYTES];
@@ -238,7 +226,7 @@ static bool choose_token(struct dashboard *dashboard, const char *wanted)
         strcpy(dashboard->token, wanted);
         return true;
     }
-    if (is_loopback(&dashboard->local))
+    if (address_is_loopback(&dashboard->local))
         return true;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
         say_error("no random octets for the dashboard's token");

@@ -104,15 +104,6 @@ static void on_migrate_timer(uv_timer_t *timer)
     move_all(timer->data, true);
 }
 
-static void start_timer(struct getter *getter, uv_timer_t *timer, roam_time period, uv_timer_cb callback)
-{
-    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
-    uv_timer_init(roam_io_loop(getter->io), timer);
-    timer->data = getter;
-    if (period != 0)
-        uv_timer_start(timer, callback, ms, ms);
-}
-
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 static void on_closed(struct getter *getter, struct get_origin *origin, const roam_event *event)
@@ -198,8 +189,8 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
     setup_buffers(getter->io, net);
     setup_networks(getter->io, net);
     signals_start(&getter->signals, getter->io);
-    start_timer(getter, &getter->rebind, net->rebind_every, on_rebind_timer);
-    start_timer(getter, &getter->migrate, net->migrate_every, on_migrate_timer);
+    start_timer(getter->io, &getter->rebind, getter, net->rebind_every, on_rebind_timer);
+    start_timer(getter->io, &getter->migrate, getter, net->migrate_every, on_migrate_timer);
     int status = setup_logs(getter->io, net) ? talk(getter) : GET_WRITE;
     while (getter->origins != NULL) {
         struct get_origin *origin = getter->origins;

@@ -10,6 +10,7 @@
 
 #include "cli/byte_range.h"
 #include "cli/get.h"
+#include "cli/h3_field.h"
 #include "cli/http_date.h"
 
 #define CHUNK_BYTES (64 * 1024)
@@ -186,14 +187,6 @@ static void ask(struct getter *getter, struct transfer *transfer)
 
 /* ---- What comes -------------------------------------------------------------------------------------------------- */
 
-static const char *find(const roam_h3_event *event, const char *name)
-{
-    for (size_t i = 0; i < event->field_count; i++)
-        if (strcmp(event->fields[i].name, name) == 0)
-            return event->fields[i].value;
-    return NULL;
-}
-
 static void print_head(const roam_h3_event *event)
 {
     printf("HTTP/3 %d\n", event->status);
@@ -207,7 +200,7 @@ static void print_head(const roam_h3_event *event)
 static bool follow(struct getter *getter, struct transfer *transfer, const roam_h3_event *event)
 {
     struct url to;
-    const char *location = find(event, "location");
+    const char *location = h3_field_value(event, "location");
     int status = event->status;
     if (!getter->options.follow || location == NULL ||
         !(status == 301 || status == 302 || status == 303 || status == 307 || status == 308))
@@ -228,7 +221,8 @@ static bool follow(struct getter *getter, struct transfer *transfer, const roam_
 /* A strong validator, or "". RFC 9110 section 8.8.2.2: a date is one where the file had been at rest for a while. */
 static const char *validator_of(const roam_h3_event *event)
 {
-    const char *etag = find(event, "etag"), *modified = find(event, "last-modified"), *date = find(event, "date");
+    const char *etag = h3_field_value(event, "etag"), *modified = h3_field_value(event, "last-modified"),
+               *date = h3_field_value(event, "date");
     time_t now = time(NULL), changed, said;
     if (etag != NULL && etag[0] == '"')
         return etag;
@@ -240,7 +234,7 @@ static const char *validator_of(const roam_h3_event *event)
 
 static uint64_t length_of(const roam_h3_event *event)
 {
-    const char *text = find(event, "content-length");
+    const char *text = h3_field_value(event, "content-length");
     char *end;
     errno = 0;
     unsigned long long length = text != NULL ? strtoull(text, &end, 10) : 0;
@@ -251,7 +245,7 @@ static uint64_t length_of(const roam_h3_event *event)
 static bool take_rest(struct getter *getter, struct transfer *transfer, const roam_h3_event *event)
 {
     struct byte_range range;
-    const char *content_range = find(event, "content-range");
+    const char *content_range = h3_field_value(event, "content-range");
     uint64_t total = UINT64_MAX;
     if (event->status == 206 && content_range != NULL && byte_range_parse_content(content_range, &range, &total) &&
         range.first == transfer->out.at) {

@@ -90,8 +90,7 @@ static void print_invitation(const struct net_options *options, const roam_crede
     if (options->cert != NULL || roam_credentials_fingerprint(credentials, fingerprint) != ROAM_OK)
         return;
     fprintf(stderr, "on the other side: %sroam connect --pin sha256:", style(stderr, STYLE_BOLD));
-    for (size_t i = 0; i < sizeof(fingerprint); i++)
-        fprintf(stderr, "%02x", fingerprint[i]);
+    print_hex(stderr, fingerprint, sizeof(fingerprint));
     if (options->hq != NULL)
         fprintf(stderr, " --hq https://%s:%u/", name, port);
     else if (options->alpn != NULL)

@@ -175,8 +175,7 @@ static void invite(const struct server *server, const char *name, uint16_t port)
     if (server->options.certs.count > 0 || roam_credentials_fingerprint(server->credentials, fingerprint) != ROAM_OK)
         return;
     fprintf(stderr, "on the other side: roam get --pin sha256:");
-    for (size_t i = 0; i < sizeof(fingerprint); i++)
-        fprintf(stderr, "%02x", fingerprint[i]);
+    print_hex(stderr, fingerprint, sizeof(fingerprint));
     fprintf(stderr, " https://%s:%u/\n", name, port);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/h3_field.h"
 #include "cli/http_date.h"
 #include "cli/serve.h"
 
@@ -75,15 +76,6 @@ static void send_content(struct serve_request *request)
     }
 }
 
-/* A field that comes twice is one list, which no cache's validator is: the first one counts. */
-static const char *find(const roam_h3_event *event, const char *name)
-{
-    for (size_t i = 0; i < event->field_count; i++)
-        if (strcmp(event->fields[i].name, name) == 0)
-            return event->fields[i].value;
-    return NULL;
-}
-
 static size_t section_bytes(const roam_h3_event *event)
 {
     size_t bytes = 0;
@@ -92,18 +84,19 @@ static size_t section_bytes(const roam_h3_event *event)
     return bytes;
 }
 
+/* A field that comes twice is one list, which no cache's validator is: the first one counts. */
 static bool make_response(const struct server *server, const roam_h3_event *event, struct file_response *ret)
 {
     const struct file_request asked = {
         .method = event->method,
         .path = event->path,
-        .range = find(event, "range"),
-        .accept_encoding = find(event, "accept-encoding"),
-        .conditions = {.if_match = find(event, "if-match"),
-                       .if_none_match = find(event, "if-none-match"),
-                       .if_modified_since = find(event, "if-modified-since"),
-                       .if_unmodified_since = find(event, "if-unmodified-since"),
-                       .if_range = find(event, "if-range")},
+        .range = h3_field_value(event, "range"),
+        .accept_encoding = h3_field_value(event, "accept-encoding"),
+        .conditions = {.if_match = h3_field_value(event, "if-match"),
+                       .if_none_match = h3_field_value(event, "if-none-match"),
+                       .if_modified_since = h3_field_value(event, "if-modified-since"),
+                       .if_unmodified_since = h3_field_value(event, "if-unmodified-since"),
+                       .if_range = h3_field_value(event, "if-range")},
     };
     if (section_bytes(event) > SERVE_FIELDS_BYTES_MAX)
         return file_response_refuse(ret, 431, strcmp(event->method, "HEAD") == 0);
@@ -145,8 +138,8 @@ static void on_request(struct serve_h3 *connection, const roam_h3_event *event)
     request->stream_id = event->stream_id;
     request->method = copy(event->method);
     request->path = copy(event->path);
-    request->referer = copy(find(event, "referer"));
-    request->agent = copy(find(event, "user-agent"));
+    request->referer = copy(h3_field_value(event, "referer"));
+    request->agent = copy(h3_field_value(event, "user-agent"));
     request->link = &connection->first;
     request->next = connection->first;
     if (request->next != NULL)

@@ -268,3 +268,12 @@ void settle_handles(roam_io *io)
 {
     uv_run(roam_io_loop(io), UV_RUN_NOWAIT);
 }
+
+void start_timer(roam_io *io, uv_timer_t *timer, void *data, roam_time period, uv_timer_cb callback)
+{
+    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
+    uv_timer_init(roam_io_loop(io), timer);
+    timer->data = data;
+    if (period != 0)
+        uv_timer_start(timer, callback, ms, ms);
+}

@@ -22,8 +22,7 @@ static int set_up(void **state)
 {
     (void)state;
     pair_prepare(&config);
-    config.server_endpoint.static_key_set = true;
-    memset(config.server_endpoint.static_key, 7, sizeof(config.server_endpoint.static_key));
+    pair_give_static_key(&config);
     return 0;
 }
 
@@ -34,40 +33,12 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void allow(roam_config *of, uint32_t first, uint32_t second)
-{
-    memset(of->versions, 0, sizeof(of->versions));
-    of->versions[0] = first;
-    of->versions[1] = second;
-}
-
-static uint32_t version_of(const struct pair_side *side)
-{
-    roam_conn_stats stats;
-    roam_conn_get_stats(side->conn, &stats);
-    return stats.version;
-}
-
-static bool is_resumed(const struct pair_side *side)
-{
-    roam_conn_stats stats;
-    roam_conn_get_stats(side->conn, &stats);
-    return stats.resumed;
-}
-
-static uint64_t dropped(bool at_server, roam_drop reason)
-{
-    roam_endpoint_stats stats;
-    roam_endpoint_get_stats(at_server ? pair.server.endpoint : pair.client.endpoint, &stats);
-    return stats.drops[reason];
-}
-
 static void expect_version(uint32_t version)
 {
     pair_handshake(&pair);
     assert_true(pair_carries(&pair, "works", ROAM_SECONDS(1)));
-    assert_int_equal(version_of(&pair.client), version);
-    assert_int_equal(version_of(&pair.server), version);
+    assert_int_equal(pair_version(&pair.client), version);
+    assert_int_equal(pair_version(&pair.server), version);
 }
 
 static uint8_t token[1024], session[4096];
@@ -89,7 +60,7 @@ static void connect_again(uint32_t version)
     config.client.token_bytes = pair.client.token_bytes;
     config.client.session = session;
     config.client.session_bytes = pair.client.session_bytes;
-    allow(&config.client, version, version == V1 ? V2 : V1);
+    pair_allow_versions(&config.client, version, version == V1 ? V2 : V1);
     pair.server.conn = NULL;
     pair_forget_events(&pair);
     pair_connect(&pair, &config);
@@ -106,13 +77,13 @@ static void what_is_left_serves_for_the_same_version_only(void **state)
                 tear_down(state);
                 set_up(state);
             }
-            allow(&config.client, versions[first], versions[1 - first]);
+            pair_allow_versions(&config.client, versions[first], versions[1 - first]);
             connect_first();
             connect_again(versions[second]);
             assert_int_equal(pair.client.conn->handshake->token != NULL, first == second);
             pair_handshake(&pair);
-            assert_int_equal(is_resumed(&pair.client), first == second);
-            assert_int_equal(dropped(true, ROAM_DROP_TOKEN_INVALID), 0);
+            assert_int_equal(pair_is_resumed(&pair.client), first == second);
+            assert_int_equal(pair_drops(&pair.server, ROAM_DROP_TOKEN_INVALID), 0);
         }
     }
 }
@@ -122,15 +93,15 @@ static void what_is_left_belongs_to_the_negotiated_version(void **state)
     //= rfc9369#5-1 Not to the one that the client began with.
     //= rfc9369#5-2 The server knows it again in that version.
     (void)state;
-    allow(&config.client, V1, V2);
-    allow(&config.server, V2, V1);
+    pair_allow_versions(&config.client, V1, V2);
+    pair_allow_versions(&config.server, V2, V1);
     connect_first();
-    assert_int_equal(version_of(&pair.client), V2);
+    assert_int_equal(pair_version(&pair.client), V2);
     connect_again(V2);
     pair_run(&pair, ROAM_MILLISECONDS(25));
     assert_true(path_set_active(&pair.server.conn->paths)->address_validated);
     expect_version(V2);
-    assert_true(is_resumed(&pair.client) && is_resumed(&pair.server));
+    assert_true(pair_is_resumed(&pair.client) && pair_is_resumed(&pair.server));
 }
 
 /* As if a client did not care. */
@@ -154,15 +125,15 @@ static void a_server_takes_nothing_of_another_version(void **state)
             tear_down(state);
             set_up(state);
         }
-        allow(&config.client, first, 0);
+        pair_allow_versions(&config.client, first, 0);
         connect_first();
         pass_off_as(second);
         connect_again(second);
         pair_run(&pair, ROAM_MILLISECONDS(25));
-        assert_int_equal(dropped(true, ROAM_DROP_TOKEN_INVALID), 1);
+        assert_int_equal(pair_drops(&pair.server, ROAM_DROP_TOKEN_INVALID), 1);
         assert_false(path_set_active(&pair.server.conn->paths)->address_validated);
         expect_version(second);
-        assert_false(is_resumed(&pair.client));
+        assert_false(pair_is_resumed(&pair.client));
     }
 }
 

@@ -41,8 +41,7 @@ static int set_up(void **state)
 {
     (void)state;
     pair_prepare(&config);
-    config.server_endpoint.static_key_set = true;
-    memset(config.server_endpoint.static_key, 7, sizeof(config.server_endpoint.static_key));
+    pair_give_static_key(&config);
     memset(seen, 0, sizeof(seen));
     return 0;
 }
@@ -52,27 +51,6 @@ static int tear_down(void **state)
     (void)state;
     pair_stop(&pair);
     return 0;
-}
-
-static void allow(roam_config *of, uint32_t first, uint32_t second)
-{
-    memset(of->versions, 0, sizeof(of->versions));
-    of->versions[0] = first;
-    of->versions[1] = second;
-}
-
-static uint32_t version_of(const struct pair_side *side)
-{
-    roam_conn_stats stats;
-    roam_conn_get_stats(side->conn, &stats);
-    return stats.version;
-}
-
-static uint64_t dropped(bool at_server, roam_drop reason)
-{
-    roam_endpoint_stats stats;
-    roam_endpoint_get_stats(at_server ? pair.server.endpoint : pair.client.endpoint, &stats);
-    return stats.drops[reason];
 }
 
 static uint64_t negotiations(void)
@@ -86,8 +64,8 @@ static void expect_version(uint32_t version)
 {
     pair_handshake(&pair);
     assert_true(pair_carries(&pair, "works", ROAM_SECONDS(1)));
-    assert_int_equal(version_of(&pair.client), version);
-    assert_int_equal(version_of(&pair.server), version);
+    assert_int_equal(pair_version(&pair.client), version);
+    assert_int_equal(pair_version(&pair.server), version);
 }
 
 /* ---- Compatible negotiation */
@@ -109,8 +87,8 @@ static void each_pair_of_lists_has_its_version(void **state)
             tear_down(state);
             set_up(state);
         }
-        allow(&config.client, cases[i].client[0], cases[i].client[1]);
-        allow(&config.server, cases[i].server[0], cases[i].server[1]);
+        pair_allow_versions(&config.client, cases[i].client[0], cases[i].client[1]);
+        pair_allow_versions(&config.server, cases[i].server[0], cases[i].server[1]);
         pair_start(&pair, &config);
         expect_version(cases[i].version);
         assert_int_equal(negotiations(), 0);
@@ -125,8 +103,8 @@ static size_t count(bool to_server, enum packet_type type, uint32_t version)
 /* The client begins in `first`, the server goes over to `second`, with or without Retry. */
 static void change_version(uint32_t first, uint32_t second, bool retry)
 {
-    allow(&config.client, first, second);
-    allow(&config.server, second, first);
+    pair_allow_versions(&config.client, first, second);
+    pair_allow_versions(&config.server, second, first);
     config.server_endpoint.retry = retry ? ROAM_RETRY_ALWAYS : ROAM_RETRY_NEVER;
     pair_start(&pair, &config);
     pair.hook = look;
@@ -141,7 +119,8 @@ static void change_version(uint32_t first, uint32_t second, bool retry)
         assert_int_equal(count(to_server, PACKET_HANDSHAKE, first), 0);
         assert_true(count(to_server, PACKET_HANDSHAKE, second) > 0);
     }
-    assert_int_equal(dropped(true, ROAM_DROP_WRONG_VERSION) + dropped(false, ROAM_DROP_WRONG_VERSION), 0);
+    assert_int_equal(
+        pair_drops(&pair.server, ROAM_DROP_WRONG_VERSION) + pair_drops(&pair.client, ROAM_DROP_WRONG_VERSION), 0);
 }
 
 static void from_version_1_to_version_2(void **state)
@@ -171,7 +150,7 @@ static void a_retry_is_of_the_first_version(void **state)
     change_version(V2, V1, true);
     tear_down(state);
     set_up(state);
-    allow(&config.client, V2, 0);
+    pair_allow_versions(&config.client, V2, 0);
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     pair_start(&pair, &config);
     pair.hook = look;
@@ -193,12 +172,12 @@ static void packets_of_the_new_version_may_come_before_it_is_known(void **state)
 {
     (void)state;
     first_to_client = 0;
-    allow(&config.server, V2, V1);
+    pair_allow_versions(&config.server, V2, V1);
     pair_start(&pair, &config);
     pair.hook = hold_the_first_back;
     expect_version(V2);
     assert_true(first_to_client > 1);
-    assert_int_equal(dropped(false, ROAM_DROP_WRONG_VERSION), 0);
+    assert_int_equal(pair_drops(&pair.client, ROAM_DROP_WRONG_VERSION), 0);
     roam_conn_stats stats;
     roam_conn_get_stats(pair.server.conn, &stats);
     assert_int_equal(stats.packets_lost, 0);
@@ -222,7 +201,7 @@ static void a_long_hello_is_acknowledged_in_the_old_version(void **state)
     static const uint8_t long_token[900] = {0, 0, 0, 1};
     config.client.token = long_token;
     config.client.token_bytes = sizeof(long_token);
-    allow(&config.server, V2, V1);
+    pair_allow_versions(&config.server, V2, V1);
     to_server_so_far = 0;
     pair_start(&pair, &config);
     pair.hook = hold_the_second_back;
@@ -230,7 +209,8 @@ static void a_long_hello_is_acknowledged_in_the_old_version(void **state)
     assert_true(count(true, PACKET_INITIAL, V1) >= 2);
     assert_true(count(false, PACKET_INITIAL, V1) > 0);
     assert_true(count(false, PACKET_INITIAL, V2) > 0);
-    assert_int_equal(dropped(true, ROAM_DROP_WRONG_VERSION) + dropped(false, ROAM_DROP_WRONG_VERSION), 0);
+    assert_int_equal(
+        pair_drops(&pair.server, ROAM_DROP_WRONG_VERSION) + pair_drops(&pair.client, ROAM_DROP_WRONG_VERSION), 0);
 }
 
 /* The client's Handshake packets claim to be of version 1. */
@@ -258,12 +238,12 @@ static void handshake_packets_of_another_version_are_dropped(void **state)
     //= rfc9369#4.1-8 Whoever sends them.
     (void)state;
     relabelled = 0;
-    allow(&config.server, V2, V1);
+    pair_allow_versions(&config.server, V2, V1);
     pair_start(&pair, &config);
     pair.hook = relabel;
     expect_version(V2);
     assert_true(relabelled > 0);
-    assert_int_equal(dropped(true, ROAM_DROP_WRONG_VERSION), 1);
+    assert_int_equal(pair_drops(&pair.server, ROAM_DROP_WRONG_VERSION), 1);
 }
 
 /* ---- Incompatible negotiation */
@@ -273,14 +253,14 @@ static void version_negotiation_leads_to_another_version(void **state)
     //= rfc9368#2.1-1 The client begins again in a version of the list.
     //= rfc9368#3-2 With a ClientHello that says so.
     (void)state;
-    allow(&config.client, V2, V1);
-    allow(&config.server, V1, 0);
+    pair_allow_versions(&config.client, V2, V1);
+    pair_allow_versions(&config.server, V1, 0);
     pair_start(&pair, &config);
     expect_version(V1);
     assert_int_equal(negotiations(), 1);
     tear_down(state);
     set_up(state);
-    allow(&config.server, V2, 0);
+    pair_allow_versions(&config.server, V2, 0);
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     pair_start(&pair, &config);
     expect_version(V2);
@@ -290,7 +270,7 @@ static void version_negotiation_leads_to_another_version(void **state)
 static void it_may_be_followed_by_compatible_negotiation(void **state)
 {
     (void)state;
-    allow(&config.server, V2, V1);
+    pair_allow_versions(&config.server, V2, V1);
     config.client_endpoint.force_version = 0x1a2a3a4a;
     pair_start(&pair, &config);
     expect_version(V2);
@@ -301,8 +281,8 @@ static void without_a_version_in_common_it_ends_the_attempt(void **state)
 {
     //= rfc9368#2.1-2 Nothing of the list is spoken here.
     (void)state;
-    allow(&config.client, V2, 0);
-    allow(&config.server, V1, 0);
+    pair_allow_versions(&config.client, V2, 0);
+    pair_allow_versions(&config.server, V1, 0);
     pair_start(&pair, &config);
     pair_run(&pair, ROAM_MILLISECONDS(100));
     assert_int_equal(roam_conn_error(pair.client.conn)->cause, ROAM_CLOSE_VERSION_NEGOTIATION);
@@ -325,7 +305,7 @@ static void a_forged_list_does_not_downgrade(void **state)
     //= rfc9368#4-8 The client would have stayed with its first version, had it known of the server's list.
     (void)state;
     const uint32_t versions[] = {V1};
-    allow(&config.client, V2, V1);
+    pair_allow_versions(&config.client, V2, V1);
     pair_start(&pair, &config);
     pair.hook = look;
     forge_negotiation(versions, 1);
@@ -342,17 +322,17 @@ static void lists_of_the_first_version_and_second_lists_are_ignored(void **state
     //= rfc9368#4-2 It is the second.
     (void)state;
     const uint32_t both[] = {V1, V2}, only_1[] = {V1}, only_2[] = {V2};
-    allow(&config.client, V2, V1);
-    allow(&config.server, V1, 0);
+    pair_allow_versions(&config.client, V2, V1);
+    pair_allow_versions(&config.server, V1, 0);
     pair_start(&pair, &config);
     forge_negotiation(both, 2);
-    assert_int_equal(version_of(&pair.client), V2);
-    assert_int_equal(dropped(false, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 1);
+    assert_int_equal(pair_version(&pair.client), V2);
+    assert_int_equal(pair_drops(&pair.client, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 1);
     forge_negotiation(only_1, 1);
-    assert_int_equal(version_of(&pair.client), V1);
+    assert_int_equal(pair_version(&pair.client), V1);
     forge_negotiation(only_2, 1);
-    assert_int_equal(version_of(&pair.client), V1);
-    assert_int_equal(dropped(false, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 2);
+    assert_int_equal(pair_version(&pair.client), V1);
+    assert_int_equal(pair_drops(&pair.client, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 2);
     expect_version(V1);
 }
 
@@ -369,7 +349,7 @@ static void a_server_takes_no_version_negotiation(void **state)
     packet_write_version_negotiation(&writer, 0, pair.server.conn->local_cids.entries[0].cid.bytes, server->len,
                                      client->bytes, client->len, versions, 1);
     pair_deliver(&pair, true, NULL, data, writer_len(&writer));
-    assert_int_equal(dropped(true, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 1);
+    assert_int_equal(pair_drops(&pair.server, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED), 1);
     expect_version(V1);
 }
 
@@ -416,7 +396,7 @@ static void what_the_peer_says_must_fit_what_has_happened(void **state)
         {false, true, V2, V1, {V1, {V1, V2}, 2, true}, true},
         {false, true, V1, V2, {V2, {V2}, 1, true}, false},
     };
-    allow(&config.client, V2, V1);
+    pair_allow_versions(&config.client, V2, V1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct handshake handshake = {.original_version = cases[i].original, .has_reacted = cases[i].has_reacted};
         roam_conn conn = {.config = &config.client,
@@ -440,7 +420,7 @@ static void a_configuration_lists_known_versions_once(void **state)
     pair_start(&pair, &config);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         roam_result result;
-        allow(&config.client, cases[i].first, cases[i].second);
+        pair_allow_versions(&config.client, cases[i].first, cases[i].second);
         roam_connect(pair.client.endpoint, "203.0.113.5", 443, &config.client, pair.now, &result);
         assert_int_equal(result, cases[i].result);
     }
