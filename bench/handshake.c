@@ -6,7 +6,7 @@
  *   build/bench/handshake [HANDSHAKES]
  *
  * Each handshake is of a new connection with an ECDSA P-256 certificate; a resumed one uses the session of the one before,
- * and does without. The client's time is shown for comparison: it knows the server by the pin of its key.
+ * and does without; psk_ke is one without an exchange of fresh keys. The client's time is shown for comparison: it knows the server by the pin of its key.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -90,6 +90,7 @@ static void make_endpoints(struct bench *bench)
         fail("no certificate");
     accept.alpn = bench->client.alpn = alpn;
     accept.pmtud = bench->client.pmtud = false;
+    accept.resume_without_dh = true; /* with a client that says so too */
     accept.credentials = bench->credentials[SERVER_SIDE];
     bench->client.credentials = bench->credentials[CLIENT];
     bench->client.local = &bench->address;
@@ -158,11 +159,16 @@ static void exchange(struct bench *bench, void (*step)(struct bench *, enum side
     fail("a handshake was not confirmed");
 }
 
-static void shake_hands(struct bench *bench, bool resumed)
+enum kind { FULL, RESUMED, RESUMED_WITHOUT_DH };
+
+static const char *const kind_names[] = {"full", "resumed", "psk_ke"};
+
+static void shake_hands(struct bench *bench, enum kind kind)
 {
     roam_config config = bench->client;
     roam_conn_stats stats;
-    if (resumed) {
+    config.resume_without_dh = kind == RESUMED_WITHOUT_DH;
+    if (kind != FULL) {
         config.session = bench->session;
         config.session_bytes = bench->session_bytes;
     }
@@ -175,7 +181,7 @@ static void shake_hands(struct bench *bench, bool resumed)
         fail("no connection");
     exchange(bench, turn_timed);
     roam_conn_get_stats(conn, &stats);
-    if (stats.resumed != resumed)
+    if (stats.resumed != (kind != FULL) || stats.forward_secrecy != (kind != RESUMED_WITHOUT_DH))
         fail("a session was not resumed, or one was unasked");
     roam_conn_close(conn, bench->now, 0, NULL);
     exchange(bench, turn);
@@ -198,20 +204,20 @@ static void print_figure(const char *kind, const char *side, roam_time *took, si
            (double)took[0] / 1e3, (double)took[n - 1] / 1e3, (double)took[n * 9 / 10] / 1e3);
 }
 
-static void measure(struct bench *bench, bool resumed, size_t n)
+static void measure(struct bench *bench, enum kind kind, size_t n)
 {
     roam_time *took[SIDES] = {calloc(n, sizeof(roam_time)), calloc(n, sizeof(roam_time))};
     if (took[CLIENT] == NULL || took[SERVER_SIDE] == NULL)
         fail("no memory");
     for (size_t i = 0; i < WARM_UP; i++)
-        shake_hands(bench, resumed);
+        shake_hands(bench, kind);
     for (size_t i = 0; i < n; i++) {
-        shake_hands(bench, resumed);
+        shake_hands(bench, kind);
         for (int side = 0; side < SIDES; side++)
             took[side][i] = bench->took[side];
     }
-    print_figure(resumed ? "resumed" : "full", "server", took[SERVER_SIDE], n);
-    print_figure(resumed ? "resumed" : "full", "client", took[CLIENT], n);
+    print_figure(kind_names[kind], "server", took[SERVER_SIDE], n);
+    print_figure(kind_names[kind], "client", took[CLIENT], n);
     for (int side = 0; side < SIDES; side++)
         free(took[side]);
 }
@@ -227,8 +233,9 @@ int main(int argc, char **argv)
         fail("no address");
     bench.clock_cost = clock_cost();
     make_endpoints(&bench);
-    measure(&bench, false, n);
-    measure(&bench, true, n);
+    measure(&bench, FULL, n);
+    measure(&bench, RESUMED, n);
+    measure(&bench, RESUMED_WITHOUT_DH, n);
     for (int side = 0; side < SIDES; side++) {
         roam_endpoint_free(bench.endpoints[side]);
         roam_credentials_free(bench.credentials[side]);

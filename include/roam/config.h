@@ -152,6 +152,11 @@ typedef struct roam_config {
     const uint8_t *session;
     size_t session_bytes;
 
+    /* Where both sides say so, a resumed session takes its keys from the earlier one alone (psk_ke, RFC 8446 section
+     * 4.2.9), which spares the server half of the computing. What was sent is then no secret from who learns the
+     * server's ticket key later: there is no forward secrecy (roam_conn_stats.forward_secrecy). Default false. */
+    bool resume_without_dh;
+
     /* Octets that the peer may be ahead of what the application has read, on a stream and on all together, grow from the
      * initial ones to at most this many, where they are used up within two round trips; default 64 MiB, 0: they stay as
      * they are. */

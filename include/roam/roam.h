@@ -75,6 +75,19 @@ ROAM_API bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret);
  * its nonces. ROAM_ERR_CONFIG where roam_cid_plan_check finds fault or the length is another; ROAM_ERR_MEMORY. */
 ROAM_API roam_result roam_endpoint_set_cid_plan(roam_endpoint *endpoint, roam_time now, const roam_cid_plan *plan);
 
+enum roam_conn_state {
+    ROAM_CONN_RESOLVING, /* waits for roam_conn_resolved */
+    ROAM_CONN_HANDSHAKE,
+    ROAM_CONN_ESTABLISHED, /* handshake complete */
+    ROAM_CONN_CLOSING,     /* RFC 9000 section 10.2.1 */
+    ROAM_CONN_DRAINING,    /* RFC 9000 section 10.2.2 */
+    ROAM_CONN_CLOSED,      /* nothing is left but its error */
+    ROAM_CONN_STATES
+};
+
+/* "established", ...: never NULL, static. */
+ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
+
 /* Counters since the endpoint was made. */
 typedef struct roam_endpoint_stats {
     uint64_t datagrams_received, datagrams_sent;
@@ -85,27 +98,18 @@ typedef struct roam_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, stateless_resets_sent;
     uint64_t moves; /* rows moved to another address, reverts included */
     uint64_t paths_validated, paths_failed;
-    uint64_t cids_unroutable;   /* CIDs made without a server id, as the plan's nonces are used up: see cid_plan.h */
-    uint64_t drops[ROAM_DROPS]; /* by roam_drop */
-    uint64_t events_dropped;    /* for want of room in the queue (max_events) or memory */
-    uint64_t qlog_failures;     /* logs that their sink cut short, or that there was no memory for (roam/log.h) */
+    uint64_t cids_unroutable;    /* CIDs made without a server id, as the plan's nonces are used up: see cid_plan.h */
+    uint64_t drops[ROAM_DROPS];  /* by roam_drop */
+    uint64_t events_dropped;     /* for want of room in the queue (max_events) or memory */
+    uint64_t qlog_failures;      /* logs that their sink cut short, or that there was no memory for (roam/log.h) */
+    uint64_t handshakes_resumed; /* of those completed: they resumed an earlier session */
+    uint64_t handshakes_failed;  /* connections that ended before their handshake was complete */
+    uint64_t connections[ROAM_CONN_STATES]; /* that there are now, by roam_conn_state */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);
 
 /* ---- The table ------------------------------------------------------------------------------------------------- */
-
-enum roam_conn_state {
-    ROAM_CONN_RESOLVING, /* waits for roam_conn_resolved */
-    ROAM_CONN_HANDSHAKE,
-    ROAM_CONN_ESTABLISHED, /* handshake complete */
-    ROAM_CONN_CLOSING,     /* RFC 9000 section 10.2.1 */
-    ROAM_CONN_DRAINING,    /* RFC 9000 section 10.2.2 */
-    ROAM_CONN_CLOSED,      /* nothing is left but its error */
-};
-
-/* "established", ...: never NULL, static. */
-ROAM_API const char *roam_conn_state_name(enum roam_conn_state state);
 
 /* Moves of a connection that are remembered. */
 #define ROAM_MOVES_KEPT 4
@@ -152,6 +156,24 @@ typedef struct roam_conn_info {
 
 /* Writes up to n rows, the oldest connection first, and returns how many connections there are. */
 ROAM_API size_t roam_endpoint_connections(const roam_endpoint *endpoint, roam_conn_info *ret, size_t n);
+
+/* A way through the table that may take its time: a few rows, then whatever else there is to do, then the next few. It
+ * comes past each connection that is there all the while, once, the oldest first, and past none that was made after it
+ * began. Any number of them may be under way; each must be freed before the endpoint. */
+typedef struct roam_table_walk roam_table_walk;
+
+/* NULL without memory. */
+ROAM_API roam_table_walk *roam_table_walk_new(roam_endpoint *endpoint, roam_time now);
+
+/* Writes the next rows, at most n, and returns how many; fewer than n only at the end. The connections in them are there
+ * until the next call that changes anything. */
+ROAM_API size_t roam_table_walk_next(roam_table_walk *walk, roam_conn_info *ret, size_t n);
+
+/* NULL is allowed. */
+ROAM_API void roam_table_walk_free(roam_table_walk *walk);
+
+/* The connection to which packets with this CID of ours go; NULL where there is none, and for the CID of length zero. */
+ROAM_API roam_conn *roam_endpoint_find(const roam_endpoint *endpoint, const roam_cid *cid);
 
 /* ---- Connection ------------------------------------------------------------------------------------------------ */
 
@@ -286,6 +308,21 @@ typedef struct roam_path_info {
 /* Writes up to n paths, the active one first, and returns how many there are. */
 ROAM_API size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n);
 
+/* One connection ID of a connection, RFC 9000 section 5.1. */
+typedef struct roam_cid_info {
+    roam_cid cid;
+    uint64_t sequence;
+    bool peers;     /* false: of ours, on packets to us; true: the peer gave it to us */
+    bool used;      /* it stood on a packet that came (ours), or that left (the peer's) */
+    bool in_use;    /* ours: on the newest packet; the peer's: it belongs to a path */
+    bool retiring;  /* ours: the peer was asked to retire it */
+    uint64_t bytes; /* UDP payload octets that came or went with it, as far as they were counted */
+} roam_cid_info;
+
+/* Writes up to n CIDs, ours first, by their sequence, and returns how many there are. Those that are retired, or that we
+ * are retiring, are gone. */
+ROAM_API size_t roam_conn_cids(const roam_conn *conn, roam_cid_info *ret, size_t n);
+
 /* Writes what the newest moves have cost, up to n, the newest first; returns how many are kept, at most
  * ROAM_MOVES_KEPT. 0 after moves says that there was no memory to count in. */
 ROAM_API size_t roam_conn_path_stats(const roam_conn *conn, roam_path_stats *ret, size_t n);
@@ -301,6 +338,7 @@ typedef struct roam_conn_stats {
     const char *cipher;         /* "AES-128-GCM", ...; "" before the handshake is complete */
     const char *crypto_backend; /* "ipsec-mb", "libcrypto" */
     bool resumed;               /* the handshake resumed an earlier session */
+    bool forward_secrecy;       /* and fresh keys were exchanged: false after resume_without_dh alone */
 
     /* Datagrams: sent, and of these acknowledged or lost; not sent after all, for having waited too long or for being too
      * large for the path by then; received, and of these dropped as nobody took them in time. Octets are the

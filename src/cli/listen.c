@@ -13,6 +13,7 @@
 #include "cli/places.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include "cli/watch.h"
 
 #define USAGE                                                                                                          \
     "usage: roam listen [options] [ADDR:]PORT...\n\n"                                                                  \
@@ -61,6 +62,7 @@ static const struct option_spec specs[] = {
     OPTION("qlog-latest", 0, OPTION_FLAG, qlog_latest, NULL, "by the names of the newest draft, not those of qvis"),
     OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen"),
     OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
+    WATCH_OPTIONS(struct net_options, watch),
 };
 
 struct listener {
@@ -70,6 +72,7 @@ struct listener {
     struct hq_server hq;
     struct table table;
     struct session session;
+    struct watch *watch;
     bool serving; /* the session is in use */
     bool over;
     int status;
@@ -197,7 +200,7 @@ static void serve(struct listener *listener)
 {
     roam_event event;
     while (!listener->over) {
-        if (roam_io_next(listener->io, &event, listener->options.table ? TABLE_PERIOD : ROAM_TIME_NEVER))
+        if (watch_next(listener->watch, &event, listener->options.table ? TABLE_PERIOD : ROAM_TIME_NEVER))
             on_event(listener, &event);
         if (listener->options.table)
             table_update(&listener->table);
@@ -236,12 +239,14 @@ static int run(struct listener *listener, const struct command_line *line, const
                !hq_server_init(&listener->hq, listener->io, listener->options.hq, listener->options.verbose)) {
         say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
         listener->status = EXIT_LOCAL;
-    } else if (!places_open(listener->io, &listener->options, line, name, &port)) {
+    } else if (!places_open(listener->io, &listener->options, line, name, &port) ||
+               (listener->watch = watch_start(listener->io, &listener->options.watch, line->command)) == NULL) {
         listener->status = EXIT_LOCAL;
     } else {
         print_invitation(&listener->options, config->credentials, name, port);
         serve(listener);
     }
+    watch_stop(listener->watch);
     signals_stop(&listener->signals);
     settle_handles(listener->io);
     report_logs(listener->io);

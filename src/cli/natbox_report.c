@@ -117,12 +117,9 @@ void report_passages(struct natbox *box)
 
 /* ---- What a datagram looks like ---------------------------------------------------------------------------------- */
 
-#define QUIC_VERSION_2 UINT32_C(0x6b3343cf)
-
 static bool is_version(uint32_t version)
 {
-    bool is_reserved = (version & 0x0f0f0f0f) == 0x0a0a0a0a; /* RFC 9000 section 15 */
-    return version == QUIC_VERSION_1 || version == QUIC_VERSION_2 || is_reserved || version == 0;
+    return quic_version_find(version) != NULL || quic_version_is_reserved(version) || version == 0;
 }
 
 /* A long header that is QUIC's beyond reasonable doubt. */

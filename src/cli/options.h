@@ -58,6 +58,13 @@ struct option_spec {
     const char *help;
 };
 
+/* How a server may be watched: see watch.h. */
+struct watch_options {
+    const char *control; /* NULL: where watchers look */
+    bool no_control;
+    roam_address metrics; /* unset: none */
+};
+
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
     bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
@@ -77,6 +84,7 @@ struct net_options {
     uint64_t rebind_at, cid_length, datagram_bytes, socket_buffer;
     roam_address bind;
     uint32_t force_version;
+    struct watch_options watch;
 };
 
 /* What is no option; each command says how many of them it wants. */

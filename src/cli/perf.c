@@ -6,6 +6,7 @@
 
 #include "base/minmax.h"
 #include "cli/perf.h"
+#include "cli/watch.h"
 #include "conn/limits.h"
 
 #define USAGE_SERVER                                                                                                   \
@@ -46,6 +47,8 @@
                "octets that a stream may be ahead of its reader, either way"),                                         \
         OPTION("socket-buffer", 0, OPTION_BYTES, net.socket_buffer, "N",                                               \
                "ask the kernel for buffers of so many octets (4M)"),                                                   \
+        OPTION("without-dh", 0, OPTION_FLAG, without_dh, NULL,                                                         \
+               "resume without an exchange of fresh keys, if the other side says so too"),                             \
         OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),                      \
         OPTION("json", 'j', OPTION_FLAG, json, NULL, "report as JSON"),                                                \
         OPTION("verbose", 'v', OPTION_FLAG, net.verbose, NULL, "print events as they happen")
@@ -53,6 +56,7 @@
 static const struct option_spec server_specs[] = {
     OPTION("cert", 0, OPTION_TEXT, net.cert, "FILE", "certificate chain, PEM (one is made)"),
     OPTION("key", 0, OPTION_TEXT, net.key, "FILE", "its private key, PEM"),
+    WATCH_OPTIONS(struct perf_options, net.watch),
     COMMON_OPTIONS,
 };
 
@@ -99,6 +103,7 @@ bool perf_setup(const struct perf_options *options, bool is_server, const char *
         ret->initial_max_data = 2 * options->window_bytes;
         ret->max_window_bytes = 0;
     }
+    ret->resume_without_dh = options->without_dh;
     ret->stream_buffer_bytes = PERF_AHEAD_BYTES;
     //= rfc9221#3-1 Any datagram is taken that fits into a packet.
     ret->max_datagram_frame_bytes = DATAGRAM_FRAME_BYTES_MAX;

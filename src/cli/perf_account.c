@@ -1,8 +1,8 @@
 /* What a side has used so far: see perf.h. */
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include "cli/counted_memory.h"
 #include "cli/perf.h"
 
 #define NUMBERS (sizeof(struct perf_account) / sizeof(uint64_t))
@@ -10,19 +10,6 @@
 static uint64_t nanoseconds(const struct timeval *time)
 {
     return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_usec * 1000;
-}
-
-/* The second number of statm is what is resident, in pages. */
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*s %llu", &pages) != 1)
-        pages = 0;
-    fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void perf_account_take(struct perf_account *ret, roam_io *io, const roam_conn *conn)

@@ -10,6 +10,7 @@
 #include "base/minmax.h"
 #include "cli/perf.h"
 #include "cli/places.h"
+#include "cli/watch.h"
 
 struct answer {
     struct list_node link; /* of its connection, or of those that are free */
@@ -27,6 +28,7 @@ struct perf_server {
     roam_io *io;
     const struct perf_options *options;
     struct signals signals;
+    struct watch *watch;
     struct list_node free;
     struct perf_histogram latency; /* of datagrams, which nobody asks a server for */
     struct perf_served served;
@@ -248,7 +250,7 @@ static void serve(struct perf_server *server)
 {
     roam_event event;
     while (server->signals.caught == 0)
-        if (roam_io_next(server->io, &event, ROAM_TIME_NEVER))
+        if (watch_next(server->watch, &event, ROAM_TIME_NEVER))
             on_event(server, &event);
 }
 
@@ -279,12 +281,14 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     }
     list_init(&server.free);
     signals_start(&server.signals, server.io);
-    bool started = setup_logs(server.io, &options->net) && places_open(server.io, &options->net, line, name, &port);
+    bool started = setup_logs(server.io, &options->net) && places_open(server.io, &options->net, line, name, &port) &&
+                   (server.watch = watch_start(server.io, &options->net.watch, line->command)) != NULL;
     if (started) {
         serve(&server);
         perf_account_take(&server.served.account, server.io, NULL);
         perf_report_served(&server.served, options->json, stdout);
     }
+    watch_stop(server.watch);
     signals_stop(&server.signals);
     settle_handles(server.io);
     report_logs(server.io);

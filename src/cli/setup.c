@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/counted_memory.h"
 
 /* Names that a self-made certificate bears; who pins it does not look at them. */
 #define HOST_NAME_MAX_BYTES 256
@@ -120,6 +121,7 @@ static bool setup_static_key(const char *file, roam_endpoint_config *ret)
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret)
 {
     roam_endpoint_config_init(ret);
+    ret->allocator = counted_allocator();
     if (options->cid_length != UINT64_MAX) {
         if (options->cid_length > ROAM_CID_MAX || (options->cid_length > 0 && options->cid_length < 4)) {
             say_error("--cid-length is 0 or 4 to 20 octets");

@@ -116,6 +116,42 @@ static void describe_path(const roam_conn *conn, const struct path *path, roam_p
     }
 }
 
+static roam_cid_info describe_local_cid(const roam_conn *conn, const struct local_cid *entry)
+{
+    return (roam_cid_info){
+        .cid = entry->cid,
+        .sequence = entry->sequence,
+        .used = entry->used || entry->sequence == 0,
+        .retiring = entry->sequence < conn->local_cids.retire_prior_to,
+        .bytes = entry->used ? entry->bytes : 0,
+    };
+}
+
+static roam_cid_info describe_remote_cid(const roam_conn *conn, const struct remote_cid *entry)
+{
+    const struct remote_cid_set *set = &conn->remote_cids;
+    roam_cid_info info = {.peers = true, .cid = entry->cid, .sequence = entry->sequence, .used = entry->used};
+    for (size_t i = 0; i < set->assignment_count; i++) {
+        if (set->assignments[i].sequence != entry->sequence)
+            continue;
+        info.in_use = true;
+        info.bytes = max_u64(info.bytes, set->assignments[i].bytes);
+    }
+    return info;
+}
+
+size_t roam_conn_cids(const roam_conn *conn, roam_cid_info *ret, size_t n)
+{
+    size_t ours = conn->local_cids.count, peers = conn->remote_cids.count;
+    for (size_t i = 0; i < ours + peers && i < n; i++) {
+        ret[i] = i < ours ? describe_local_cid(conn, &conn->local_cids.entries[i])
+                          : describe_remote_cid(conn, &conn->remote_cids.entries[i - ours]);
+        if (i < ours)
+            ret[i].in_use = roam_cid_equal(&ret[i].cid, &conn->row_cid);
+    }
+    return ours + peers;
+}
+
 size_t roam_conn_paths(const roam_conn *conn, roam_path_info *ret, size_t n)
 {
     size_t written = 0;
@@ -145,6 +181,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .moves = conn->moves,
         .key_updates = conn->keys.updates,
         .resumed = conn->resumed,
+        .forward_secrecy = conn->forward_secrecy,
         .ptos = conn->counters.ptos,
         .ect0_received = received->ect0,
         .ect1_received = received->ect1,

@@ -51,6 +51,7 @@ static void tell_closed(roam_conn *conn)
         return;
     conn->closed_told = true;
     conn->owner->totals->connections_closed++;
+    conn->owner->totals->handshakes_failed += !conn->handshake_complete;
     conn->owner->handshake_over(conn->owner->context, conn, false);
     stream_set_close(&conn->streams);
     conn_datagrams_close(conn);
@@ -70,7 +71,7 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     }
     const char *text = reason != NULL ? reason : "";
     set_error(conn, cause, code, frame_type, (const uint8_t *)text, strlen(text));
-    conn->state = ROAM_CONN_CLOSING;
+    conn_set_state(conn, ROAM_CONN_CLOSING);
     conn->close_pending = true;
     //= rfc9000#10.2 Closing and draining last at least 3 x PTO.
     conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
@@ -88,7 +89,7 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
     conn->close_pending = false;
     if (conn->state != ROAM_CONN_CLOSING)
         conn->close_at = saturating_add(conn->now, CLOSE_PTOS * conn_pto(conn));
-    conn->state = ROAM_CONN_DRAINING;
+    conn_set_state(conn, ROAM_CONN_DRAINING);
     tell_closed(conn);
     conn->owner->wake(conn->owner->context, conn);
 }
@@ -96,7 +97,7 @@ void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uin
 void conn_end(roam_conn *conn, enum roam_close_cause cause)
 {
     set_error(conn, cause, ROAM_NO_ERROR, 0, (const uint8_t *)"", 0);
-    conn->state = ROAM_CONN_CLOSED;
+    conn_set_state(conn, ROAM_CONN_CLOSED);
     conn->close_pending = false;
     conn->close_at = ROAM_TIME_NEVER;
     tell_closed(conn);

@@ -224,6 +224,7 @@ struct roam_conn {
     bool close_pending;    /* CONNECTION_CLOSE is due */
     bool ticket_sent;
     bool resumed;                   /* the handshake resumed an earlier session */
+    bool forward_secrecy;           /* and keys were exchanged in it */
     bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
     bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
     bool initial_routed, half_open; /* the endpoint's */
@@ -271,6 +272,14 @@ struct packet_context {
     bool ack_eliciting, non_probing;
     uint64_t frames;
 };
+
+/* The one way from a state to the next: the endpoint counts how many are in each. */
+static inline void conn_set_state(roam_conn *conn, enum roam_conn_state state)
+{
+    conn->owner->totals->connections[conn->state]--;
+    conn->owner->totals->connections[state]++;
+    conn->state = state;
+}
 
 /* ---- create.c */
 

@@ -234,6 +234,7 @@ static roam_conn *new_shell(const struct conn_create *create)
         free_shell(conn);
         return NULL;
     }
+    conn->owner->totals->connections[conn->state]++;
     return conn;
 }
 
@@ -278,7 +279,7 @@ void conn_start(roam_conn *conn, const roam_address *remote)
     path->remote = conn->client->handshake_remote = *remote;
     path->local.family = path->local.family == ROAM_FAMILY_NONE ? remote->family : path->local.family;
     path->address_validated = true; /* the limit is a server's, RFC 9000 section 8.1 */
-    conn->state = ROAM_CONN_HANDSHAKE;
+    conn_set_state(conn, ROAM_CONN_HANDSHAKE);
     if (conn->log != NULL)
         conn_log_started(conn);
     uint64_t error = tls_start(conn->handshake->tls);
@@ -302,6 +303,7 @@ void conn_delete(roam_conn *conn)
     if (conn == NULL)
         return;
     conn_log_close(conn);
+    conn->owner->totals->connections[conn->state]--;
     give_up_cids(conn);
     local_cid_set_done(&conn->local_cids);
     remote_cid_set_done(&conn->remote_cids);

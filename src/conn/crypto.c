@@ -37,12 +37,13 @@ static void on_tls_secrets(void *context, enum tls_level level, enum aead_suite 
 {
     roam_conn *conn = context;
     struct handshake *handshake = conn->handshake;
+    const struct quic_version *version = quic_version_like(conn->version);
     size_t bytes = aead_suite_info(suite)->secret_bytes;
     if (level == TLS_HANDSHAKE) {
         if (receive != NULL)
-            packet_keys_set(&handshake->receive[SPACE_HANDSHAKE], conn->allocator, suite, receive, NULL);
+            packet_keys_set(&handshake->receive[SPACE_HANDSHAKE], conn->allocator, version, suite, receive, NULL);
         if (send != NULL)
-            packet_keys_set(&handshake->send[SPACE_HANDSHAKE], conn->allocator, suite, send, NULL);
+            packet_keys_set(&handshake->send[SPACE_HANDSHAKE], conn->allocator, version, suite, send, NULL);
     } else if (level == TLS_APPLICATION) {
         //= rfc9001#5.7 No 1-RTT decryption before the handshake completes: the secrets wait.
         handshake->suite = suite;
@@ -98,12 +99,13 @@ void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid)
 {
     uint8_t client[32], server[32];
     struct handshake *handshake = conn->handshake;
-    initial_secrets(dcid, client, server);
+    const struct quic_version *version = quic_version_like(conn->version);
+    initial_secrets(version, dcid, client, server);
     packet_keys_done(&handshake->receive[SPACE_INITIAL]);
     packet_keys_done(&handshake->send[SPACE_INITIAL]);
-    packet_keys_set(&handshake->receive[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM,
+    packet_keys_set(&handshake->receive[SPACE_INITIAL], conn->allocator, version, AEAD_AES_128_GCM,
                     conn->is_server ? client : server, NULL);
-    packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, AEAD_AES_128_GCM,
+    packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, version, AEAD_AES_128_GCM,
                     conn->is_server ? server : client, NULL);
 }
 
@@ -155,7 +157,8 @@ uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offse
 static void take_one_rtt_keys(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
-    one_rtt_keys_set(&conn->keys, conn->allocator, handshake->suite, handshake->send_secret, handshake->receive_secret);
+    one_rtt_keys_set(&conn->keys, conn->allocator, quic_version_like(conn->version), handshake->suite,
+                     handshake->send_secret, handshake->receive_secret);
     wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
     wipe(handshake->send_secret, sizeof(handshake->send_secret));
     handshake->has_receive_secret = handshake->has_send_secret = false;
@@ -176,8 +179,10 @@ static void on_handshake_complete(roam_conn *conn)
             conn->alpn = *alpn;
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
-    conn->state = ROAM_CONN_ESTABLISHED;
+    conn->forward_secrecy = tls_has_dh(handshake->tls);
+    conn_set_state(conn, ROAM_CONN_ESTABLISHED);
     conn->owner->totals->handshakes_completed++;
+    conn->owner->totals->handshakes_resumed += conn->resumed;
     conn->owner->handshake_over(conn->owner->context, conn, true);
     conn_event(conn, ROAM_EVENT_CONNECTED);
     conn_tell_preferred_cid(conn);
@@ -255,7 +260,8 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
         return;
     }
     uint8_t tag[RETRY_TAG_BYTES];
-    retry_integrity_tag(&handshake->original_dcid, packet, header->packet_len - RETRY_TAG_BYTES, tag);
+    retry_integrity_tag(quic_version_like(conn->version), &handshake->original_dcid, packet,
+                        header->packet_len - RETRY_TAG_BYTES, tag);
     //= rfc9000#17.2.5.2 Drop Retry with a bad integrity tag or an empty token.
     //= rfc9000#17.2.5.1 Client drops a Retry whose source CID is its own destination CID.
     if (header->token_len == 0 || header->token_len > RETRY_TOKEN_BYTES_MAX ||
@@ -292,12 +298,6 @@ static bool version_listed(const struct packet_header *header, uint32_t version)
     return false;
 }
 
-/* RFC 9000 section 15: versions 0x?a?a?a?a exist to provoke Version Negotiation. */
-static bool version_is_reserved(uint32_t version)
-{
-    return (version & UINT32_C(0x0f0f0f0f)) == UINT32_C(0x0a0a0a0a);
-}
-
 void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header)
 {
     struct handshake *handshake = conn->handshake;
@@ -309,7 +309,7 @@ void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *he
         conn_count_drop(conn, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
         return;
     }
-    if (version_is_reserved(conn->version) && version_listed(header, QUIC_VERSION_1)) {
+    if (quic_version_is_reserved(conn->version) && version_listed(header, QUIC_VERSION_1)) {
         /* We asked for it, so that nothing was downgraded: begin with the version that we speak. */
         conn->version = QUIC_VERSION_1;
         conn_send_first_flight_again(conn);

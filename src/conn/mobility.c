@@ -74,10 +74,18 @@ static void forget_gone(roam_conn *conn)
     }
 }
 
+/* For one standby no other is given up: they would take turns for ever, and use up the CIDs. */
+static bool has_room_to_ask(const roam_conn *conn)
+{
+    const struct path *victim = conn_path_to_give_up(conn);
+    return conn->paths.count < conn->paths.max || (victim != NULL && !victim->standby);
+}
+
 static void ask(roam_conn *conn, const roam_network *network)
 {
     struct way_memory *way = mobility_recall(conn->mobility, &network->local);
-    struct path *path = path_to(conn, network);
+    const bool has_path = mobility_path_of(conn, network) != NULL;
+    struct path *path = has_path || has_room_to_ask(conn) ? path_to(conn, network) : NULL;
     if (path == NULL) {
         way->retry_at = saturating_add(conn->now, MEANS_RETRY);
         return;

@@ -79,8 +79,11 @@ const struct path *conn_path_of_same_cid(roam_conn *conn, const struct packet_co
 struct path *conn_path_to_give_up(const roam_conn *conn)
 {
     struct path *path = path_set_evictable(&conn->paths);
-    if (path == NULL && path_set_active(&conn->paths)->address_validated)
-        path = path_set_find(&conn->paths, conn->paths.fallback_id);
+    struct path *fallback = path_set_find(&conn->paths, conn->paths.fallback_id);
+    /* Where the active path is proven, the one before it is of less use than one that is kept to move to. */
+    if (fallback != NULL && path_set_active(&conn->paths)->address_validated &&
+        (path == NULL || (path->standby && !fallback->standby)))
+        path = fallback;
     return path;
 }
 

@@ -303,10 +303,11 @@ static bool receive_special(roam_conn *conn, const struct packet_header *header,
         conn_log_unprotected(conn, header);
     if (header->type == PACKET_VERSION_NEGOTIATION)
         conn_on_version_negotiation(conn, header);
+    //= rfc9369#4.1-1 The client ignores Retry packets of another version than its own.
+    else if (header->type == PACKET_OTHER_VERSION || (special && header->version != conn->version))
+        conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
     else if (header->type == PACKET_RETRY)
         conn_on_retry(conn, header, data);
-    else if (header->type == PACKET_OTHER_VERSION)
-        conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
     else
         return false;
     return true;

@@ -314,8 +314,10 @@ void conn_on_woke(roam_conn *conn, roam_time now, roam_time slept)
     /* RFC 9000 section 10.1: the timer ran on while the host slept, as the peer's did. */
     conn->idle_from = saturating_sub(conn->idle_from, slept);
     if (!expire_end(conn) && !conn->is_server && conn->confirmed) {
-        /* Whatever stood between may have forgotten us. */
+        /* Whatever stood between may have forgotten us. The backoff is for the time before: where the window is full,
+         * it is a PTO that lets us speak. */
         conn->ping_pending = conn->full_ping_pending = true;
+        conn->pto_count = 0;
         conn_mobility_on_silence(conn);
     }
     conn->owner->wake(conn->owner->context, conn);

@@ -58,32 +58,28 @@ void derive_key(const uint8_t *key, size_t key_len, const char *label, uint8_t *
 }
 
 //= rfc9001#5.2 initial_secret = HKDF-Extract(initial_salt, client_dst_connection_id), with SHA-256.
-void initial_secrets(const roam_cid *client_dcid, uint8_t ret_client[32], uint8_t ret_server[32])
+void initial_secrets(const struct quic_version *version, const roam_cid *client_dcid, uint8_t ret_client[32],
+                     uint8_t ret_server[32])
 {
-    static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
-                                     0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
     const struct label sides[] = {{"client in", ret_client, 32}, {"server in", ret_server, 32}};
     uint8_t secret[32];
-    hmac(HASH_SHA256, salt, sizeof(salt), client_dcid->bytes, client_dcid->len, secret);
+    hmac(HASH_SHA256, version->initial_salt, INITIAL_SALT_BYTES, client_dcid->bytes, client_dcid->len, secret);
     hkdf_expand_labels(AEAD_AES_128_GCM, secret, sides, 2);
 }
 
-void next_secret(enum aead_suite suite, const uint8_t *secret, uint8_t *ret)
+void next_secret(const struct quic_version *version, enum aead_suite suite, const uint8_t *secret, uint8_t *ret)
 {
-    hkdf_expand_label(suite, secret, "quic ku", ret, aead_suite_info(suite)->secret_bytes);
+    hkdf_expand_label(suite, secret, version->update_label, ret, aead_suite_info(suite)->secret_bytes);
 }
 
 //= rfc9001#5.8 The tag covers the Retry pseudo-packet: the original DCID with its length, then the packet.
-void retry_integrity_tag(const roam_cid *original_dcid, const uint8_t *retry, size_t len, uint8_t ret[RETRY_TAG_BYTES])
+void retry_integrity_tag(const struct quic_version *version, const roam_cid *original_dcid, const uint8_t *retry,
+                         size_t len, uint8_t ret[RETRY_TAG_BYTES])
 {
-    static const uint8_t key[16] = {0xbe, 0x0c, 0x69, 0x0b, 0x9f, 0x66, 0x57, 0x5a,
-                                    0x1d, 0x76, 0x6b, 0x54, 0xe3, 0x68, 0xc8, 0x4e};
-    static const uint8_t nonce[AEAD_NONCE_BYTES] = {0x46, 0x15, 0x99, 0xd3, 0x5d, 0x63,
-                                                    0x2b, 0xf2, 0x23, 0x98, 0x25, 0xbb};
     const struct span pseudo_packet[] = {
         {&original_dcid->len, 1},
         {original_dcid->bytes, original_dcid->len},
         {retry, len},
     };
-    gcm_seal_once(key, sizeof(key), nonce, pseudo_packet, 3, NULL, 0, ret);
+    gcm_seal_once(version->retry_key, sizeof(version->retry_key), version->retry_nonce, pseudo_packet, 3, NULL, 0, ret);
 }

@@ -54,13 +54,13 @@ static bool make_receive_next(struct one_rtt_keys *keys)
     return packet_keys_expand(keys->receive_next);
 }
 
-void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
-                      const uint8_t *send_secret, const uint8_t *receive_secret)
+void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator, const struct quic_version *version,
+                      enum aead_suite suite, const uint8_t *send_secret, const uint8_t *receive_secret)
 {
     if (send_secret != NULL)
-        packet_keys_set(&keys->send, allocator, suite, send_secret, NULL);
+        packet_keys_set(&keys->send, allocator, version, suite, send_secret, NULL);
     if (receive_secret != NULL) {
-        packet_keys_set(&keys->receive, allocator, suite, receive_secret, NULL);
+        packet_keys_set(&keys->receive, allocator, version, suite, receive_secret, NULL);
         forget_keys(&keys->receive_next);
     }
 }

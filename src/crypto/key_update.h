@@ -32,8 +32,8 @@ struct one_rtt_keys {
 
 void one_rtt_keys_init(struct one_rtt_keys *keys);
 /* Either secret may be NULL where TLS does not know it yet; another call brings it. */
-void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
-                      const uint8_t *send_secret, const uint8_t *receive_secret);
+void one_rtt_keys_set(struct one_rtt_keys *keys, const roam_allocator *allocator, const struct quic_version *version,
+                      enum aead_suite suite, const uint8_t *send_secret, const uint8_t *receive_secret);
 void one_rtt_keys_done(struct one_rtt_keys *keys);
 void one_rtt_keys_shrink(struct one_rtt_keys *keys);
 

@@ -22,21 +22,27 @@ void packet_keys_init(struct packet_keys *keys)
     memset(keys, 0, sizeof(*keys));
 }
 
+static const struct quic_version *version_of(const struct packet_keys *keys)
+{
+    return &quic_versions[keys->version];
+}
+
 /* The IV from the secret, and the header protection key where it is wanted; the packet key is made when it is
  * expanded. */
 static void derive(struct packet_keys *keys, bool header)
 {
-    const struct label labels[] = {{"quic iv", keys->iv, sizeof(keys->iv)},
-                                   {"quic hp", keys->hp_key, aead_suite_info(keys->suite)->key_bytes}};
+    const struct label labels[] = {{version_of(keys)->iv_label, keys->iv, sizeof(keys->iv)},
+                                   {version_of(keys)->hp_label, keys->hp_key, aead_suite_info(keys->suite)->key_bytes}};
     hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 2 : 1);
 }
 
-void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
-                     const uint8_t *secret, const struct crypto_backend *backend)
+void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, const struct quic_version *version,
+                     enum aead_suite suite, const uint8_t *secret, const struct crypto_backend *backend)
 {
     packet_keys_done(keys);
     keys->allocator = allocator;
     keys->suite = (uint8_t)suite;
+    keys->version = (uint8_t)(version - quic_versions);
     keys->backend = backend != NULL ? backend : crypto_backend_for(suite);
     memcpy(keys->secret, secret, aead_suite_info(suite)->secret_bytes);
     derive(keys, true);
@@ -51,7 +57,8 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->allocator = keys->allocator;
     ret->backend = keys->backend;
     ret->suite = keys->suite;
-    next_secret(keys->suite, keys->secret, ret->secret);
+    ret->version = keys->version;
+    next_secret(version_of(keys), keys->suite, keys->secret, ret->secret);
     derive(ret, false);
     memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
     ret->available = true;
@@ -74,7 +81,8 @@ bool packet_keys_make(struct packet_keys *keys)
 {
     uint8_t key[AEAD_KEY_BYTES_MAX];
     assert(keys->available && keys->expanded == NULL);
-    hkdf_expand_label(keys->suite, keys->secret, "quic key", key, aead_suite_info(keys->suite)->key_bytes);
+    hkdf_expand_label(keys->suite, keys->secret, version_of(keys)->key_label, key,
+                      aead_suite_info(keys->suite)->key_bytes);
     keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, key, keys->hp_key);
     wipe(key, sizeof(key));
     return keys->expanded != NULL;

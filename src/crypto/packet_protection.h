@@ -22,6 +22,7 @@ struct packet_keys {
     uint8_t iv[AEAD_NONCE_BYTES];
     uint8_t suite; /* enum aead_suite */
     bool available;
+    uint8_t version; /* whose labels make the keys: a row of quic_versions */
     uint8_t secret[SECRET_BYTES_MAX];
     uint8_t hp_key[AEAD_KEY_BYTES_MAX];
 };
@@ -30,8 +31,8 @@ struct packet_keys {
 void packet_keys_init(struct packet_keys *keys);
 
 /* Keys from a traffic secret. backend NULL: the fastest. */
-void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, enum aead_suite suite,
-                     const uint8_t *secret, const struct crypto_backend *backend);
+void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, const struct quic_version *version,
+                     enum aead_suite suite, const uint8_t *secret, const struct crypto_backend *backend);
 
 /* The keys of the next phase: a new key and IV; header protection stays, RFC 9001 section 6.1. *ret must be without
  * keys. */

@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +18,7 @@
 #include "crypto/credentials.h"
 #include "crypto/session.h"
 #include "crypto/tls_messages.h"
+#include "crypto/tls_priority.h"
 
 /* RFC 9001 section 8.2. */
 #define EXTENSION_TRANSPORT_PARAMETERS 0x39
@@ -35,8 +35,6 @@ enum {
 #define ALPN_MAX         32 /* protocols */
 #define ALPN_NAME_MAX    255
 #define SERVER_NAME_MAX  255
-#define PRIORITY_MAX     256
-#define CIPHER_CHOICES   8 /* sets of enum roam_cipher */
 #define FAILURE_MAX      VERDICT_TEXT_MAX
 
 struct tls {
@@ -236,36 +234,6 @@ static int on_keylog(gnutls_session_t session, const char *label, const gnutls_d
 
 /* ---- Setting up ---- */
 
-/* What TLS may agree on, for each choice of ciphers (an index is enum roam_cipher, or-ed), read once: reading costs as
- * much as some of the cryptography. NULL: that was not possible. */
-static gnutls_priority_t priorities[CIPHER_CHOICES];
-static pthread_once_t priorities_read = PTHREAD_ONCE_INIT;
-
-//= rfc9001#4.2 TLS 1.3 and nothing older.
-//= rfc9001#5.3 Only suites that have header protection.
-static void read_priorities(void)
-{
-    for (unsigned ciphers = 1; ciphers < CIPHER_CHOICES; ciphers++) {
-        char text[PRIORITY_MAX];
-        snprintf(text, sizeof(text),
-                 "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL%s%s%s:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1"
-                 ":%%DISABLE_TLS13_COMPAT_MODE",
-                 (ciphers & ROAM_AES_128_GCM) != 0 ? ":+AES-128-GCM" : "",
-                 (ciphers & ROAM_AES_256_GCM) != 0 ? ":+AES-256-GCM" : "",
-                 (ciphers & ROAM_CHACHA20_POLY1305) != 0 ? ":+CHACHA20-POLY1305" : "");
-        if (gnutls_priority_init(&priorities[ciphers], text, NULL) < 0)
-            priorities[ciphers] = NULL;
-    }
-}
-
-static bool set_priority(gnutls_session_t session, unsigned ciphers)
-{
-    pthread_once(&priorities_read, read_priorities);
-    gnutls_priority_t priority =
-        ciphers < CIPHER_CHOICES ? priorities[ciphers != 0 ? ciphers : CIPHER_CHOICES - 1] : NULL;
-    return priority != NULL && gnutls_priority_set(session, priority) >= 0;
-}
-
 static roam_result set_alpn(gnutls_session_t session, const char *const *names, bool is_server)
 {
     gnutls_datum_t protocols[ALPN_MAX];
@@ -350,7 +318,8 @@ static roam_result set_up(struct tls *tls, const struct tls_config *config)
     tls->params_len = config->params_len;
     tls->credentials =
         config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
-    if (tls->credentials == NULL || !set_callbacks(tls) || !set_priority(tls->session, config->config->ciphers) ||
+    if (tls->credentials == NULL || !set_callbacks(tls) ||
+        !tls_priority_set(tls->session, config->config->ciphers, config->config->resume_without_dh) ||
         gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, tls->credentials->x509) < 0)
         return ROAM_ERR_MEMORY;
     roam_result result = set_alpn(tls->session, config->config->alpn, config->is_server);
@@ -495,6 +464,11 @@ uint64_t tls_send_ticket(struct tls *tls)
 bool tls_is_resumed(const struct tls *tls)
 {
     return gnutls_session_is_resumed(tls->session) != 0;
+}
+
+bool tls_has_dh(const struct tls *tls)
+{
+    return gnutls_group_get(tls->session) != GNUTLS_GROUP_INVALID;
 }
 
 const char *tls_alpn(const struct tls *tls)

@@ -36,7 +36,7 @@ struct tls_sink {
 
 struct tls_config {
     bool is_server;
-    const roam_config *config; /* credentials, alpn, server_name, ciphers: must outlive the object */
+    const roam_config *config; /* credentials, alpn, server_name, ciphers, resume_without_dh: must outlive the object */
     const char *server_name;   /* client: name to ask for (no SNI for an IP address) and to verify */
     const uint8_t *params;     /* our encoded transport parameters, copied */
     size_t params_len;
@@ -67,6 +67,9 @@ uint64_t tls_send_ticket(struct tls *tls);
 
 /* After completion: an earlier session was resumed, without certificates. */
 bool tls_is_resumed(const struct tls *tls);
+
+/* After completion: fresh keys were exchanged, which is all but a resumption without (RFC 8446 section 4.2.9). */
+bool tls_has_dh(const struct tls *tls);
 
 /* The protocol agreed on, "" before. */
 const char *tls_alpn(const struct tls *tls);

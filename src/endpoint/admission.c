@@ -12,6 +12,11 @@
 
 /* ---- Version Negotiation, RFC 9000 section 6.1 */
 
+bool endpoint_accepts_version(uint32_t version)
+{
+    return version == QUIC_VERSION_1;
+}
+
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           size_t len)
 {
@@ -28,7 +33,7 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
     /* Besides version 1 one of the reserved versions (section 15), so that clients learn to skip what they do not
      * know. */
     const uint64_t random = rng_u64(&endpoint->rng);
-    const uint32_t versions[] = {QUIC_VERSION_1, ((uint32_t)random & UINT32_C(0xf0f0f0f0)) | UINT32_C(0x0a0a0a0a)};
+    const uint32_t versions[] = {QUIC_VERSION_1, quic_version_reserve((uint32_t)random)};
     size_t capacity = 7 + (size_t)header->scid_len + header->dcid_len + sizeof(versions);
     struct reply *reply = reply_new(endpoint, datagram, capacity);
     if (reply == NULL)
@@ -46,6 +51,7 @@ static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const
                    uint64_t error)
 {
     struct reply *reply = reply_new(endpoint, datagram, REFUSAL_BYTES_MAX);
+    const struct quic_version *version = quic_version_like(header->version);
     uint8_t client[32], server[32], payload[16];
     uint8_t *length_at;
     if (reply == NULL)
@@ -53,14 +59,14 @@ static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const
     struct writer writer = writer_init(reply->data, REFUSAL_BYTES_MAX);
     struct writer frames = writer_init(payload, sizeof(payload));
     frame_write_close(&frames, false, error, 0, "", 0);
-    packet_write_long(&writer, PACKET_INITIAL, QUIC_VERSION_1, &header->scid, &header->dcid, NULL, 0, 1, &length_at);
+    packet_write_long(&writer, PACKET_INITIAL, header->version, &header->scid, &header->dcid, NULL, 0, 1, &length_at);
     size_t number_offset = writer_len(&writer);
     write_u8(&writer, 0);
     packet_length_write(length_at, 1 + writer_len(&frames) + AEAD_TAG_BYTES);
     struct packet_keys keys;
     packet_keys_init(&keys);
-    initial_secrets(&header->dcid, client, server);
-    packet_keys_set(&keys, &endpoint->allocator, AEAD_AES_128_GCM, server, NULL);
+    initial_secrets(version, &header->dcid, client, server);
+    packet_keys_set(&keys, &endpoint->allocator, version, AEAD_AES_128_GCM, server, NULL);
     if (packet_keys_expand(&keys)) {
         struct span span = {.data = payload, .len = writer_len(&frames)};
         struct packet_seal job = {.packet = reply->data,
@@ -88,12 +94,13 @@ static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, c
     if (reply == NULL)
         return;
     struct writer writer = writer_init(reply->data, reply->capacity - RETRY_TAG_BYTES);
-    packet_write_retry(&writer, (uint8_t)rng_u64(&endpoint->rng), QUIC_VERSION_1, &header->scid, &token.retry_scid,
+    packet_write_retry(&writer, (uint8_t)rng_u64(&endpoint->rng), header->version, &header->scid, &token.retry_scid,
                        sealed, len);
     if (writer.failed)
         return;
     reply->len = writer_len(&writer) + RETRY_TAG_BYTES;
-    retry_integrity_tag(&header->dcid, reply->data, writer_len(&writer), reply->data + writer_len(&writer));
+    retry_integrity_tag(quic_version_like(header->version), &header->dcid, reply->data, writer_len(&writer),
+                        reply->data + writer_len(&writer));
     endpoint->stats.retries_sent++;
 }
 

@@ -126,6 +126,7 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
     event_queue_forget(&endpoint->events, conn);
     endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
+    endpoint_walks_pass(endpoint, conn);
     list_unlink(&conn->endpoint_node);
     list_unlink(&conn->ready_node);
     list_unlink(&conn->lent_node);
@@ -220,6 +221,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
     list_init(&endpoint->conns);
     list_init(&endpoint->ready);
+    list_init(&endpoint->walks);
     list_init(&endpoint->lent);
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);

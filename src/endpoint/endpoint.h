@@ -57,7 +57,8 @@ struct roam_endpoint {
     struct conn_table table;
     struct timer_heap timers;
     struct list_node conns, ready;
-    struct list_node lent; /* connections with stream data in buffers that are to be reclaimed */
+    struct list_node walks; /* through the table, that are under way */
+    struct list_node lent;  /* connections with stream data in buffers that are to be reclaimed */
     size_t conn_count, half_open;
     struct pool frame_pool; /* struct sent_frame, of all connections */
     struct event_queue events;
@@ -106,6 +107,11 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 /* Forgets a connection with everything that leads to it. */
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
 
+/* ---- walk.c */
+
+/* The connection leaves the table: ways through it that would come to it next go on behind it. */
+void endpoint_walks_pass(roam_endpoint *endpoint, const roam_conn *conn);
+
 /* ---- networks.c */
 
 /* A connection gave out a datagram; it is gone. */
@@ -145,6 +151,8 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);
  * returned, with the token on which it stands in *ret_token where there is one). */
 roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                          size_t len, struct token *ret_token);
+/* True for versions in which connections are accepted. */
+bool endpoint_accepts_version(uint32_t version);
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           size_t len);
 

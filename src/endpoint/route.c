@@ -89,7 +89,8 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
     //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
     if (route_reset(endpoint, datagram, data, len))
         return;
-    if (header->type == PACKET_OTHER_VERSION) {
+    if (header->type != PACKET_ONE_RTT && header->type != PACKET_VERSION_NEGOTIATION &&
+        !endpoint_accepts_version(header->version)) {
         answer_other_version(endpoint, datagram, header, len);
     } else if (header->type == PACKET_ONE_RTT) {
         answer_unknown(endpoint, datagram, header, len);

@@ -107,15 +107,16 @@ static roam_drop parse_retry(struct packet_header *header, struct reader *reader
     return header->token_len > 0 ? ROAM_DROP_NONE : ROAM_DROP_HEADER_INVALID;
 }
 
-static roam_drop parse_version_1(struct packet_header *header, struct reader *reader, const uint8_t *data)
+static roam_drop parse_known_version(struct packet_header *header, const struct quic_version *version,
+                                     struct reader *reader, const uint8_t *data)
 {
     //= rfc9000#17.2 Packets with a zero fixed bit are not valid and must be discarded.
     if ((header->first_octet & FIXED_BIT) == 0)
         return ROAM_DROP_FIXED_BIT_ZERO;
-    //= rfc9000#17.2 Version 1 long headers with CIDs of more than 20 octets are dropped.
+    //= rfc9000#17.2 Long headers with CIDs of more than 20 octets are dropped.
     if (header->dcid_len > ROAM_CID_MAX || header->scid_len > ROAM_CID_MAX)
         return ROAM_DROP_CID_TOO_LONG;
-    header->type = (enum packet_type)((header->first_octet >> LONG_TYPE_SHIFT) & 0x03);
+    header->type = (enum packet_type)version->type_of[(header->first_octet >> LONG_TYPE_SHIFT) & 0x03];
     if (header->type == PACKET_RETRY)
         return parse_retry(header, reader);
     if (header->type == PACKET_INITIAL) {
@@ -150,10 +151,11 @@ roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, si
     if (!parse_invariants(&header, &reader))
         return ROAM_DROP_TOO_SHORT;
     roam_drop drop = ROAM_DROP_NONE;
+    const struct quic_version *version = quic_version_find(header.version);
     if (header.version == 0)
         drop = parse_version_negotiation(&header, &reader);
-    else if (header.version == QUIC_VERSION_1)
-        drop = parse_version_1(&header, &reader, data);
+    else if (version != NULL)
+        drop = parse_known_version(&header, version, &reader, data);
     else
         header.type = PACKET_OTHER_VERSION;
     if (drop == ROAM_DROP_NONE)
@@ -167,6 +169,11 @@ static void write_cid(struct writer *writer, const uint8_t *bytes, size_t len)
     write_bytes(writer, bytes, len);
 }
 
+static unsigned type_bits(uint32_t version, enum packet_type type)
+{
+    return (unsigned)quic_version_like(version)->type_bits[type] << LONG_TYPE_SHIFT;
+}
+
 void packet_write_long(struct writer *writer, enum packet_type type, uint32_t version, const roam_cid *dcid,
                        const roam_cid *scid, const uint8_t *token, size_t token_len, size_t pn_len,
                        uint8_t **ret_length_at)
@@ -174,7 +181,7 @@ void packet_write_long(struct writer *writer, enum packet_type type, uint32_t ve
     assert(type == PACKET_INITIAL || type == PACKET_ZERO_RTT || type == PACKET_HANDSHAKE);
     assert(pn_len >= 1 && pn_len <= PACKET_NUMBER_BYTES_MAX);
     //= rfc9000#17.2 Reserved bits are sent as 0.
-    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | (unsigned)type << LONG_TYPE_SHIFT | (pn_len - 1)));
+    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | type_bits(version, type) | (pn_len - 1)));
     write_u32(writer, version);
     write_cid(writer, dcid->bytes, dcid->len);
     write_cid(writer, scid->bytes, scid->len);
@@ -226,7 +233,7 @@ void packet_write_version_negotiation(struct writer *writer, uint8_t random_octe
 void packet_write_retry(struct writer *writer, uint8_t random_octet, uint32_t version, const roam_cid *dcid,
                         const roam_cid *scid, const uint8_t *token, size_t token_len)
 {
-    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | PACKET_RETRY << LONG_TYPE_SHIFT | (random_octet & 0x0f)));
+    write_u8(writer, (uint8_t)(LONG_HEADER_BIT | FIXED_BIT | type_bits(version, PACKET_RETRY) | (random_octet & 0x0f)));
     write_u32(writer, version);
     write_cid(writer, dcid->bytes, dcid->len);
     write_cid(writer, scid->bytes, scid->len);

@@ -10,8 +10,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
-
-#define QUIC_VERSION_1 UINT32_C(0x00000001)
+#include "wire/version.h"
 
 /* RFC 9000 section 14: the smallest datagram that every path must carry. */
 #define DATAGRAM_BYTES_MIN 1200
@@ -28,10 +27,10 @@
 #define PACKET_NUMBER_BYTES_MAX 4
 
 enum packet_type {
-    PACKET_INITIAL = 0, /* 0..3 are the long packet type bits of version 1 */
-    PACKET_ZERO_RTT = 1,
-    PACKET_HANDSHAKE = 2,
-    PACKET_RETRY = 3,
+    PACKET_INITIAL, /* up to PACKET_RETRY: those with a long header of a version that we speak */
+    PACKET_ZERO_RTT,
+    PACKET_HANDSHAKE,
+    PACKET_RETRY,
     PACKET_ONE_RTT,
     PACKET_VERSION_NEGOTIATION,
     PACKET_OTHER_VERSION, /* long header of a version that we do not speak: only the invariants are known */
@@ -67,13 +66,14 @@ struct packet_header {
 
 /* Parses the header of the packet at the start of data[0..len). `local_cid_len` tells how long a short header's DCID
  * is. Returns ROAM_DROP_NONE or why the rest of the datagram must be dropped; never reads past len. Long headers of
- * other versions parse to PACKET_OTHER_VERSION with packet_len = len. A v1 long header with a CID over 20 octets is
+ * versions that are not spoken here parse to PACKET_OTHER_VERSION with packet_len = len. Any other with a CID over 20 octets is
  * ROAM_DROP_CID_TOO_LONG; a zero fixed bit is ROAM_DROP_FIXED_BIT_ZERO (not looked at in Version Negotiation and
  * other versions). A protected packet too short for a header protection sample is ROAM_DROP_TOO_SHORT. */
 roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, size_t len, size_t local_cid_len);
 
 /* Writes a long header up to where the packet number starts, with the length field left as two octets at *ret_length_at
- * (to be filled by packet_length_write) and pn_len in the first octet. type is INITIAL, ZERO_RTT or HANDSHAKE. */
+ * (to be filled by packet_length_write) and pn_len in the first octet. type is INITIAL, ZERO_RTT or HANDSHAKE. A version
+ * that nobody speaks may be written too. */
 void packet_write_long(struct writer *writer, enum packet_type type, uint32_t version, const roam_cid *dcid,
                        const roam_cid *scid, const uint8_t *token, size_t token_len, size_t pn_len,
                        uint8_t **ret_length_at);

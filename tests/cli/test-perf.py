@@ -201,6 +201,13 @@ def handshakes_are_resumed_where_that_is_asked_for():
 
 
 @test
+def handshakes_are_resumed_without_fresh_keys_where_both_sides_say_so():
+    with Server("--without-dh") as server:
+        report = server.report("--handshakes", 20, "--resume", "--without-dh")
+        same((report["operations"]["done"], report["operations"]["failed"]), (20, 0), "handshakes")
+
+
+@test
 def idle_connections_stay():
     with Server() as server:
         report = server.report("--idle", 50, "--hold", "100ms")

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 BOUND_SECONDS = 60  # no case asserts a time; this only keeps a hung peer from hanging the suite
@@ -144,12 +145,21 @@ def sha256(path):
             else hashlib.sha256(file.read()).hexdigest()
 
 
+_given_out = set()
+_giving_out = threading.Lock()
+
+
 def free_port(host):
-    """A UDP port that nobody holds now on the host's address."""
+    """A UDP port that nobody holds now on the host's address, and that no other case was given."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+            port = probe.getsockname()[1]
+        with _giving_out:
+            if port not in _given_out:
+                _given_out.add(port)
+                return port
 
 
 def wait_bound(process, port, seconds=BOUND_SECONDS):

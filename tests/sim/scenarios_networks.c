@@ -263,6 +263,24 @@ static void s029_a_connection_survives_a_sleep_within_its_idle_timeout(struct la
     EXPECT(lab, lab_goodbye(lab));
 }
 
+static void s029_a_client_that_wakes_with_a_full_window_speaks_at_once(struct lab *lab)
+{
+    lab->config.interfaces = 1;
+    lab->config.up[0].rate_bits_per_s = 10000000;
+    EXPECT(lab, lab_open_watching(lab));
+    lab_begin(lab, TRANSFER_UPLOAD, 5000000);
+    EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(300)));
+    struct node *node = &interface_of(lab, 0)->node;
+    node->up->down = node->down->down = true;
+    EXPECT(lab, lab_run(lab, ROAM_SECONDS(7)));
+    EXPECT(lab, path_window_is_full(path_set_active(&lab_client(lab)->conn->paths)));
+    EXPECT(lab, lab_client(lab)->conn->pto_count >= 5);
+    node->up->down = node->down->down = false;
+    sleep_for(lab, ROAM_MILLISECONDS(100), false);
+    EXPECT(lab, lab_run(lab, ROAM_MILLISECONDS(100)) && lab_client(lab)->conn->pto_count == 0);
+    EXPECT(lab, lab_run_done(lab, ROAM_SECONDS(15)) && lab_goodbye(lab));
+}
+
 static void s029_after_hours_of_sleep_the_connection_is_over_without_a_storm_of_timers(struct lab *lab)
 {
     for (unsigned n = 0; n < 2; n++) {
@@ -407,6 +425,23 @@ static void s023_without_an_address_of_the_other_family_a_client_waits(struct la
     EXPECT(lab, lab_goodbye(lab));
 }
 
+/* The path that was left after the move to the preferred address takes the last place there is. */
+static void b44_with_more_networks_than_places_for_paths_standbys_do_not_take_turns(struct lab *lab)
+{
+    lab->config.interfaces = 3;
+    lab->config.client.max_paths = 3;
+    lab->config.prefers[0] = true;
+    EXPECT(lab, lab_open_watching(lab) && lab_run(lab, ROAM_SECONDS(3)));
+    EXPECT(lab, client_count(lab, ROAM_EVENT_PATH_MOVED) == 1);
+    const uint64_t challenged = client_count(lab, ROAM_EVENT_PATH_CHALLENGED);
+    const uint64_t received = client_count(lab, ROAM_EVENT_CID_RECEIVED);
+    for (int i = 0; i < 10; i++)
+        EXPECT(lab, lab_transfer(lab, TRANSFER_ECHO, 50000) && lab_run(lab, ROAM_MILLISECONDS(500)));
+    EXPECT(lab, client_count(lab, ROAM_EVENT_PATH_CHALLENGED) <= challenged + 5);
+    EXPECT(lab, client_count(lab, ROAM_EVENT_CID_RECEIVED) <= received + 5);
+    EXPECT(lab, lab_goodbye(lab));
+}
+
 const struct scenario scenarios_networks[] = {
     SCENARIO(s023_a_client_moves_from_ipv4_to_ipv6_and_back),
     SCENARIO(s023_without_an_address_of_the_other_family_a_client_waits),
@@ -419,11 +454,13 @@ const struct scenario scenarios_networks[] = {
     SCENARIO(s026_an_interface_that_is_down_is_left_at_once),
     SCENARIO(s026_where_all_networks_refuse_they_are_tried_in_turn_and_seldom),
     SCENARIO(s029_a_connection_survives_a_sleep_within_its_idle_timeout),
+    SCENARIO(s029_a_client_that_wakes_with_a_full_window_speaks_at_once),
     SCENARIO(s029_after_hours_of_sleep_the_connection_is_over_without_a_storm_of_timers),
     SCENARIO(s030_an_address_that_is_removed_and_added_again_works_as_a_new_path),
     SCENARIO(s030_the_only_address_comes_back_with_the_socket_it_had_or_another),
     SCENARIO(s042_a_challenge_that_a_full_socket_holds_back_is_sent_later),
     SCENARIO(s043_a_challenge_that_is_too_large_for_its_network_fails_that_path_only),
     SCENARIO(b35_an_address_that_is_not_available_is_not_tried_for_ever),
+    SCENARIO(b44_with_more_networks_than_places_for_paths_standbys_do_not_take_turns),
     {NULL, NULL},
 };

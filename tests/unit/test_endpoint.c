@@ -242,7 +242,7 @@ static void a_retry_that_the_server_never_sent_is_found_out(void **state)
     pair_run(&pair, 0);
     struct writer writer = writer_init(data, sizeof(data));
     packet_write_retry(&writer, 0, QUIC_VERSION_1, &pair.client.conn->row_cid, &scid, (const uint8_t *)"token", 5);
-    retry_integrity_tag(&pair.client.conn->handshake->original_dcid, data, writer_len(&writer),
+    retry_integrity_tag(&quic_versions[0], &pair.client.conn->handshake->original_dcid, data, writer_len(&writer),
                         data + writer_len(&writer));
     pair_deliver(&pair, false, NULL, data, writer_len(&writer) + RETRY_TAG_BYTES);
     pair_run(&pair, ROAM_MILLISECONDS(200));

@@ -25,12 +25,12 @@ static size_t forge_version_negotiation(uint8_t *ret, size_t capacity, const roa
 }
 
 static size_t forge_retry(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *original_dcid,
-                          bool genuine)
+                          uint32_t version, bool genuine)
 {
     static const roam_cid scid = {.len = 8, .bytes = {1, 2, 3, 4, 5, 6, 7, 8}};
     struct writer writer = writer_init(ret, capacity - RETRY_TAG_BYTES);
-    packet_write_retry(&writer, 0, QUIC_VERSION_1, dcid, &scid, (const uint8_t *)"token", 5);
-    retry_integrity_tag(original_dcid, ret, writer_len(&writer), ret + writer_len(&writer));
+    packet_write_retry(&writer, 0, version, dcid, &scid, (const uint8_t *)"token", 5);
+    retry_integrity_tag(quic_version_find(version), original_dcid, ret, writer_len(&writer), ret + writer_len(&writer));
     ret[writer_len(&writer)] ^= !genuine;
     return writer_len(&writer) + RETRY_TAG_BYTES;
 }
@@ -62,12 +62,15 @@ static void forged_retries_are_ignored(void **state)
     pair_start(&pair, &config);
     pair_run(&pair, 0);
     const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->handshake->original_dcid;
-    size_t len = forge_retry(data, sizeof(data), &client, &original, false);
+    size_t len = forge_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, false);
     expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_INTEGRITY);
+    //= rfc9369#4.1-1 The client ignores Retry packets of another version than its own.
+    len = forge_retry(data, sizeof(data), &client, &original, QUIC_VERSION_2, true);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_WRONG_VERSION);
     pair_handshake(&pair);
-    len = forge_retry(data, sizeof(data), &client, &original, true);
+    len = forge_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, true);
     expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_UNEXPECTED);
-    len = forge_retry(data, sizeof(data), &pair.server.conn->row_cid, &original, true);
+    len = forge_retry(data, sizeof(data), &pair.server.conn->row_cid, &original, QUIC_VERSION_1, true);
     expect_drop(TO_SERVER, data, len, ROAM_DROP_RETRY_UNEXPECTED);
     expect_to_live();
 }

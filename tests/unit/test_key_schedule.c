@@ -1,4 +1,4 @@
-/* Keys from secrets: RFC 9001 appendix A.1, A.4 and A.5, RFC 5869, and what our own keys must keep. */
+/* Keys from secrets: appendix A.1, A.4 and A.5 of RFC 9001 and RFC 9369, RFC 5869, and what our own keys must keep. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include "crypto/key_schedule.h"
 #include "unit/hex.h"
 #include "unit/rfc9001_appendix_a.h"
+#include "unit/rfc9369_appendix_a.h"
 
 static roam_cid cid_of(const char *text)
 {
@@ -21,51 +22,88 @@ static roam_cid cid_of(const char *text)
     return cid;
 }
 
+/* What appendix A of the RFC of each version derives. */
+struct expected {
+    uint32_t version;
+    const char *client_secret, *client_key, *client_iv, *client_hp, *server_secret, *server_key, *server_iv, *server_hp;
+    const char *key, *iv, *hp, *next_secret, *retry, *retry_tag;
+};
+
+static const struct expected expected[] = {
+    {QUIC_VERSION_1, A1_CLIENT_SECRET, A1_CLIENT_KEY, A1_CLIENT_IV, A1_CLIENT_HP, A1_SERVER_SECRET, A1_SERVER_KEY,
+     A1_SERVER_IV, A1_SERVER_HP, A5_KEY, A5_IV, A5_HP, A5_NEXT_SECRET, A4_RETRY, A4_TAG},
+    {QUIC_VERSION_2, V2_CLIENT_SECRET, V2_CLIENT_KEY, V2_CLIENT_IV, V2_CLIENT_HP, V2_SERVER_SECRET, V2_SERVER_KEY,
+     V2_SERVER_IV, V2_SERVER_HP, V2_A5_KEY, V2_A5_IV, V2_A5_HP, V2_A5_NEXT_SECRET, V2_A4_RETRY, V2_A4_TAG},
+};
+
+static void assert_keys(const struct quic_version *version, enum aead_suite suite, const uint8_t *secret,
+                        const char *key, const char *iv, const char *hp)
+{
+    uint8_t octets[32];
+    size_t key_bytes = aead_suite_info(suite)->key_bytes;
+    hkdf_expand_label(suite, secret, version->key_label, octets, key_bytes);
+    assert_hex(octets, key);
+    hkdf_expand_label(suite, secret, version->iv_label, octets, 12);
+    assert_hex(octets, iv);
+    hkdf_expand_label(suite, secret, version->hp_label, octets, key_bytes);
+    assert_hex(octets, hp);
+}
+
 static void initial_secrets_are_those_of_appendix_a(void **state)
 {
+    //= rfc9369#3.3.1-1 Version 2 has an initial salt of its own.
     (void)state;
-    uint8_t client[32], server[32], octets[32];
-    roam_cid dcid = cid_of(A1_DCID);
-    initial_secrets(&dcid, client, server);
-    assert_hex(client, A1_CLIENT_SECRET);
-    assert_hex(server, A1_SERVER_SECRET);
-    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic key", octets, 16);
-    assert_hex(octets, A1_CLIENT_KEY);
-    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic iv", octets, 12);
-    assert_hex(octets, A1_CLIENT_IV);
-    hkdf_expand_label(AEAD_AES_128_GCM, client, "quic hp", octets, 16);
-    assert_hex(octets, A1_CLIENT_HP);
-    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic key", octets, 16);
-    assert_hex(octets, A1_SERVER_KEY);
-    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic iv", octets, 12);
-    assert_hex(octets, A1_SERVER_IV);
-    hkdf_expand_label(AEAD_AES_128_GCM, server, "quic hp", octets, 16);
-    assert_hex(octets, A1_SERVER_HP);
+    for (size_t i = 0; i < QUIC_VERSIONS_KNOWN; i++) {
+        const struct quic_version *version = quic_version_find(expected[i].version);
+        uint8_t client[32], server[32];
+        roam_cid dcid = cid_of(A1_DCID);
+        initial_secrets(version, &dcid, client, server);
+        assert_hex(client, expected[i].client_secret);
+        assert_hex(server, expected[i].server_secret);
+        assert_keys(version, AEAD_AES_128_GCM, client, expected[i].client_key, expected[i].client_iv,
+                    expected[i].client_hp);
+        assert_keys(version, AEAD_AES_128_GCM, server, expected[i].server_key, expected[i].server_iv,
+                    expected[i].server_hp);
+    }
 }
 
 static void chacha20_keys_and_the_next_secret_are_those_of_appendix_a(void **state)
 {
+    //= rfc9369#3.3.2-1 Labels of keys begin with quicv2.
     (void)state;
-    uint8_t secret[32], octets[32];
-    hex_read(secret, sizeof(secret), A5_SECRET);
-    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic key", octets, 32);
-    assert_hex(octets, A5_KEY);
-    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic iv", octets, 12);
-    assert_hex(octets, A5_IV);
-    hkdf_expand_label(AEAD_CHACHA20_POLY1305, secret, "quic hp", octets, 32);
-    assert_hex(octets, A5_HP);
-    next_secret(AEAD_CHACHA20_POLY1305, secret, octets);
-    assert_hex(octets, A5_NEXT_SECRET);
+    for (size_t i = 0; i < QUIC_VERSIONS_KNOWN; i++) {
+        const struct quic_version *version = quic_version_find(expected[i].version);
+        uint8_t secret[32], next[32];
+        hex_read(secret, sizeof(secret), A5_SECRET);
+        assert_keys(version, AEAD_CHACHA20_POLY1305, secret, expected[i].key, expected[i].iv, expected[i].hp);
+        next_secret(version, AEAD_CHACHA20_POLY1305, secret, next);
+        assert_hex(next, expected[i].next_secret);
+    }
 }
 
 static void the_retry_tag_is_that_of_appendix_a(void **state)
 {
+    //= rfc9369#3.3.3-1 Version 2 has a key and a nonce of its own for the Retry Integrity Tag.
     (void)state;
-    uint8_t retry[64], tag[RETRY_TAG_BYTES];
-    roam_cid original = cid_of(A1_DCID);
-    size_t len = hex_read(retry, sizeof(retry), A4_RETRY);
-    retry_integrity_tag(&original, retry, len, tag);
-    assert_hex(tag, A4_TAG);
+    for (size_t i = 0; i < QUIC_VERSIONS_KNOWN; i++) {
+        uint8_t retry[64], tag[RETRY_TAG_BYTES];
+        roam_cid original = cid_of(A1_DCID);
+        size_t len = hex_read(retry, sizeof(retry), expected[i].retry);
+        retry_integrity_tag(quic_version_find(expected[i].version), &original, retry, len, tag);
+        assert_hex(tag, expected[i].retry_tag);
+    }
+}
+
+static void a_reserved_version_is_nobodys_and_looks_like_version_1(void **state)
+{
+    (void)state;
+    assert_true(quic_version_is_reserved(0x1a2a3a4a));
+    assert_false(quic_version_is_reserved(QUIC_VERSION_2));
+    assert_true(quic_version_is_reserved(quic_version_reserve(0x12345678)));
+    assert_null(quic_version_find(0x1a2a3a4a));
+    assert_null(quic_version_find(0));
+    assert_ptr_equal(quic_version_like(0x1a2a3a4a), quic_version_find(QUIC_VERSION_1));
+    assert_ptr_equal(quic_version_like(QUIC_VERSION_2), quic_version_find(QUIC_VERSION_2));
 }
 
 static void every_bit_of_a_retry_and_of_the_original_cid_changes_its_tag(void **state)
@@ -74,21 +112,21 @@ static void every_bit_of_a_retry_and_of_the_original_cid_changes_its_tag(void **
     uint8_t retry[64], tag[RETRY_TAG_BYTES], other[RETRY_TAG_BYTES];
     roam_cid original = cid_of(A1_DCID);
     size_t len = hex_read(retry, sizeof(retry), A4_RETRY);
-    retry_integrity_tag(&original, retry, len, tag);
+    retry_integrity_tag(&quic_versions[0], &original, retry, len, tag);
     for (size_t bit = 0; bit < 8 * len; bit++) {
         retry[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        retry_integrity_tag(&original, retry, len, other);
+        retry_integrity_tag(&quic_versions[0], &original, retry, len, other);
         assert_memory_not_equal(tag, other, sizeof(tag));
         retry[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t bit = 0; bit < 8u * original.len; bit++) {
         original.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        retry_integrity_tag(&original, retry, len, other);
+        retry_integrity_tag(&quic_versions[0], &original, retry, len, other);
         assert_memory_not_equal(tag, other, sizeof(tag));
         original.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     original.len = 0;
-    retry_integrity_tag(&original, retry, len, other);
+    retry_integrity_tag(&quic_versions[0], &original, retry, len, other);
     assert_memory_not_equal(tag, other, sizeof(tag));
 }
 
@@ -129,11 +167,11 @@ static void aes_256_hashes_with_sha_384(void **state)
 {
     (void)state;
     uint8_t secret[48] = {1}, next[48], again[48];
-    next_secret(AEAD_AES_256_GCM, secret, next);
-    next_secret(AEAD_AES_256_GCM, secret, again);
+    next_secret(&quic_versions[0], AEAD_AES_256_GCM, secret, next);
+    next_secret(&quic_versions[0], AEAD_AES_256_GCM, secret, again);
     assert_memory_equal(next, again, sizeof(next));
     secret[47] ^= 1; /* the last of 48 octets counts */
-    next_secret(AEAD_AES_256_GCM, secret, again);
+    next_secret(&quic_versions[0], AEAD_AES_256_GCM, secret, again);
     assert_memory_not_equal(next, again, sizeof(next));
 }
 
@@ -163,6 +201,7 @@ static void sha256_is_that_of_fips_180(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reserved_version_is_nobodys_and_looks_like_version_1),
         cmocka_unit_test(initial_secrets_are_those_of_appendix_a),
         cmocka_unit_test(chacha20_keys_and_the_next_secret_are_those_of_appendix_a),
         cmocka_unit_test(the_retry_tag_is_that_of_appendix_a),

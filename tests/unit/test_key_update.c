@@ -40,8 +40,8 @@ static int connect_ends(void **state)
     allocator = counting_allocator(&counting);
     one_rtt_keys_init(&ends.client);
     one_rtt_keys_init(&ends.server);
-    one_rtt_keys_set(&ends.client, &allocator, AEAD_AES_128_GCM, client_secret, server_secret);
-    one_rtt_keys_set(&ends.server, &allocator, AEAD_AES_128_GCM, server_secret, client_secret);
+    one_rtt_keys_set(&ends.client, &allocator, &quic_versions[0], AEAD_AES_128_GCM, client_secret, server_secret);
+    one_rtt_keys_set(&ends.server, &allocator, &quic_versions[0], AEAD_AES_128_GCM, server_secret, client_secret);
     return 0;
 }
 
@@ -372,10 +372,10 @@ static void secrets_may_come_one_at_a_time(void **state)
     const uint8_t client_secret[SECRET_BYTES_MAX] = {1}, server_secret[SECRET_BYTES_MAX] = {2};
     struct one_rtt_keys keys;
     one_rtt_keys_init(&keys);
-    one_rtt_keys_set(&keys, &allocator, AEAD_AES_128_GCM, server_secret, NULL);
+    one_rtt_keys_set(&keys, &allocator, &quic_versions[0], AEAD_AES_128_GCM, server_secret, NULL);
     assert_true(keys.send.available);
     assert_false(keys.receive.available);
-    one_rtt_keys_set(&keys, &allocator, AEAD_AES_128_GCM, NULL, client_secret);
+    one_rtt_keys_set(&keys, &allocator, &quic_versions[0], AEAD_AES_128_GCM, NULL, client_secret);
     assert_true(open_at(&keys, seal(&ends.client, 0), 0));
     one_rtt_keys_done(&keys);
 }

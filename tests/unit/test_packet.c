@@ -82,6 +82,37 @@ static void long_headers_are_read_as_they_were_written(void **state)
     }
 }
 
+static void types_of_version_2_are_other_bits(void **state)
+{
+    //= rfc9369#3.2-1 Initial 0b01, 0-RTT 0b10, Handshake 0b11, Retry 0b00.
+    (void)state;
+    static const uint8_t first_octets[] = {
+        [PACKET_INITIAL] = 0xd2, [PACKET_ZERO_RTT] = 0xe2, [PACKET_HANDSHAKE] = 0xf2};
+    for (unsigned type = PACKET_INITIAL; type <= PACKET_HANDSHAKE; type++) {
+        uint8_t octets[CAPACITY], *length_at = NULL;
+        struct packet_header header;
+        struct writer writer = writer_init(octets, CAPACITY);
+        packet_write_long(&writer, (enum packet_type)type, QUIC_VERSION_2, &dcid, &scid, (const uint8_t *)"token", 5, 3,
+                          &length_at);
+        write_zeros(&writer, PAYLOAD);
+        packet_length_write(length_at, PAYLOAD);
+        assert_int_equal(octets[0], first_octets[type]);
+        assert_memory_equal(octets + 1, "\x6b\x33\x43\xcf", 4);
+        assert_int_equal(packet_header_parse(&header, octets, writer_len(&writer), 0), ROAM_DROP_NONE);
+        assert_int_equal(header.type, type);
+        assert_int_equal(header.token_len, type == PACKET_INITIAL ? 5 : 0);
+        assert_int_equal(header.number_offset, writer_len(&writer) - PAYLOAD);
+    }
+    uint8_t octets[CAPACITY];
+    struct packet_header header;
+    struct writer writer = writer_init(octets, CAPACITY);
+    packet_write_retry(&writer, 0x0f, QUIC_VERSION_2, &dcid, &scid, (const uint8_t *)"token", 5);
+    write_zeros(&writer, AEAD_TAG_BYTES);
+    assert_int_equal(octets[0], 0xcf);
+    assert_int_equal(packet_header_parse(&header, octets, writer_len(&writer), 0), ROAM_DROP_NONE);
+    assert_int_equal(header.type, PACKET_RETRY);
+}
+
 static void the_client_initial_of_rfc_9001_appendix_a_is_read(void **state)
 {
     (void)state;
@@ -313,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_headers_are_read_as_they_were_written),
+        cmocka_unit_test(types_of_version_2_are_other_bits),
         cmocka_unit_test(the_client_initial_of_rfc_9001_appendix_a_is_read),
         cmocka_unit_test(every_truncation_of_a_long_header_is_refused),
         cmocka_unit_test(coalesced_packets_end_where_their_length_says),

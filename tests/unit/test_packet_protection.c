@@ -1,4 +1,4 @@
-/* Sealing and opening packets: RFC 9001 appendix A with each backend, batches, and packets that someone touched. */
+/* Sealing and opening packets: appendices A of RFC 9001 and RFC 9369 with each backend, batches, and packets that someone touched. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #include "unit/counting_allocator.h"
 #include "unit/hex.h"
 #include "unit/rfc9001_appendix_a.h"
+#include "unit/rfc9369_appendix_a.h"
 #include "unit/seeded.h"
 
 #define PACKET_BYTES 1500
@@ -46,17 +47,18 @@ static int all_is_given_back(void **state)
     return counting.bytes_out == 0 ? 0 : -1;
 }
 
-static void set_keys(struct packet_keys *keys, enum aead_suite suite, const char *secret_text,
-                     const struct crypto_backend *backend)
+static void set_keys(struct packet_keys *keys, const struct quic_version *version, enum aead_suite suite,
+                     const char *secret_text, const struct crypto_backend *backend)
 {
     uint8_t secret[SECRET_BYTES_MAX] = {0};
     hex_read(secret, sizeof(secret), secret_text);
     packet_keys_init(keys);
-    packet_keys_set(keys, &allocator, suite, secret, backend);
+    packet_keys_set(keys, &allocator, version, suite, secret, backend);
     assert_true(packet_keys_expand(keys));
 }
 
 struct sample {
+    uint32_t version;
     enum aead_suite suite;
     const char *secret, *header, *payload, *packet;
     size_t payload_bytes; /* beyond the text there is PADDING */
@@ -65,10 +67,20 @@ struct sample {
 };
 
 static const struct sample samples[] = {
-    {AEAD_AES_128_GCM, A1_CLIENT_SECRET, A2_HEADER, A2_FRAME, A2_PACKET, A2_PAYLOAD_BYTES, 4, A2_NUMBER},
-    {AEAD_AES_128_GCM, A1_SERVER_SECRET, A3_HEADER, A3_PAYLOAD, A3_PACKET, 99, 2, A3_NUMBER},
-    {AEAD_CHACHA20_POLY1305, A5_SECRET, A5_HEADER, A5_PAYLOAD, A5_PACKET, 1, 3, A5_NUMBER},
+    {QUIC_VERSION_1, AEAD_AES_128_GCM, A1_CLIENT_SECRET, A2_HEADER, A2_FRAME, A2_PACKET, A2_PAYLOAD_BYTES, 4,
+     A2_NUMBER},
+    {QUIC_VERSION_1, AEAD_AES_128_GCM, A1_SERVER_SECRET, A3_HEADER, A3_PAYLOAD, A3_PACKET, 99, 2, A3_NUMBER},
+    {QUIC_VERSION_1, AEAD_CHACHA20_POLY1305, A5_SECRET, A5_HEADER, A5_PAYLOAD, A5_PACKET, 1, 3, A5_NUMBER},
+    {QUIC_VERSION_2, AEAD_AES_128_GCM, V2_CLIENT_SECRET, V2_A2_HEADER, A2_FRAME, V2_A2_PACKET, A2_PAYLOAD_BYTES, 4,
+     A2_NUMBER},
+    {QUIC_VERSION_2, AEAD_AES_128_GCM, V2_SERVER_SECRET, V2_A3_HEADER, A3_PAYLOAD, V2_A3_PACKET, 99, 2, A3_NUMBER},
+    {QUIC_VERSION_2, AEAD_CHACHA20_POLY1305, A5_SECRET, A5_HEADER, A5_PAYLOAD, V2_A5_PACKET, 1, 3, A5_NUMBER},
 };
+
+static const struct quic_version *version_of(const struct sample *sample)
+{
+    return quic_version_find(sample->version);
+}
 
 static void seal_sample(const struct sample *sample, const struct crypto_backend *backend)
 {
@@ -76,7 +88,7 @@ static void seal_sample(const struct sample *sample, const struct crypto_backend
     struct packet_keys keys;
     size_t header_len = hex_read(packet, sizeof(packet), sample->header);
     hex_read(payload, sizeof(payload), sample->payload);
-    set_keys(&keys, sample->suite, sample->secret, backend);
+    set_keys(&keys, version_of(sample), sample->suite, sample->secret, backend);
     struct span span = {payload, sample->payload_bytes};
     struct packet_seal job = {packet, header_len, header_len - sample->number_len, sample->number, &span, 1};
     packet_protection_seal(&keys, &job, 1);
@@ -93,7 +105,7 @@ static void open_sample(const struct sample *sample, const struct crypto_backend
     size_t len = hex_read(packet, sizeof(packet), sample->packet);
     size_t header_len = strlen(sample->header) / 2, number_offset = header_len - sample->number_len;
     hex_read(payload, sizeof(payload), sample->payload);
-    set_keys(&keys, sample->suite, sample->secret, backend);
+    set_keys(&keys, version_of(sample), sample->suite, sample->secret, backend);
     const struct unmasked unmasked = unmask(&keys, packet, number_offset);
     assert_hex(packet, sample->header);
     assert_int_equal(unmasked.first_octet, packet[0]);
@@ -107,6 +119,7 @@ static void open_sample(const struct sample *sample, const struct crypto_backend
 
 static void packets_of_appendix_a_are_sealed_and_opened_by_every_backend(void **state)
 {
+    //= rfc9369#3-1 All else of version 2 is version 1.
     (void)state;
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         for (size_t b = 0; b < 2; b++)
@@ -129,7 +142,7 @@ static void every_flipped_bit_of_a_packet_makes_it_fail(void **state)
             size_t number_offset = strlen(sample->header) / 2 - sample->number_len;
             if (!backends[b]->supports(sample->suite))
                 continue;
-            set_keys(&keys, sample->suite, sample->secret, backends[b]);
+            set_keys(&keys, version_of(sample), sample->suite, sample->secret, backends[b]);
             for (size_t bit = 0; bit < 8 * len; bit++) {
                 memcpy(packet, original, len);
                 packet[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -160,8 +173,10 @@ static void a_batch_is_sealed_like_single_packets(void **state)
         seeded_fill(&seeded, secret, sizeof(secret));
         packet_keys_init(&send);
         packet_keys_init(&receive);
-        packet_keys_set(&send, &allocator, (enum aead_suite)suite, secret, NULL);
-        packet_keys_set(&receive, &allocator, (enum aead_suite)suite, secret, &crypto_backend_libcrypto);
+        packet_keys_set(&send, &allocator, &quic_versions[suite % QUIC_VERSIONS_KNOWN], (enum aead_suite)suite, secret,
+                        NULL);
+        packet_keys_set(&receive, &allocator, &quic_versions[suite % QUIC_VERSIONS_KNOWN], (enum aead_suite)suite,
+                        secret, &crypto_backend_libcrypto);
         assert_true(packet_keys_expand(&send));
         assert_true(packet_keys_expand(&receive));
         for (unsigned i = 0; i < BATCH; i++) {
@@ -211,7 +226,7 @@ static void short_headers_have_five_bits_masked_and_long_ones_four(void **state)
             struct packet_keys keys;
             struct span span = {payload, sizeof(payload)};
             struct packet_seal job = {packet, 2, 1, number, &span, 1};
-            set_keys(&keys, AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
+            set_keys(&keys, &quic_versions[0], AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
             packet_protection_seal(&keys, &job, 1);
             keys.backend->masks(keys.expanded, &sample, 1, mask);
             assert_int_equal(packet[0], first_octet ^ (mask[0][0] & (is_long ? 0x0f : 0x1f)));
@@ -227,7 +242,7 @@ static void next_keys_differ_but_keep_header_protection(void **state)
     (void)state;
     struct packet_keys keys, next;
     uint8_t secret[SECRET_BYTES_MAX];
-    set_keys(&keys, AEAD_CHACHA20_POLY1305, A5_SECRET, NULL);
+    set_keys(&keys, &quic_versions[0], AEAD_CHACHA20_POLY1305, A5_SECRET, NULL);
     packet_keys_next(&next, &keys);
     hex_read(secret, sizeof(secret), A5_NEXT_SECRET);
     assert_memory_equal(next.secret, secret, 32);
@@ -249,7 +264,7 @@ static void shrunk_keys_hold_no_memory_and_come_back(void **state)
         struct span span = {payload, sizeof(payload)};
         if (!backends[b]->supports(AEAD_AES_128_GCM))
             continue;
-        set_keys(&keys, AEAD_AES_128_GCM, A1_CLIENT_SECRET, backends[b]);
+        set_keys(&keys, &quic_versions[0], AEAD_AES_128_GCM, A1_CLIENT_SECRET, backends[b]);
         for (int i = 0; i < 2; i++) {
             struct packet_seal job = {packets[i], 2, 1, 1, &span, 1};
             assert_true(packet_keys_expand(&keys));
@@ -267,7 +282,7 @@ static void keys_that_are_done_leave_no_secret(void **state)
     (void)state;
     static const struct packet_keys none;
     struct packet_keys keys;
-    set_keys(&keys, AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
+    set_keys(&keys, &quic_versions[0], AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
     packet_keys_done(&keys);
     assert_memory_equal(&keys, &none, sizeof(keys));
 }
@@ -276,7 +291,7 @@ static void without_memory_keys_do_not_expand(void **state)
 {
     (void)state;
     struct packet_keys keys;
-    set_keys(&keys, AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
+    set_keys(&keys, &quic_versions[0], AEAD_AES_128_GCM, A1_CLIENT_SECRET, NULL);
     packet_keys_shrink(&keys);
     counting.refuses = true;
     assert_false(packet_keys_expand(&keys));

@@ -79,6 +79,32 @@ static void a_session_is_resumed_and_brings_the_next_one(void **state)
     }
 }
 
+static bool is_forward_secret(const struct pair_side *side)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(side->conn, &stats);
+    return stats.forward_secrecy;
+}
+
+/* RFC 8446 section 4.2.9. */
+static void fresh_keys_are_exchanged_unless_both_sides_do_without(void **state)
+{
+    (void)state;
+    for (int wish = 0; wish < 4; wish++) {
+        config.client.session = NULL;
+        config.client.session_bytes = 0;
+        config.client.resume_without_dh = wish & 1;
+        config.server.resume_without_dh = wish & 2;
+        connect_first();
+        assert_true(is_forward_secret(&pair.client) && is_forward_secret(&pair.server));
+        assert_true(connect_with_newest());
+        assert_int_equal(is_forward_secret(&pair.client), wish != 3);
+        assert_int_equal(is_forward_secret(&pair.server), wish != 3);
+        pair_stop(&pair);
+    }
+    pair_start(&pair, &config);
+}
+
 static void a_session_outlives_the_process_that_has_the_same_static_key(void **state)
 {
     (void)state;
@@ -190,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_session_is_resumed_and_brings_the_next_one),
+        TEST(fresh_keys_are_exchanged_unless_both_sides_do_without),
         TEST(a_session_outlives_the_process_that_has_the_same_static_key),
         TEST(octets_that_are_no_session_mean_a_full_handshake),
         TEST(a_session_without_octets_is_a_wrong_configuration),
