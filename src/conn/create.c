@@ -66,6 +66,7 @@ static void init_handshake(roam_conn *conn)
         send_half_init(&handshake->crypto_send[space], conn->allocator, UINT64_MAX);
         recv_half_init(&handshake->crypto_receive[space], conn->allocator);
     }
+    packet_keys_init(&handshake->zero_rtt);
     /* A server's address needs no proof; a client's is proven when the server may stop asking (RFC 9002 appendix
      * A.8). */
     handshake->peer_completed_address_validation = conn->is_server;
@@ -95,6 +96,7 @@ void conn_handshake_free(roam_conn *conn)
         send_half_done(&handshake->crypto_send[space]);
         recv_half_done(&handshake->crypto_receive[space]);
     }
+    packet_keys_done(&handshake->zero_rtt);
     free_early_packets(conn);
     mem_free(conn->allocator, handshake->token, handshake->token_bytes);
     wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
@@ -287,6 +289,8 @@ void conn_start(roam_conn *conn, const roam_address *remote)
         error = ROAM_INTERNAL_ERROR;
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
+    else
+        conn_early_ready(conn);
     conn->owner->wake(conn->owner->context, conn);
 }
 

@@ -32,10 +32,11 @@ static void read_tickets(struct client_hello *ret, struct reader body)
     while (!identities.failed && reader_left(&identities) > 0) {
         size_t len = read_u16(&identities);
         const uint8_t *identity = read_bytes(&identities, len);
-        read_u32(&identities); /* its age */
+        uint32_t age = read_u32(&identities);
         if (!identities.failed && ret->ticket_count++ == 0) {
             ret->ticket = identity;
             ret->ticket_len = len;
+            ret->ticket_age = age;
         }
     }
 }

@@ -15,6 +15,7 @@ struct client_hello {
     size_t ticket_count;
     const uint8_t *ticket; /* the first, NULL: none */
     size_t ticket_len;
+    uint32_t ticket_age; /* of the first: milliseconds, plus the ticket's age_add */
 };
 
 /* Reads the message, its header included; pointers are into it. False where it is malformed: TLS will find out too. */

@@ -7,6 +7,7 @@
 #include "crypto/early_gate.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/minmax.h"
@@ -32,10 +33,20 @@ void early_gate_init(struct early_gate *gate, const roam_rng *rng, const uint8_t
     gate->rng = rng;
     gate->instance = rng_u64(rng);
     derive_key(static_key, len, "roam early data", gate->key, EARLY_KEY_BYTES);
+    /* GnuTLS would forget what it has seen with each window, and whatever is older with it. Here each ticket is known
+     * again for itself, so that its window need never end. */
+    gate->asks = NULL;
+    if (gnutls_anti_replay_init(&gate->asks) < 0)
+        gate->asks = NULL;
+    else
+        gnutls_anti_replay_set_window(gate->asks, UINT_MAX);
 }
 
 void early_gate_done(struct early_gate *gate)
 {
+    if (gate->asks != NULL)
+        gnutls_anti_replay_deinit(gate->asks);
+    gate->asks = NULL;
     wipe(gate->key, sizeof(gate->key));
 }
 

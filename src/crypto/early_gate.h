@@ -10,6 +10,7 @@
 #ifndef CRYPTO_EARLY_GATE_H
 #define CRYPTO_EARLY_GATE_H
 
+#include <gnutls/gnutls.h>
 #include <roam/types.h>
 
 #include "base/alloc.h"
@@ -25,6 +26,7 @@ struct early_gate {
     const roam_rng *rng;
     uint8_t key[EARLY_KEY_BYTES];
     uint64_t instance;
+    gnutls_anti_replay_t asks; /* has GnuTLS ask whether early data is taken; NULL: it is not */
 };
 
 /* What a client that has the ticket may rely on. */
@@ -36,7 +38,7 @@ struct early_terms {
     uint8_t params_len, params[EARLY_PARAMS_MAX]; /* encoded transport parameters that a client remembers */
 };
 
-/* A key from the endpoint's static one, and an instance of its own. */
+/* A key from the endpoint's static one, and an instance of its own. Tickets that are older than it let nothing in. */
 void early_gate_init(struct early_gate *gate, const roam_rng *rng, const uint8_t *static_key, size_t len);
 void early_gate_done(struct early_gate *gate);
 

@@ -1,6 +1,8 @@
 /*
  * See session.h. A session is
- *     version (1) | name (1 + n) | number of certificates (1) | each of them (2 + n) | GnuTLS's data | SHA-256 (32)
+ *     version (1) | name (1 + n) | number of certificates (1) | each of them (2 + n) | early data allowed (1) |
+ *     ticket's lifetime (4) | its age_add (4) | suite (1) | ALPN (1 + n) | the server's parameters (1 + n) |
+ *     GnuTLS's data | SHA-256 (32)
  * where the hash is over everything before it. What was damaged on its way is found out by it before GnuTLS sees it, which
  * believes whatever it is given here. It is no protection against whoever may write to where the application keeps its
  * sessions: that must be as safe as the application itself.
@@ -14,7 +16,7 @@
 #include "base/writer.h"
 #include "crypto/hash.h"
 
-#define SESSION_VERSION 1
+#define SESSION_VERSION 2
 #define HASH_BYTES      32
 
 static void write_certificates(struct writer *writer, gnutls_session_t session)
@@ -34,7 +36,20 @@ static void write_certificates(struct writer *writer, gnutls_session_t session)
     }
 }
 
-size_t session_write(gnutls_session_t session, const char *name, uint8_t *ret, size_t capacity)
+static void write_early(struct writer *writer, const struct session_early *early)
+{
+    write_u8(writer, early->allowed);
+    write_u32(writer, early->lifetime);
+    write_u32(writer, early->age_add);
+    write_u8(writer, early->terms.suite);
+    write_u8(writer, early->terms.alpn_len);
+    write_bytes(writer, early->terms.alpn, early->terms.alpn_len);
+    write_u8(writer, early->terms.params_len);
+    write_bytes(writer, early->terms.params, early->terms.params_len);
+}
+
+size_t session_write(gnutls_session_t session, const char *name, const struct session_early *early, uint8_t *ret,
+                     size_t capacity)
 {
     struct writer writer = writer_init(ret, capacity - HASH_BYTES);
     gnutls_datum_t data;
@@ -47,6 +62,7 @@ size_t session_write(gnutls_session_t session, const char *name, uint8_t *ret, s
     write_u8(&writer, (uint8_t)name_len);
     write_bytes(&writer, name, name_len);
     write_certificates(&writer, session);
+    write_early(&writer, early);
     write_bytes(&writer, data.data, data.size);
     gnutls_memset(data.data, 0, data.size);
     gnutls_free(data.data);
@@ -79,6 +95,23 @@ static void read_certificates(struct reader *reader, struct session_parts *ret)
     }
 }
 
+static void read_early(struct reader *reader, struct session_early *ret)
+{
+    struct early_terms *terms = &ret->terms;
+    ret->allowed = read_u8(reader) != 0;
+    ret->lifetime = read_u32(reader);
+    ret->age_add = read_u32(reader);
+    terms->suite = read_u8(reader);
+    terms->alpn_len = read_u8(reader);
+    read_copy(reader, terms->alpn, terms->alpn_len);
+    terms->params_len = read_u8(reader);
+    if (terms->params_len > EARLY_PARAMS_MAX) {
+        reader->failed = true;
+        return;
+    }
+    read_copy(reader, terms->params, terms->params_len);
+}
+
 bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
 {
     if (!is_whole(data, len))
@@ -89,18 +122,22 @@ bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
     ret->name_len = read_u8(&reader);
     ret->name = read_bytes(&reader, ret->name_len);
     read_certificates(&reader, ret);
+    read_early(&reader, &ret->early);
     ret->data = reader.pos;
     ret->data_len = reader_left(&reader);
     return !reader.failed && ret->data_len > 0;
 }
 
 bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
-                   const uint8_t *data, size_t len)
+                   const uint8_t *data, size_t len, struct session_early *ret_early)
 {
     struct session_parts parts;
     struct verdict ignored;
-    return session_read(&parts, data, len) && parts.name_len == strlen(name) &&
-           memcmp(parts.name, name, parts.name_len) == 0 &&
-           credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
-           gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;
+    bool offered = session_read(&parts, data, len) && parts.name_len == strlen(name) &&
+                   memcmp(parts.name, name, parts.name_len) == 0 &&
+                   credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
+                   gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;
+    if (offered)
+        *ret_early = parts.early;
+    return offered;
 }

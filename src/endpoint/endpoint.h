@@ -80,6 +80,8 @@ struct roam_endpoint {
     uint8_t token_key[TOKEN_KEY_BYTES];
     struct token_filter used_tokens;
     uint8_t ticket_key[TICKET_KEY_BYTES];
+    struct early_gate gate;
+    struct token_filter used_tickets; /* that early data came with */
 
     roam_endpoint_stats stats;
     roam_qlog qlog;                                                       /* open NULL: none */

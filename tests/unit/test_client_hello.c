@@ -64,6 +64,7 @@ static void a_ticket_and_early_data_are_found(void **state)
     assert_int_equal(hello.ticket_count, 1);
     assert_int_equal(hello.ticket_len, 40);
     assert_int_equal(hello.ticket[0], 'a');
+    assert_int_equal(hello.ticket_age, 1234);
 }
 
 static void of_several_tickets_the_first_is_shown_and_all_are_counted(void **state)

@@ -48,6 +48,13 @@ static int set_up(void **state)
     return 0;
 }
 
+static int tear_down(void **state)
+{
+    (void)state;
+    early_gate_done(&gate);
+    return 0;
+}
+
 static void an_annex_says_what_was_written(void **state)
 {
     (void)state;
@@ -118,9 +125,10 @@ static void another_endpoint_with_the_same_key_knows_no_annex(void **state)
     early_gate_init(&other, &rng, static_key, sizeof(static_key));
     assert_false(ticket_annex_open(&opened, &other, identity, identity_len));
     assert_true(ticket_annex_open(&opened, &gate, identity, identity_len));
+    early_gate_done(&other);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, set_up)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
