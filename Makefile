@@ -9,13 +9,14 @@ WERROR       ?= $(if $(CI),true,false)
 ASAN := $(BUILD)/asan
 FUZZ := $(BUILD)/fuzz
 
-.PHONY: help build demo check fuzz install clean format tidy build-deps test-deps peers
+.PHONY: help build demo check interop fuzz install clean format tidy build-deps test-deps peers
 .DEFAULT_GOAL := build
 
 help:
 	@echo 'make            build roam into $(BUILD)/'
 	@echo 'make demo       watch a connection survive a change of address'
 	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
+	@echo 'make interop    run the QUIC interop runner'"'"'s cases with every peer, and write the matrix into docs/interop.md'
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
 	@echo 'make format     run clang-format over src, include, tests, examples, bench'
@@ -67,6 +68,12 @@ check: peers $(BUILD)/.tested $(ASAN)/build.ninja
 	meson test -C $(BUILD) --no-rebuild --print-errorlogs || status=1; \
 	meson test -C $(ASAN) --no-rebuild --print-errorlogs || status=1; \
 	exit $$status
+
+# As a client and as a server, a quarter of an hour at most.
+interop: peers $(BUILD)/build.ninja
+	@ninja -C $(BUILD) roam
+	ROAM=$(abspath $(BUILD))/roam ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop \
+		tests/interop/matrix --write docs/interop.md
 
 fuzz: $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ)

@@ -27,7 +27,8 @@ ROAM_API roam_credentials *roam_credentials_new(void);
 ROAM_API void roam_credentials_free(roam_credentials *credentials);
 
 /* Loads a PEM certificate chain, leaf first, and its private key. ROAM_ERR_CREDENTIALS where a file is missing,
- * is not PEM, or the two do not belong together. */
+ * is not PEM, or the two do not belong together. May be called again: a server then shows each client the certificate that
+ * bears the name which it asks for (SNI, RFC 6066 section 3), and the first where none does. */
 ROAM_API roam_result roam_credentials_load(roam_credentials *credentials, const char *chain_file, const char *key_file);
 
 /* Makes a new P-256 key and a self-signed certificate for the names (DNS names or IP addresses, NULL-terminated list),
@@ -73,6 +74,11 @@ enum roam_mobility {
     ROAM_MOBILITY_AUTO = 1,   /* the connection, by what it is told of the host's networks: <roam/network.h> */
 };
 
+/* Versions of QUIC: RFC 9000 and RFC 9369. They do the same; version 2 looks otherwise to who looks on. */
+#define ROAM_QUIC_V1      0x00000001u
+#define ROAM_QUIC_V2      0x6b3343cfu
+#define ROAM_VERSIONS_MAX 4
+
 typedef struct roam_config {
     size_t size;                   /* set by roam_config_init */
     roam_credentials *credentials; /* a server needs a certificate; a client's NULL trusts the system's authorities */
@@ -106,8 +112,8 @@ typedef struct roam_config {
     /* Migration. */
     uint32_t max_paths; /* paths kept at once, 3..16; default 4 */
 
-    /* A client's NEW_TOKEN token (ROAM_EVENT_NEW_TOKEN) of this very server, copied; NULL: none. To be used once: a
-     * second time it spares nothing, and tells who looks on that it is the same client (RFC 9000 section 8.1.3). */
+    /* A client's NEW_TOKEN token (ROAM_EVENT_NEW_TOKEN) of this very server, copied; NULL: none. Left out where the
+     * connection begins in another version of QUIC than that of the token. To be used once: a second time it spares nothing, and tells who looks on that it is the same client (RFC 9000 section 8.1.3). */
     const uint8_t *token;
     size_t token_bytes;
     const roam_address *remote; /* roam_connect: where to, instead of resolving the host; NULL: resolve */
@@ -179,6 +185,12 @@ typedef struct roam_config {
      * ROAM_EVENT_CONNECTED it is not proven that the client is there. No secret is forward secret in it. A server that
      * asks clients for certificates takes none. */
     bool early_data;
+
+    /* Versions of QUIC that may be spoken, by preference, 0 behind the last: ROAM_QUIC_V1 and ROAM_QUIC_V2. A client begins
+     * with the first. A server goes over to the first of its own that the client offers, at no cost of time (RFC 9368
+     * section 2.3); one that was begun in a version that is not listed is answered with the list. Default: none, which is
+     * both: a client begins with version 1, a server is content with what the client has begun with. */
+    uint32_t versions[ROAM_VERSIONS_MAX];
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);
@@ -213,7 +225,7 @@ typedef struct roam_endpoint_config {
         unix_time_offset;   /* what makes Unix time, in nanoseconds, of this endpoint's time. Tokens bear it, so that
                                      * they outlive a restart, with a static_key; <roam/io.h> sets it where it is 0 */
     uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
-    uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: version 1 */
+    uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: that of roam_config */
     roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */
 } roam_endpoint_config;
 

@@ -30,6 +30,7 @@ enum roam_transport_error {
     ROAM_KEY_UPDATE_ERROR = 0x0e,
     ROAM_AEAD_LIMIT_REACHED = 0x0f,
     ROAM_NO_VIABLE_PATH = 0x10,
+    ROAM_VERSION_NEGOTIATION_ERROR = 0x11, /* RFC 9368 section 10.2 */
     ROAM_CRYPTO_ERROR = 0x0100,
     ROAM_CRYPTO_ERROR_LAST = 0x01ff,
 };

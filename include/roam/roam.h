@@ -46,6 +46,10 @@ ROAM_API void roam_endpoint_free(roam_endpoint *endpoint);
  * be spoken to at, CIDs have length zero, or nothing is accepted. */
 ROAM_API roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ipv4, const roam_address *ipv6);
 
+/* Incoming connections are served with these credentials from now on, which a server's certificates are renewed by; those
+ * that there are go on with their own. ROAM_ERR_CONFIG where nothing is accepted. */
+ROAM_API roam_result roam_endpoint_set_credentials(roam_endpoint *endpoint, roam_credentials *credentials);
+
 /* Takes n datagrams that came from the network. They are decrypted in place; nothing of them is kept, save of those that
  * are lent. */
 ROAM_API void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram *in, size_t n);
@@ -154,6 +158,9 @@ typedef struct roam_conn_info {
     roam_time last_move;    /* when, 0 for never */
     roam_time created;
     roam_path_stats latest; /* of the last move; latest.moved_at 0: none yet */
+    /* Of this connection for as long as it is there, and meanwhile of no other of the endpoint's, whatever becomes of its
+     * CIDs and addresses. It tells nothing else. */
+    uint64_t id;
 } roam_conn_info;
 
 /* Writes up to n rows, the oldest connection first, and returns how many connections there are. */
@@ -357,6 +364,8 @@ typedef struct roam_conn_stats {
     uint64_t datagrams_sent, datagrams_acked, datagrams_lost, datagrams_expired, datagrams_outgrown;
     uint64_t datagrams_received, datagrams_dropped;
     uint64_t datagram_bytes_sent, datagram_bytes_received;
+
+    uint32_t version; /* of QUIC: 0x00000001, 0x6b3343cf for version 2; may change until the handshake is complete */
 } roam_conn_stats;
 
 ROAM_API void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret);

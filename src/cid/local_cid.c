@@ -159,7 +159,7 @@ bool local_cid_on_used(struct local_cid_set *set, struct local_cid *cid, roam_ti
 void local_cid_repeat(struct local_cid_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
-        if (set->entries[i].state == LOCAL_CID_SENT)
+        if (set->entries[i].state == LOCAL_CID_SENT && set->entries[i].sequence >= set->retire_prior_to)
             set->entries[i].state = LOCAL_CID_PENDING;
 }
 

@@ -92,7 +92,9 @@ void local_cid_on_lost(struct local_cid_set *set, uint64_t sequence); /* nothing
 /* A packet of so many octets came on it. True where that is the first: more may be wanted then. */
 bool local_cid_on_used(struct local_cid_set *set, struct local_cid *cid, roam_time now, size_t bytes);
 
-/* Nothing is acknowledged: all frames that may never have arrived are to go out once more. */
+/* Nothing is acknowledged: all frames that may never have arrived are to go out once more, but for CIDs that the peer is to
+ * retire: they are of no use to it, and quiche closes a connection over one that it has already been told to retire. Those wait
+ * until their packets are known to be lost. */
 void local_cid_repeat(struct local_cid_set *set);
 
 /* Asks the peer to retire everything below `sequence` (Retire Prior To in the next frames). Refused (false) while an

@@ -89,13 +89,6 @@ static bool route_to(const roam_address *remote, const roam_address *from, roam_
     return routed;
 }
 
-static bool is_loopback(const roam_address *address)
-{
-    if (address->family == ROAM_FAMILY_IPV4)
-        return address->ip[0] == 127;
-    return IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)address->ip);
-}
-
 static bool is_link_local(const roam_address *address)
 {
     return address->family == ROAM_FAMILY_IPV6 &&
@@ -122,7 +115,7 @@ static roam_address other_interface(const struct exam *exam)
         if (one->ifa_addr == NULL || (one->ifa_flags & IFF_UP) == 0)
             continue;
         address_from_sockaddr(&address, one->ifa_addr);
-        if (address.family == exam->local.family && !is_loopback(&address) && !is_link_local(&address) &&
+        if (address.family == exam->local.family && !address_is_loopback(&address) && !is_link_local(&address) &&
             !roam_address_same_ip(&address, &exam->local) && route_to(&exam->remote, &address, &ignored))
             found = address;
     }
@@ -141,7 +134,7 @@ bool find_own_addresses(struct exam *exam)
     }
     exam->second = options->second;
     exam->second.port = 0;
-    if (!roam_address_is_set(&exam->second) && is_loopback(&exam->local))
+    if (!roam_address_is_set(&exam->second) && address_is_loopback(&exam->local))
         exam->second = exam->local.family == ROAM_FAMILY_IPV4 ? other_loopback(&exam->local) : (roam_address){0};
     else if (!roam_address_is_set(&exam->second))
         exam->second = other_interface(exam);

@@ -18,11 +18,10 @@ static const struct option_spec specs[] = {
     {"plan", 'p', OPTION_CID_PLAN, offsetof(struct cid_options, plan), "PLAN", "how such CIDs are laid out"},
 };
 
-static void print_hex(const char *name, const uint8_t *octets, size_t len)
+static void print_octets(const char *name, const uint8_t *octets, size_t len)
 {
     printf("%-10s", name);
-    for (size_t i = 0; i < len; i++)
-        printf("%02x", octets[i]);
+    print_hex(stdout, octets, len);
     printf("\n");
 }
 
@@ -45,12 +44,12 @@ static int print_parts(const roam_cid_plan *plan, const roam_cid *cid)
         say_error("not a connection ID of this plan");
         return EXIT_CONNECTION;
     }
-    print_hex("server", parts.server_id, parts.server_id_bytes);
+    print_octets("server", parts.server_id, parts.server_id_bytes);
     if (plan->kind == ROAM_CID_QUIC_LB)
         printf("config    %u\n", parts.config_id);
     else if (plan->kind != ROAM_CID_AWS_NLB)
         printf("worker    %u\nprocess   %u\n", parts.worker, parts.process);
-    print_hex("nonce", parts.nonce, parts.nonce_bytes);
+    print_octets("nonce", parts.nonce, parts.nonce_bytes);
     return EXIT_OK;
 }
 

@@ -25,6 +25,11 @@ int natbox_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int cid_main(int argc, char **argv);
 int perf_main(int argc, char **argv);
+int top_main(int argc, char **argv);
+int events_main(int argc, char **argv);
+int get_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
+int table_main(int argc, char **argv);
 
 /* ---- output.c */
 
@@ -43,6 +48,9 @@ const char *describe_error(const roam_error *error, char ret[CAUSE_TEXT_MAX]);
 #define AMOUNT_TEXT_MAX 32
 const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX]);
 
+/* Two lower-case digits an octet. */
+void print_hex(FILE *stream, const uint8_t *data, size_t len);
+
 /* A line for an event: "   12.345 ms  path_validated  127.0.0.1:4433" */
 void print_event(FILE *stream, const roam_event *event, roam_time since);
 
@@ -55,6 +63,8 @@ void print_move(FILE *stream, const roam_event *event);
 /* Credentials and everything else that both sides choose; false where something is wrong, which has been printed. alpn
  * must outlive the configuration. The caller frees ret->credentials. */
 bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret);
+/* A certificate of our own for this host; false where there is none to be had, which has been printed. */
+bool setup_certificate(roam_credentials *credentials);
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
 
 /* --qlog, QLOGDIR and SSLKEYLOGFILE; false where a file cannot be written, which has been printed. */
@@ -62,6 +72,9 @@ bool setup_logs(roam_io *io, const struct net_options *options);
 
 /* --socket-buffer; to be called before there are sockets. */
 void setup_buffers(roam_io *io, const struct net_options *options);
+
+/* --prefer, --metered, --forbid, --force. */
+void setup_networks(roam_io *io, const struct net_options *options);
 
 /* Once in the life of the process: that the kernel gives less than was wanted, and how to have it give that. */
 void report_buffers(const roam_io *io);
@@ -80,5 +93,8 @@ void signals_stop(struct signals *signals);
 
 /* Turns the loop until handles that were closed are gone. */
 void settle_handles(roam_io *io);
+
+/* Makes a timer on the loop, with `data`, and lets it call each `period`; 0: never. */
+void start_timer(roam_io *io, uv_timer_t *timer, void *data, roam_time period, uv_timer_cb callback);
 
 #endif

@@ -9,12 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/hq_client.h"
 #include "cli/keep_file.h"
 #include "cli/session.h"
 
 #define USAGE                                                                                                          \
     "usage: roam connect [options] HOST:PORT\n"                                                                        \
-    "       roam connect [options] --hq URL [-o FILE]\n\n"                                                             \
+    "       roam connect [options] --hq URL [-o FILE]\n"                                                               \
+    "       roam connect [options] --hq URL [--hq URL]... --download DIR\n\n"                                          \
     "Standard input goes to the other side, what comes from there to standard output. The server must prove who it "   \
     "is:\n"                                                                                                            \
     "by the system's authorities, by --ca, or by --pin.\n"
@@ -34,7 +36,8 @@ static const struct option_spec specs[] = {
     OPTION("cert", 0, OPTION_TEXT, cert, "FILE", "certificate chain to show, PEM"),
     OPTION("key", 0, OPTION_TEXT, key, "FILE", "its private key, PEM"),
     OPTION("recv-only", 0, OPTION_FLAG, recv_only, NULL, "do not read standard input"),
-    OPTION("hq", 0, OPTION_TEXT, hq, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
+    OPTION("hq", 0, OPTION_TEXTS, urls, "URL", "fetch https://HOST[:PORT]/PATH over HTTP/0.9 (ALPN hq-interop)"),
+    OPTION("download", 0, OPTION_TEXT, download, "DIR", "fetch all the files of --hq there, at once"),
     OPTION("output", 'o', OPTION_TEXT, output, "FILE", "write there instead of standard output"),
     OPTION("rebind-every", 0, OPTION_DURATION, rebind_every, "TIME", "change the port so often, telling nobody"),
     OPTION("rebind-at", 0, OPTION_BYTES, rebind_at, "N",
@@ -60,6 +63,8 @@ static const struct option_spec specs[] = {
     OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
+    OPTION("quic-version", 0, OPTION_QUIC, versions, "VERSION",
+           "v1 or v2; may be repeated, the first is begun with (v1, then v2)"),
     OPTION("force-version", 0, OPTION_VERSION, force_version, "HEX", "offer this version first"),
     OPTION("key-update-every", 0, OPTION_DURATION, key_update_every, "TIME", "update the keys so often"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
@@ -79,6 +84,7 @@ struct client {
     struct net_options options;
     struct signals signals;
     struct session session;
+    struct hq_client hq; /* --download */
     uv_timer_t rebind, migrate, key_update;
     uv_check_t watch; /* --verbose: for networks */
     bool rebound;     /* --rebind-at has happened */
@@ -162,15 +168,6 @@ static void on_key_update_timer(uv_timer_t *timer)
         roam_conn_update_keys(client->session.conn, roam_io_now(client->io));
 }
 
-static void start_timer(struct client *client, uv_timer_t *timer, roam_time period, uv_timer_cb callback)
-{
-    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
-    uv_timer_init(roam_io_loop(client->io), timer);
-    timer->data = client;
-    if (period != 0)
-        uv_timer_start(timer, callback, ms, ms);
-}
-
 static void rebind_if_due(struct client *client)
 {
     const struct pipe *pipe = &client->session.pipe;
@@ -183,24 +180,6 @@ static void rebind_if_due(struct client *client)
 
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
-static bool has_name(const struct name_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void rule_networks(const struct client *client, const struct name_list *list, enum roam_network_rule rule)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        bool metered = has_name(&client->options.metered, list->names[i]);
-        roam_result result = roam_io_network(client->io, list->names[i], rule, 0, metered);
-        if (result != ROAM_OK)
-            say_error("%s: %s", list->names[i], roam_result_name(result));
-    }
-}
-
 /* Whoever says where to leave from, or when to move, does the moving. */
 static void choose_mobility(struct client *client, roam_config *config)
 {
@@ -208,10 +187,7 @@ static void choose_mobility(struct client *client, roam_config *config)
     bool by_hand = options->no_move || roam_address_is_set(&options->bind) || options->rebind_every != 0 ||
                    options->rebind_at != 0 || options->migrate_every != 0;
     config->mobility = by_hand ? ROAM_MOBILITY_MANUAL : ROAM_MOBILITY_AUTO;
-    rule_networks(client, &options->metered, ROAM_NETWORK_NEUTRAL);
-    rule_networks(client, &options->prefer, ROAM_NETWORK_PREFER);
-    rule_networks(client, &options->forbid, ROAM_NETWORK_FORBID);
-    rule_networks(client, &options->force, ROAM_NETWORK_FORCE);
+    setup_networks(client->io, options);
 }
 
 /* The list, where it is another than before: looked at in each turn of the loop, for no event tells of it. */
@@ -243,9 +219,9 @@ static void start_handles(struct client *client)
     client->watch.data = client;
     if (client->options.verbose)
         uv_check_start(&client->watch, print_networks);
-    start_timer(client, &client->rebind, client->options.rebind_every, on_rebind_timer);
-    start_timer(client, &client->migrate, client->options.migrate_every, on_migrate_timer);
-    start_timer(client, &client->key_update, client->options.key_update_every, on_key_update_timer);
+    start_timer(client->io, &client->rebind, client, client->options.rebind_every, on_rebind_timer);
+    start_timer(client->io, &client->migrate, client, client->options.migrate_every, on_migrate_timer);
+    start_timer(client->io, &client->key_update, client, client->options.key_update_every, on_key_update_timer);
 }
 
 static void stop_handles(struct client *client)
@@ -272,9 +248,9 @@ static void print_connected(struct client *client)
 {
     roam_conn_stats stats;
     roam_conn_get_stats(client->session.conn, &stats);
-    printf("connected version=0x00000001 alpn=%s cipher=%s resumed=%s%s%s\n", roam_conn_alpn(client->session.conn),
-           stats.cipher, stats.resumed ? "yes" : "no", client->options.early ? " early=" : "",
-           client->options.early ? early_data_name(client->session.conn) : "");
+    printf("connected version=0x%08x alpn=%s cipher=%s resumed=%s%s%s\n", stats.version,
+           roam_conn_alpn(client->session.conn), stats.cipher, stats.resumed ? "yes" : "no",
+           client->options.early ? " early=" : "", client->options.early ? early_data_name(client->session.conn) : "");
     client->connected = true;
 }
 
@@ -302,7 +278,9 @@ static void on_event(struct client *client, const roam_event *event)
     session_on_event(session, event);
     if (event->type == ROAM_EVENT_NEW_TOKEN || event->type == ROAM_EVENT_NEW_SESSION)
         keep(client, event->type == ROAM_EVENT_NEW_TOKEN ? KEEP_TOKEN : KEEP_SESSION, event);
-    if (client->options.handshake_only) {
+    if (client->options.download != NULL) {
+        hq_client_on_event(&client->hq, event);
+    } else if (client->options.handshake_only) {
         if (event->type == ROAM_EVENT_CONFIRMED)
             print_connected(client);
     } else if ((event->type == ROAM_EVENT_EARLY_DATA_READY || event->type == ROAM_EVENT_CONNECTED ||
@@ -315,11 +293,30 @@ static void on_event(struct client *client, const roam_event *event)
         roam_stream_free(event->stream);
 }
 
+/* What became of --download, in the words of the session, which tells the user. */
+static void end_download(struct client *client)
+{
+    const struct hq_client *hq = &client->hq;
+    struct pipe *pipe = &client->session.pipe;
+    pipe->bytes_out = hq->bytes;
+    if (hq->failed == NULL) {
+        pipe->acknowledged = pipe->read_end = hq_client_is_over(hq);
+        return;
+    }
+    pipe->local_error = hq->error;
+    pipe->local_end = hq->failed;
+    pipe->was_reset = hq->error == 0;
+    pipe->code = hq->code;
+    if (hq->error == 0)
+        say_error("%s was not sent", hq->failed);
+}
+
 static int talk(struct client *client)
 {
     struct session *session = &client->session;
     roam_event event;
-    while (!client->connected && !session_is_over(session)) {
+    bool downloads = client->options.download != NULL;
+    while (!client->connected && !session_is_over(session) && !(downloads && hq_client_is_over(&client->hq))) {
         if (roam_io_next(client->io, &event, ROAM_TIME_NEVER))
             on_event(client, &event);
         rebind_if_due(client);
@@ -328,6 +325,8 @@ static int talk(struct client *client)
         session->pipe.acknowledged = session->pipe.read_end = true; /* that was all */
         fflush(stdout);
     }
+    if (downloads)
+        end_download(client);
     return session_end(session);
 }
 
@@ -395,7 +394,9 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
     bool reads = options->hq == NULL && !options->handshake_only && !options->recv_only;
     signals_start(&client->signals, client->io);
     start_handles(client);
-    if (!setup_logs(client->io, options)) {
+    if (!hq_client_init(&client->hq, &options->urls, options->download)) {
+        say_error("cannot write to %s: %s", options->download, strerror(errno));
+    } else if (!setup_logs(client->io, options)) {
         status = EXIT_LOCAL;
     } else if (!session_init(&client->session, client->io, options, &client->signals, reads ? STDIN_FILENO : -1,
                              out_fd)) {
@@ -406,6 +407,7 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
                  strchr(client->host, ':') != NULL ? "[%s]:%u" : "%s:%u", client->host, client->port);
         status = open_connection(client, config) ? talk(client) : (session_end(&client->session), EXIT_CONNECTION);
     }
+    hq_client_done(&client->hq);
     stop_handles(client);
     signals_stop(&client->signals);
     settle_handles(client->io);
@@ -417,7 +419,12 @@ static int run(struct client *client, roam_config *config, const roam_endpoint_c
 static bool check_line(struct client *client, const struct command_line *line)
 {
     const struct net_options *options = &client->options;
-    if (options->hq != NULL && line->positional_count == 0) {
+    if (options->download != NULL ? options->hq == NULL || options->output != NULL : options->urls.count > 1) {
+        say_error(options->download != NULL ? "--download wants --hq, and excludes --output"
+                                            : "several --hq want a directory: --download DIR");
+    } else if (options->hq != NULL && line->positional_count == 0) {
+        if (options->download != NULL && !hq_client_check(&options->urls))
+            return false;
         if (parse_url(client, options->hq))
             return true;
         say_error("not a URL like https://HOST[:PORT]/PATH: '%s'", options->hq);
@@ -448,6 +455,7 @@ int connect_main(int argc, char **argv)
         return EXIT_USAGE;
     if (help)
         return EXIT_OK;
+    options->hq = options->urls.count > 0 ? options->urls.texts[0] : NULL;
     if (!check_line(&client, &line) || !setup_endpoint(options, &endpoint_config))
         return EXIT_USAGE;
     if (!setup_config(options, false, alpn, &config))

@@ -182,6 +182,12 @@ void control_turn(struct control *control)
     control->turning = turning;
 }
 
+bool control_is_given_up(const struct control_client *client, roam_time now)
+{
+    const bool is_answered = client->job != NULL || client->types == 0;
+    return client->waiting > 0 && is_answered && now - client->took_at > CONTROL_PATIENCE;
+}
+
 static void on_patience(uv_timer_t *timer)
 {
     struct control *control = timer->data;
@@ -189,8 +195,7 @@ static void on_patience(uv_timer_t *timer)
     struct control_client *next;
     for (struct control_client *client = control->clients; client != NULL; client = next) {
         next = client->next;
-        if (client->waiting > 0 && (client->job != NULL || client->types == 0) &&
-            now - client->took_at > CONTROL_PATIENCE)
+        if (control_is_given_up(client, now))
             end_client(client);
     }
 }

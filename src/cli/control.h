@@ -92,6 +92,8 @@ void control_send(struct control_client *client, struct json *line);
 void control_send_error(struct control_client *client, const char *id, const char *error, const char *message);
 /* There is something to go on with, or no more. */
 void control_turn(struct control *control);
+/* It takes nothing of an answer. Who reads no events just loses them. */
+bool control_is_given_up(const struct control_client *client, roam_time now);
 
 /* ---- control_request.c */
 

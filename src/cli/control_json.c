@@ -21,6 +21,15 @@ static void put_cid(struct json *json, const char *key, const roam_cid *cid)
     json_hex(json, key, cid->bytes, cid->len);
 }
 
+static void put_id(struct json *json, const char *key, uint64_t id)
+{
+    uint8_t octets[sizeof(id)];
+    for (size_t i = sizeof(octets); i-- > 0; id >>= 8)
+        octets[i] = (uint8_t)id;
+    json_hex(json, key, octets, sizeof(octets));
+}
+
+/* What the line itself says as `id` is the request's. */
 static void put_row_members(struct json *json, const struct watch_row *row)
 {
     put_cid(json, "cid", &row->cid);
@@ -34,7 +43,6 @@ static void put_row_members(struct json *json, const struct watch_row *row)
     json_number(json, "window", row->window_bytes);
     json_number(json, "in", row->bytes_received);
     json_number(json, "out", row->bytes_sent);
-    json_number(json, "paths", row->paths);
     json_number(json, "moves", row->moves);
     if (row->moved) {
         json_ms(json, "last_move_ms", row->last_move);
@@ -45,7 +53,9 @@ static void put_row_members(struct json *json, const struct watch_row *row)
 void control_put_row(struct json *json, const struct watch_row *row)
 {
     json_object_begin(json, NULL);
+    put_id(json, "id", row->id);
     put_row_members(json, row);
+    json_number(json, "paths", row->paths);
     json_object_end(json);
 }
 
@@ -153,6 +163,7 @@ void control_put_connection(struct json *json, const roam_conn *conn, roam_time 
     roam_path_stats moves[ROAM_MOVES_KEPT];
     roam_conn_get_info(conn, &info);
     watch_row_fill(&row, &info, now);
+    put_id(json, "row_id", row.id);
     put_row_members(json, &row);
     put_stats(json, conn);
     put_paths(json, conn);
@@ -216,14 +227,20 @@ static void put_connection_event(struct json *json, const roam_event *event)
     }
 }
 
+static void put_time(struct json *json, const struct control *control, roam_time time)
+{
+    json_ms(json, "time_ms", (roam_time)((int64_t)time + control->unix_offset));
+}
+
 void control_put_event(struct json *json, const struct control *control, const roam_event *event)
 {
     const roam_event_class class = roam_event_class_of(event->type);
     json_text(json, "event", roam_event_name(event->type));
-    json_ms(json, "time_ms", (roam_time)((int64_t)event->time + control->unix_offset));
+    put_time(json, control, event->time);
     if (event->conn != NULL) {
         roam_conn_info info;
         roam_conn_get_info(event->conn, &info);
+        put_id(json, "id", info.id);
         put_cid(json, "connection", &info.cid);
         put_address(json, "address", &info.remote);
     }
@@ -265,6 +282,7 @@ void control_put_server(struct json *json, const struct control *control)
         drops += stats.drops[i];
     json_object_begin(json, "server");
     json_text(json, "command", control->command);
+    put_time(json, control, roam_io_now(control->io));
     json_ms(json, "up_ms", roam_io_now(control->io) - control->started);
     json_object_begin(json, "states");
     for (unsigned state = ROAM_CONN_HANDSHAKE; state < ROAM_CONN_CLOSED; state++)

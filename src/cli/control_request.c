@@ -91,7 +91,7 @@ static void allow_only(struct request *request, const json_t *object, const char
 
 static void take_filter(struct request *request)
 {
-    static const char *const names[] = {"state", "address", "alpn", "cid", NULL};
+    static const char *const names[] = {"state", "address", "alpn", "cid", "id", NULL};
     struct watch_filter *filter = &request->question.filter;
     const json_t *object = json_object_get(request->object, "filter");
     if (object == NULL)
@@ -100,11 +100,12 @@ static void take_filter(struct request *request)
         find_fault(request, "filter is an object");
         return;
     }
-    allow_only(request, object, names, "filter has state, address, alpn and cid, and nothing else");
+    allow_only(request, object, names, "filter has state, address, alpn, cid and id, and nothing else");
     const char *state = text_of(request, object, "state", "filter.state is a text");
     const char *address = text_of(request, object, "address", "filter.address is a text");
     const char *alpn = text_of(request, object, "alpn", "filter.alpn is a text");
     const char *cid = text_of(request, object, "cid", "filter.cid is a text");
+    const char *id = text_of(request, object, "id", "filter.id is a text");
     filter->has_state = state != NULL;
     if (state != NULL && !watch_state_parse(&filter->state, state))
         find_fault(request, "filter.state is handshake, established, closing or draining");
@@ -112,6 +113,8 @@ static void take_filter(struct request *request)
         find_fault(request, "filter.address is ADDR, ADDR:PORT or ADDR/BITS");
     if (cid != NULL && !watch_cid_parse(&filter->cid, cid))
         find_fault(request, "filter.cid is 1 to 20 octets in hexadecimal");
+    if (id != NULL && !watch_id_parse(filter, id))
+        find_fault(request, "filter.id is 16 digits in hexadecimal");
     if (alpn != NULL && (strlen(alpn) == 0 || strlen(alpn) >= sizeof(filter->alpn)))
         find_fault(request, "filter.alpn has 1 to 255 octets");
     else if (alpn != NULL)
@@ -151,19 +154,22 @@ static void on_table(struct request *request)
 
 static void on_connection(struct request *request)
 {
-    static const char *const names[] = {"schema", "request", "id", "cid", "address", NULL};
+    static const char *const names[] = {"schema", "request", "id", "cid", "address", "row_id", NULL};
     struct control_client *client = request->client;
     struct control *control = client->control;
     struct watch_filter *filter = &request->question.filter;
-    allow_only(request, request->object, names, "a connection has cid or address, and nothing else");
+    allow_only(request, request->object, names, "a connection has cid, address or row_id, and nothing else");
     const char *cid = text_of(request, request->object, "cid", "cid is a text");
     const char *address = text_of(request, request->object, "address", "address is a text");
-    if ((cid == NULL) == (address == NULL))
-        find_fault(request, "which connection? by cid or by address");
+    const char *row_id = text_of(request, request->object, "row_id", "row_id is a text");
+    if ((cid != NULL) + (address != NULL) + (row_id != NULL) != 1)
+        find_fault(request, "which connection? by one of cid, address and row_id");
     else if (cid != NULL && !watch_cid_parse(&filter->cid, cid))
         find_fault(request, "cid is 1 to 20 octets in hexadecimal");
     else if (address != NULL && (!watch_address_parse(filter, address) || filter->address.port == 0))
         find_fault(request, "address is ADDR:PORT");
+    else if (row_id != NULL && !watch_id_parse(filter, row_id))
+        find_fault(request, "row_id is 16 digits in hexadecimal");
     if (request->wrong != NULL)
         return;
     const roam_conn *conn = roam_endpoint_find(roam_io_endpoint(control->io), &filter->cid);

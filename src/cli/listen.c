@@ -51,6 +51,8 @@ static const struct option_spec specs[] = {
            "connection IDs that name this server to a load balancer: quic-lb:config=1,server=0a0b,key=@FILE"),
     OPTION("cid-length", 0, OPTION_NUMBER, cid_length, "N", "octets of the connection IDs: 0, 4 to 20 (8)"),
     OPTION("congestion", 0, OPTION_CONGESTION, congestion, "NAME", "cubic, newreno or bbr"),
+    OPTION("quic-version", 0, OPTION_QUIC, versions, "VERSION",
+           "v1 or v2; may be repeated, the first that a client offers is spoken (both, as the client begins)"),
     OPTION("datagram", 0, OPTION_BYTES, datagram_bytes, "N", "octets of a full datagram at first (1200)"),
     OPTION("no-pmtud", 0, OPTION_FLAG, no_pmtud, NULL, "stay at that size, do not look for larger ones"),
     OPTION("idle", 0, OPTION_DURATION, idle, "TIME", "give up after so long in silence (30s)"),
@@ -89,8 +91,7 @@ static void print_invitation(const struct net_options *options, const roam_crede
     if (options->cert != NULL || roam_credentials_fingerprint(credentials, fingerprint) != ROAM_OK)
         return;
     fprintf(stderr, "on the other side: %sroam connect --pin sha256:", style(stderr, STYLE_BOLD));
-    for (size_t i = 0; i < sizeof(fingerprint); i++)
-        fprintf(stderr, "%02x", fingerprint[i]);
+    print_hex(stderr, fingerprint, sizeof(fingerprint));
     if (options->hq != NULL)
         fprintf(stderr, " --hq https://%s:%u/", name, port);
     else if (options->alpn != NULL)
@@ -173,8 +174,9 @@ static void report(const struct listener *listener, const roam_event *event)
     } else if (event->type == ROAM_EVENT_CONFIRMED && listener->options.handshake_only) {
         roam_conn_stats stats;
         roam_conn_get_stats(event->conn, &stats);
-        fprintf(stderr, "connected version=0x00000001 alpn=%s cipher=%s peer=%s\n", roam_conn_alpn(event->conn),
-                stats.cipher, roam_address_format(roam_conn_remote_address(event->conn), remote));
+        fprintf(stderr, "connected version=0x%08x alpn=%s cipher=%s peer=%s\n", stats.version,
+                roam_conn_alpn(event->conn), stats.cipher,
+                roam_address_format(roam_conn_remote_address(event->conn), remote));
     } else if (event->type == ROAM_EVENT_CLOSED && event->error->cause != ROAM_CLOSE_PEER_APPLICATION &&
                event->error->cause != ROAM_CLOSE_LOCAL_APPLICATION &&
                !(listener->serving && event->conn == listener->session.conn)) {
@@ -247,7 +249,8 @@ static int run(struct listener *listener, const struct command_line *line, const
         say_error("cannot serve %s: %s", listener->options.hq, strerror(errno));
         listener->status = EXIT_LOCAL;
     } else if (!places_open(listener->io, &listener->options, line, name, &port) ||
-               (listener->watch = watch_start(listener->io, &listener->options.watch, line->command)) == NULL) {
+               (listener->watch =
+                    watch_start(listener->io, &listener->options.watch, line->command, config->credentials)) == NULL) {
         listener->status = EXIT_LOCAL;
     } else {
         print_invitation(&listener->options, config->credentials, name, port);

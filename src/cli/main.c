@@ -11,9 +11,14 @@ static const struct {
     {"demo", demo_main, "watch a connection survive a change of address"},
     {"listen", listen_main, "wait for a connection: netcat over QUIC"},
     {"connect", connect_main, "connect standard input and output to a server"},
+    {"serve", serve_main, "serve the files of a directory over HTTP/3"},
+    {"get", get_main, "fetch what a URL names over HTTP/3"},
     {"natbox", natbox_main, "a NAT and a bad network, to test any UDP application"},
     {"cid", cid_main, "take a connection ID apart"},
     {"perf", perf_main, "measure how fast it is, and what it costs"},
+    {"table", table_main, "the connections of a server that runs"},
+    {"events", events_main, "what happens at a server that runs, as it happens"},
+    {"top", top_main, "watch a server's table of connections, live"},
     {"check", check_main, "examine whether a server survives a change of address"},
 };
 

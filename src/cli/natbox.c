@@ -42,6 +42,8 @@ static const char *const kinds[] = {"full-cone", "restricted", "port-restricted"
 
 static const struct option_spec specs[] = {
     OPTION("rebind-every", 0, OPTION_DURATION, rebind_every, "TIME", "give all clients a new place so often"),
+    OPTION("rebind-first", 0, OPTION_DURATION, rebind_first, "TIME",
+           "... the first time so long after the first datagram"),
     OPTION("rebind-packets", 0, OPTION_NUMBER, rebind_packets, "N", "... a client after N of its packets, both ways"),
     OPTION("rebind-times", 0, OPTION_NUMBER, rebind_times, "N", "... a client N times at most"),
     OPTION("rebind", 0, OPTION_CHOICE, rebind_what, PLACES, "what is new (port)"),
@@ -53,6 +55,11 @@ static const struct option_spec specs[] = {
     OPTION("delay", 0, OPTION_DURATION_EACH_WAY, delay, "EACH WAY", "so long to arrive"),
     OPTION("jitter", 0, OPTION_DURATION_EACH_WAY, jitter, "EACH WAY", "and up to so much longer"),
     OPTION("loss", 0, OPTION_SHARE_EACH_WAY, loss, "EACH WAY", "so many are lost: 1% or 0.01"),
+    OPTION("in-a-row", 0, OPTION_NUMBER_EACH_WAY, row, "EACH WAY", "... at most so many in a row; corrupted ones, too"),
+    OPTION("drop", 0, OPTION_NUMBER_EACH_WAY, drop, "EACH WAY", "so many are lost at the beginning"),
+    OPTION("drop-after", 0, OPTION_NUMBER_EACH_WAY, drop_after, "EACH WAY", "... when so many have come (0)"),
+    OPTION("outage", 0, OPTION_OUTAGE, outage, "FOR[,EVERY[,AFTER]]",
+           "everything vanishes for so long, again so often, the first time so long after the first datagram"),
     OPTION("reorder", 0, OPTION_SHARE_EACH_WAY, reorder, "EACH WAY", "so many are overtaken by others"),
     OPTION("reorder-by", 0, OPTION_DURATION_EACH_WAY, reorder_by, "EACH WAY", "... for so long (5ms)"),
     OPTION("duplicate", 0, OPTION_SHARE_EACH_WAY, duplicate, "EACH WAY", "so many come twice"),
@@ -172,7 +179,8 @@ static void on_timer(uv_poll_t *handle, int status, int events)
     relay_deliver(box, now);
     if (box->rebind_at <= now) {
         nat_rebind_all(box, "time", now);
-        box->rebind_at = max_u64(box->rebind_at + box->options.rebind_every, now);
+        box->rebind_at =
+            box->options.rebind_every != 0 ? max_u64(box->rebind_at + box->options.rebind_every, now) : ROAM_TIME_NEVER;
     }
     if (box->upkeep_at <= now)
         nat_upkeep(box, now);
@@ -232,7 +240,9 @@ static int run(struct natbox *box, const struct command_line *line)
     box->upkeep_at = ROAM_TIME_NEVER;
     box->report = (struct report){
         .stream = stdout, .json = box->options.json, .verbose = box->options.verbose, .started = uv_hrtime()};
-    box->rebind_at = box->options.rebind_every != 0 ? box->report.started + box->options.rebind_every : ROAM_TIME_NEVER;
+    box->rebind_at = box->options.rebind_every != 0 && box->options.rebind_first == 0
+                         ? box->report.started + box->options.rebind_every
+                         : ROAM_TIME_NEVER;
     hash_map_init(&box->by_client, &box->allocator, secret);
     if (uv_loop_init(&box->loop) != 0 || !relay_init(box, box->options.seed)) {
         say_error("cannot start: %s", roam_result_name(ROAM_ERR_MEMORY));

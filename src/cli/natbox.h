@@ -34,10 +34,12 @@ struct natbox_options {
     unsigned kind;        /* enum nat_kind */
     unsigned rebind_what; /* enum rebind_what */
     unsigned old_mapping; /* enum old_mapping */
-    roam_time rebind_every, timeout, watch;
+    roam_time rebind_every, rebind_first, timeout, watch;
+    struct outage outage;
     uint64_t rebind_packets, rebind_times, clients, seed;
     struct address_list addresses;
     struct each_way delay, jitter, reorder_by, rate, burst, queue, mtu, loss, reorder, duplicate, corrupt;
+    struct each_way row, drop, drop_after;
 };
 
 /* What the NAT itself did. Links count for themselves. */
@@ -132,6 +134,7 @@ struct natbox {
     struct outer *outers;
     roam_time upkeep_at; /* when the next mapping expires or a dead port is given back, at the earliest */
     roam_time rebind_at;
+    bool begun; /* a datagram has come */
 
     struct link up, down;
     struct timer_heap held; /* struct held_datagram, by arrival */

@@ -1,5 +1,6 @@
 /*
- * One direction of a bad network, in this order: too large, lost, no room in the queue, the bucket's pace, the delay.
+ * One direction of a bad network, in this order: too large, an outage, lost, no room in the queue, the bucket's pace, the
+ * delay.
  * Invariant: what is not held back arrives in the order in which it came, one nanosecond apart at least.
  *
  * The bucket is kept as a time (the generic cell rate algorithm): each octet moves full_at on by what it takes to send,
@@ -30,7 +31,39 @@ static bool draw(struct link *link, uint64_t ppm)
 
 void link_init(struct link *link, const struct link_config *config, uint64_t seed)
 {
-    *link = (struct link){.config = *config, .random = seed};
+    *link = (struct link){.config = *config, .random = seed, .begun = ROAM_TIME_NEVER};
+}
+
+void link_begin(struct link *link, roam_time now)
+{
+    link->begun = min_u64(link->begun, now);
+}
+
+static bool is_out(const struct link *link, roam_time now)
+{
+    const struct link_config *config = &link->config;
+    roam_time first = saturating_add(link->begun, config->outage_after);
+    if (config->outage == 0 || now < first)
+        return false;
+    roam_time since = now - first;
+    return (config->outage_every != 0 ? since % config->outage_every : since) < config->outage;
+}
+
+/* Draws, but for what would make the row too long. */
+static bool draw_in_row(struct link *link, uint64_t ppm, uint64_t *row)
+{
+    bool is_drawn = draw(link, ppm) && (link->config.row_max == 0 || *row < link->config.row_max);
+    *row = is_drawn ? *row + 1 : 0;
+    return is_drawn;
+}
+
+/* By number or by lot. */
+static bool is_lost(struct link *link)
+{
+    const struct link_config *config = &link->config;
+    bool is_drawn = draw_in_row(link, config->loss_ppm, &link->lost_row);
+    uint64_t before = link->counters.packets - 1;
+    return is_drawn || (before >= config->drop_after && before - config->drop_after < config->drop_next);
 }
 
 /* How long so many octets take at that rate. */
@@ -78,7 +111,10 @@ struct link_verdict link_admit(struct link *link, roam_time now, size_t bytes)
     if (config->mtu_bytes != 0 && bytes > config->mtu_bytes) {
         counters->too_large++;
         verdict.fate = LINK_TOO_LARGE;
-    } else if (draw(link, config->loss_ppm)) {
+    } else if (is_out(link, now)) {
+        counters->outage++;
+        verdict.fate = LINK_OUTAGE;
+    } else if (is_lost(link)) {
         counters->lost++;
         verdict.fate = LINK_LOST;
     } else if (!take_turn(link, now, bytes, &leaves)) {
@@ -93,7 +129,7 @@ struct link_verdict link_admit(struct link *link, roam_time now, size_t bytes)
         verdict.arrivals[verdict.copies++] = arrival(link, leaves, &again);
         counters->duplicated++;
     }
-    if (bytes > 0 && draw(link, config->corrupt_ppm)) {
+    if (bytes > 0 && draw_in_row(link, config->corrupt_ppm, &link->corrupted_row)) {
         verdict.corrupted_bit = (uint32_t)draw_below(link, bytes * 8);
         counters->corrupted++;
     }

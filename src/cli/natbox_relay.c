@@ -32,15 +32,39 @@ bool relay_init(struct natbox *box, uint64_t seed)
 {
     const struct natbox_options *options = &box->options;
     struct link_config up = {
-        options->delay.up,   options->jitter.up,    options->reorder_by.up, options->rate.up,
-        options->burst.up,   options->queue.up,     options->mtu.up,        options->loss.up,
-        options->reorder.up, options->duplicate.up, options->corrupt.up,
+        .delay = options->delay.up,
+        .jitter = options->jitter.up,
+        .reorder_by = options->reorder_by.up,
+        .rate_bits_per_s = options->rate.up,
+        .burst_bytes = options->burst.up,
+        .queue_bytes = options->queue.up,
+        .mtu_bytes = options->mtu.up,
+        .loss_ppm = options->loss.up,
+        .reorder_ppm = options->reorder.up,
+        .duplicate_ppm = options->duplicate.up,
+        .corrupt_ppm = options->corrupt.up,
+        .row_max = options->row.up,
+        .drop_after = options->drop_after.up,
+        .drop_next = options->drop.up,
+        .outage = options->outage.length,
+        .outage_every = options->outage.every,
+        .outage_after = options->outage.after,
     };
-    struct link_config down = {
-        options->delay.down,   options->jitter.down,    options->reorder_by.down, options->rate.down,
-        options->burst.down,   options->queue.down,     options->mtu.down,        options->loss.down,
-        options->reorder.down, options->duplicate.down, options->corrupt.down,
-    };
+    struct link_config down = up;
+    down.delay = options->delay.down;
+    down.jitter = options->jitter.down;
+    down.reorder_by = options->reorder_by.down;
+    down.rate_bits_per_s = options->rate.down;
+    down.burst_bytes = options->burst.down;
+    down.queue_bytes = options->queue.down;
+    down.mtu_bytes = options->mtu.down;
+    down.loss_ppm = options->loss.down;
+    down.reorder_ppm = options->reorder.down;
+    down.duplicate_ppm = options->duplicate.down;
+    down.corrupt_ppm = options->corrupt.down;
+    down.row_max = options->row.down;
+    down.drop_after = options->drop_after.down;
+    down.drop_next = options->drop.down;
     link_init(&box->up, &up, next_random(&seed));
     link_init(&box->down, &down, next_random(&seed));
     timer_heap_init(&box->held, &box->allocator);
@@ -161,7 +185,7 @@ void relay_deliver(struct natbox *box, roam_time now)
 static void report_fate(const struct natbox *box, const struct link_verdict *verdict, const char *way,
                         const roam_datagram *datagram, roam_time now)
 {
-    static const char *const fates[] = {"", "lost", "queue-full", "too-large"};
+    static const char *const fates[] = {"", "lost", "queue-full", "too-large", "outage"};
     const struct report_field where = ADDRESS("from", &datagram->remote);
     if (verdict->fate != LINK_PASSES)
         REPORT(box, now, fates[verdict->fate], TEXT("way", way), where, NUMBER("bytes", datagram->len));
@@ -171,6 +195,16 @@ static void report_fate(const struct natbox *box, const struct link_verdict *ver
         REPORT(box, now, "held-back", TEXT("way", way), where, NUMBER("bytes", datagram->len));
     if (verdict->corrupted_bit != NO_BIT)
         REPORT(box, now, "corrupted", TEXT("way", way), where, NUMBER("bit", verdict->corrupted_bit));
+}
+
+/* The first datagram: what is counted in time begins here, both ways. */
+static void begin(struct natbox *box, roam_time now)
+{
+    link_begin(&box->up, now);
+    link_begin(&box->down, now);
+    if (box->options.rebind_first != 0)
+        box->rebind_at = saturating_add(now, box->options.rebind_first);
+    box->begun = true;
 }
 
 /* Into the bad network; door NULL is the way down. */
@@ -203,6 +237,8 @@ static void take_up(struct natbox *box, void *by, roam_datagram *datagram, roam_
     struct outer *outer = nat_way_out(box, door, datagram, now);
     if (outer == NULL)
         return;
+    if (!box->begun)
+        begin(box, now);
     admit(box, outer, door, datagram, now);
     nat_count_packet(box, outer->mapping, now);
 }

@@ -64,9 +64,10 @@ static void report_link(const struct natbox *box, roam_time now, const char *way
 {
     const struct link_counters *counters = &link->counters;
     REPORT(box, now, "total", TEXT("way", way), NUMBER("packets", counters->packets), NUMBER("bytes", counters->bytes),
-           NUMBER("delivered", passed), NUMBER("lost", counters->lost), NUMBER("queue_full", counters->queue_full),
-           NUMBER("too_large", counters->too_large), NUMBER("duplicated", counters->duplicated),
-           NUMBER("reordered", counters->reordered), NUMBER("corrupted", counters->corrupted));
+           NUMBER("delivered", passed), NUMBER("lost", counters->lost), NUMBER("outage", counters->outage),
+           NUMBER("queue_full", counters->queue_full), NUMBER("too_large", counters->too_large),
+           NUMBER("duplicated", counters->duplicated), NUMBER("reordered", counters->reordered),
+           NUMBER("corrupted", counters->corrupted));
 }
 
 void report_totals(const struct natbox *box, roam_time now)

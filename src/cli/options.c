@@ -134,6 +134,19 @@ static bool parse_version(const char *text, uint32_t *ret)
     return true;
 }
 
+/* Another one behind those that were given before. */
+static bool parse_quic_version(const char *text, uint32_t ret[ROAM_VERSIONS_MAX])
+{
+    const uint32_t version = strcmp(text, "v1") == 0 ? ROAM_QUIC_V1 : strcmp(text, "v2") == 0 ? ROAM_QUIC_V2 : 0;
+    for (size_t i = 0; version != 0 && i < ROAM_VERSIONS_MAX && ret[i] != version; i++) {
+        if (ret[i] == 0) {
+            ret[i] = version;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_rate(const char *text, uint64_t *ret)
 {
     static const struct unit units[] = {{"", 1},    {"k", 1e3},    {"M", 1e6},    {"G", 1e9},
@@ -169,6 +182,40 @@ static bool parse_each_way(const char *text, bool (*parse)(const char *, uint64_
         return false;
     *ret = values;
     return true;
+}
+
+static bool parse_plain_number(const char *text, uint64_t *ret)
+{
+    return parse_number(text, 10, UINT64_MAX, ret);
+}
+
+static bool parse_outage(const char *text, struct outage *ret)
+{
+    char copy[VALUE_MAX], *rest = copy;
+    roam_time values[3];
+    size_t n = 0;
+    if (strlen(text) >= sizeof(copy))
+        return false;
+    strcpy(copy, text);
+    for (char *part; (part = strsep(&rest, ",")) != NULL; n++)
+        if (n == ARRAY_LENGTH(values) || !parse_duration(part, &values[n]))
+            return false;
+    *ret = (struct outage){values[0], n > 1 ? values[1] : 0, n > 2 ? values[2] : n > 1 ? values[1] : 0};
+    return ret->length > 0 && (ret->every == 0 || ret->every > ret->length);
+}
+
+static bool add_text(struct text_list *list, const char *text)
+{
+    /* Room is made at every power of two. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t room = list->count > 0 ? 2 * list->count : 1;
+        const char **texts = realloc(list->texts, room * sizeof(*texts));
+        if (texts == NULL)
+            return false;
+        list->texts = texts;
+    }
+    list->texts[list->count++] = text;
+    return *text != '\0';
 }
 
 static bool parse_addresses(const char *text, struct address_list *ret)
@@ -226,6 +273,7 @@ static const char *const examples[] = {
     [OPTION_BYTES] = "a number of octets like 65536, 64K or 10M",
     [OPTION_NUMBER] = "a number",
     [OPTION_VERSION] = "a version in hexadecimal like 0x1a2a3a4a",
+    [OPTION_QUIC] = "v1 or v2, each of them once",
     [OPTION_CIPHER] = "aes128, aes256 or chacha20",
     [OPTION_CONGESTION] = "cubic, newreno or bbr",
     [OPTION_ADDRESS] = "an address like 192.0.2.1, 192.0.2.1:4433 or [2001:db8::1]:4433",
@@ -238,6 +286,10 @@ static const char *const examples[] = {
     [OPTION_BYTES_EACH_WAY] = "a number of octets like 64K, or two, up and down: 64K,1M",
     [OPTION_RATE_EACH_WAY] = "bits a second like 10M, or two, up and down: 1M,10M",
     [OPTION_SHARE_EACH_WAY] = "a share like 1% or 0.01, or two, up and down: 1%,0",
+    [OPTION_NUMBER_EACH_WAY] = "a number, or two, up and down: 3,0",
+    [OPTION_OUTAGE] =
+        "a duration, and up to two more: 2s or 2s,7s,5s (every 7 s, which is longer, the first after 5 s)",
+    [OPTION_TEXTS] = "a text that is not empty",
 };
 
 static bool store_value(const struct option_spec *spec, const char *text, void *ret)
@@ -257,6 +309,8 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_number(text, 10, UINT64_MAX, ret);
     case OPTION_VERSION:
         return parse_version(text, ret);
+    case OPTION_QUIC:
+        return parse_quic_version(text, ret);
     case OPTION_CIPHER:
         return parse_cipher(text, ret);
     case OPTION_CONGESTION:
@@ -281,6 +335,12 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
         return parse_each_way(text, parse_rate, ret);
     case OPTION_SHARE_EACH_WAY:
         return parse_each_way(text, parse_share, ret);
+    case OPTION_NUMBER_EACH_WAY:
+        return parse_each_way(text, parse_plain_number, ret);
+    case OPTION_OUTAGE:
+        return parse_outage(text, ret);
+    case OPTION_TEXTS:
+        return add_text(ret, text);
     }
     return false;
 }

@@ -7,10 +7,12 @@
 enum option_kind {
     OPTION_FLAG,       /* bool */
     OPTION_TEXT,       /* const char * */
+    OPTION_TEXTS,      /* struct text_list: may be repeated */
     OPTION_DURATION,   /* roam_time: 200ms, 2s, 1m, 1.5 (seconds) */
     OPTION_BYTES,      /* uint64_t: 1000, 64K, 10M, 1G (powers of 1,024) */
     OPTION_NUMBER,     /* uint64_t */
     OPTION_VERSION,    /* uint32_t, hexadecimal */
+    OPTION_QUIC,       /* uint32_t[ROAM_VERSIONS_MAX]: v1, v2; may be repeated, in order of preference */
     OPTION_CIPHER,     /* unsigned: enum roam_cipher */
     OPTION_CONGESTION, /* enum roam_congestion */
     OPTION_ADDRESS,    /* roam_address, port 0 where none is given */
@@ -24,6 +26,8 @@ enum option_kind {
     OPTION_BYTES_EACH_WAY,
     OPTION_RATE_EACH_WAY,  /* bits a second: 64k, 10M, 1G (powers of 1,000) */
     OPTION_SHARE_EACH_WAY, /* parts of a million: 1%, 0.01 */
+    OPTION_NUMBER_EACH_WAY,
+    OPTION_OUTAGE, /* struct outage: FOR[,EVERY[,AFTER]] */
 };
 
 struct pin {
@@ -33,6 +37,16 @@ struct pin {
 
 struct each_way {
     uint64_t up, down;
+};
+
+struct outage {
+    roam_time length, every, after; /* every 0: once; after is `every` where it is not said */
+};
+
+/* Any number of texts; the array grows with them, and is there for the life of the process. */
+struct text_list {
+    const char **texts;
+    size_t count;
 };
 
 #define ADDRESS_LIST_MAX 16
@@ -63,6 +77,7 @@ struct watch_options {
     const char *control; /* NULL: where watchers look */
     bool no_control;
     roam_address metrics; /* unset: none */
+    const char *dashboard, *dashboard_token;
 };
 
 /* What `roam listen` and `roam connect` can be told. */
@@ -75,7 +90,8 @@ struct net_options {
     struct address_list preferred;
     const char *token_file, *session_file, *static_key;
     const char *qlog;
-    const char *cert, *key, *ca, *name, *alpn, *hq, *output;
+    const char *cert, *key, *ca, *name, *alpn, *hq, *output, *download;
+    struct text_list urls; /* roam connect --hq; the first one is hq, too */
     struct pin pin;
     struct name_list prefer, metered, forbid, force;
     roam_cid_plan cid_plan;
@@ -85,6 +101,7 @@ struct net_options {
     uint64_t rebind_at, cid_length, datagram_bytes, socket_buffer;
     roam_address bind;
     uint32_t force_version;
+    uint32_t versions[ROAM_VERSIONS_MAX];
     struct watch_options watch;
 };
 

@@ -67,6 +67,12 @@ const char *format_amount(double bytes, char ret[AMOUNT_TEXT_MAX])
     return ret;
 }
 
+void print_hex(FILE *stream, const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        fprintf(stream, "%02x", data[i]);
+}
+
 static bool event_has_path_data(roam_event_type type)
 {
     return type == ROAM_EVENT_PATH_CHALLENGED || type == ROAM_EVENT_PATH_CHALLENGE_RECEIVED ||
@@ -76,8 +82,7 @@ static bool event_has_path_data(roam_event_type type)
 static void print_path_data(FILE *stream, const uint8_t data[8])
 {
     fputs(" data ", stream);
-    for (size_t i = 0; i < 8; i++)
-        fprintf(stream, "%02x", data[i]);
+    print_hex(stream, data, 8);
 }
 
 void print_event(FILE *stream, const roam_event *event, roam_time since)

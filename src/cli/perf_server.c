@@ -282,7 +282,7 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     list_init(&server.free);
     signals_start(&server.signals, server.io);
     bool started = setup_logs(server.io, &options->net) && places_open(server.io, &options->net, line, name, &port) &&
-                   (server.watch = watch_start(server.io, &options->net.watch, line->command)) != NULL;
+                   (server.watch = watch_start(server.io, &options->net.watch, line->command, NULL)) != NULL;
     if (started) {
         serve(&server);
         perf_account_take(&server.served.account, server.io, NULL);

@@ -7,16 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Everywhere is two sockets; and there may be two preferred ones. */
-#define PLACES_MAX (2 * POSITIONAL_MAX + 2)
-
-struct places {
-    roam_io *io;
-    const struct net_options *options;
-    roam_address bound[PLACES_MAX];
-    size_t count;
-};
-
 /* Port 0 becomes the one that the kernel chose. False with errno. */
 static bool bind_socket(struct places *places, roam_address *address)
 {
@@ -137,15 +127,15 @@ static bool prefer(struct places *places, uint16_t first_port)
     return false;
 }
 
-bool places_open(roam_io *io, const struct net_options *options, const struct command_line *line, char *ret_name,
-                 uint16_t *ret_port)
+bool places_open_all(struct places *ret, roam_io *io, const struct net_options *options,
+                     const struct command_line *line, char *ret_name, uint16_t *ret_port)
 {
-    struct places places = {.io = io, .options = options};
+    *ret = (struct places){.io = io, .options = options};
     setup_buffers(io, options);
     for (size_t i = 0; i < line->positional_count; i++) {
         char name[256] = "localhost";
         uint16_t port;
-        if (!bind_place(&places, line->positional[i], name, &port))
+        if (!bind_place(ret, line->positional[i], name, &port))
             return false;
         if (i == 0) {
             memcpy(ret_name, name, sizeof(name));
@@ -153,5 +143,12 @@ bool places_open(roam_io *io, const struct net_options *options, const struct co
         }
     }
     report_buffers(io);
-    return prefer(&places, *ret_port);
+    return prefer(ret, *ret_port);
+}
+
+bool places_open(roam_io *io, const struct net_options *options, const struct command_line *line, char *ret_name,
+                 uint16_t *ret_port)
+{
+    struct places places;
+    return places_open_all(&places, io, options, line, ret_name, ret_port);
 }

@@ -19,7 +19,7 @@ static bool complain(const char *what, const char *file, roam_result result)
     return false;
 }
 
-static bool make_certificate(roam_credentials *credentials)
+bool setup_certificate(roam_credentials *credentials)
 {
     char host[HOST_NAME_MAX_BYTES] = "localhost";
     gethostname(host, sizeof(host) - 1);
@@ -31,7 +31,7 @@ static bool make_certificate(roam_credentials *credentials)
 static bool setup_identity(const struct net_options *options, bool is_server, roam_credentials *credentials)
 {
     if (options->cert == NULL && options->key == NULL)
-        return !is_server || make_certificate(credentials);
+        return !is_server || setup_certificate(credentials);
     if (options->cert == NULL || options->key == NULL) {
         say_error("--cert and --key go together");
         return false;
@@ -69,6 +69,7 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     ret->alpn = alpn;
     ret->ciphers = options->ciphers;
     ret->congestion = options->congestion;
+    memcpy(ret->versions, options->versions, sizeof(ret->versions));
     ret->server_name = options->name;
     if (options->idle != 0)
         ret->max_idle_timeout = options->idle;
@@ -204,6 +205,35 @@ void report_buffers(const roam_io *io)
         format_amount((double)buffers.wanted, wanted), remedy);
 }
 
+/* ---- Networks */
+
+static bool has_name(const struct name_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void rule_networks(roam_io *io, const struct net_options *options, const struct name_list *list,
+                          enum roam_network_rule rule)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        bool metered = has_name(&options->metered, list->names[i]);
+        roam_result result = roam_io_network(io, list->names[i], rule, 0, metered);
+        if (result != ROAM_OK)
+            say_error("%s: %s", list->names[i], roam_result_name(result));
+    }
+}
+
+void setup_networks(roam_io *io, const struct net_options *options)
+{
+    rule_networks(io, options, &options->metered, ROAM_NETWORK_NEUTRAL);
+    rule_networks(io, options, &options->prefer, ROAM_NETWORK_PREFER);
+    rule_networks(io, options, &options->forbid, ROAM_NETWORK_FORBID);
+    rule_networks(io, options, &options->force, ROAM_NETWORK_FORCE);
+}
+
 /* ---- Signals */
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -238,4 +268,13 @@ void signals_stop(struct signals *signals)
 void settle_handles(roam_io *io)
 {
     uv_run(roam_io_loop(io), UV_RUN_NOWAIT);
+}
+
+void start_timer(roam_io *io, uv_timer_t *timer, void *data, roam_time period, uv_timer_cb callback)
+{
+    uint64_t ms = (period + ROAM_MILLISECONDS(1) - 1) / ROAM_MILLISECONDS(1);
+    uv_timer_init(roam_io_loop(io), timer);
+    timer->data = data;
+    if (period != 0)
+        uv_timer_start(timer, callback, ms, ms);
 }

@@ -14,6 +14,7 @@ void watch_row_fill(struct watch_row *ret, const roam_conn_info *info, roam_time
     roam_conn_get_stats(info->conn, &stats);
     roam_conn_paths(info->conn, &path, 1);
     *ret = (struct watch_row){
+        .id = info->id,
         .cid = info->cid,
         .remote = info->remote,
         .claimed = info->claimed,
@@ -94,6 +95,18 @@ bool watch_cid_parse(roam_cid *ret, const char *text)
     return true;
 }
 
+bool watch_id_parse(struct watch_filter *ret, const char *text)
+{
+    roam_cid octets;
+    if (!watch_cid_parse(&octets, text) || octets.len != sizeof(ret->id))
+        return false;
+    ret->has_id = true;
+    ret->id = 0;
+    for (size_t i = 0; i < octets.len; i++)
+        ret->id = ret->id << 8 | octets.bytes[i];
+    return true;
+}
+
 static bool prefix_is_same(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
     const unsigned octets = bits / 8, rest = bits % 8;
@@ -110,6 +123,8 @@ static bool address_matches(const struct watch_filter *filter, const roam_addres
 
 bool watch_filter_matches(const struct watch_filter *filter, const roam_conn_info *info)
 {
+    if (filter->has_id && info->id != filter->id)
+        return false;
     if (filter->has_state && info->state != filter->state)
         return false;
     if (filter->cid.len > 0 &&

@@ -7,6 +7,7 @@
 #include <roam/roam.h>
 
 struct watch_row {
+    uint64_t id; /* roam_conn_info.id */
     roam_cid cid;
     roam_address remote, claimed, local;
     enum roam_conn_state state;
@@ -34,11 +35,15 @@ struct watch_filter {
     unsigned bits;
     char alpn[WATCH_ALPN_MAX]; /* "": any */
     roam_cid cid;              /* the octets that the CID begins with */
+    bool has_id;
+    uint64_t id;
 };
 
 bool watch_state_parse(enum roam_conn_state *ret, const char *text);
 /* ADDR, ADDR:PORT or ADDR/BITS. */
 bool watch_address_parse(struct watch_filter *ret, const char *text);
+/* 16 digits in hexadecimal. */
+bool watch_id_parse(struct watch_filter *ret, const char *text);
 /* Whole octets in hexadecimal. */
 bool watch_cid_parse(roam_cid *ret, const char *text);
 

@@ -193,6 +193,8 @@ void conn_discard_space(roam_conn *conn, enum packet_space number)
     space->probes = 0;
     packet_keys_done(&handshake->receive[number]);
     packet_keys_done(&handshake->send[number]);
+    //= rfc9369#4.1-7 With them, after a Handshake packet at the earliest, go those of the original version.
+    packet_keys_done(&handshake->other_receive);
     handshake->discarded[number] = true;
     //= rfc9002#6.2.2 Reset PTO and loss timers on key discard.
     conn->pto_count = 0;

@@ -1,5 +1,6 @@
 /* The public calls on a connection that only ask, or only schedule: see roam/roam.h. Moving is in migrate.c,
  * connecting in the endpoint. */
+#include "base/hash_map.h"
 #include "conn/alternates.h"
 #include "conn/datagrams.h"
 #include "conn/move_stats.h"
@@ -70,6 +71,14 @@ const roam_address *roam_conn_remote_address(const roam_conn *conn)
     return proven != NULL ? &proven->remote : &nobody;
 }
 
+/* Where the connection is in memory tells it from all that are there; when it was made, from those that were there before.
+ * Neither is anybody's business. */
+static uint64_t id_of(const roam_conn *conn)
+{
+    const uint64_t facts[] = {(uintptr_t)conn, conn->created};
+    return siphash(conn->owner->id_key, facts, sizeof(facts));
+}
+
 void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
 {
     const struct path *active = path_set_active(&conn->paths);
@@ -87,6 +96,7 @@ void roam_conn_get_info(const roam_conn *conn, roam_conn_info *ret)
         .last_move = conn->last_move,
         .created = conn->created,
         .latest = move_stats_latest(conn),
+        .id = id_of(conn),
     };
     if (!active->address_validated)
         ret->claimed = active->remote;
@@ -197,6 +207,7 @@ void roam_conn_get_stats(const roam_conn *conn, roam_conn_stats *ret)
         .cipher = keyed ? aead_suite_info(conn->keys.send.suite)->name : "",
         .crypto_backend = keyed ? conn->keys.send.backend->name : "",
     };
+    ret->version = conn->version;
     conn_datagrams_describe(conn, ret);
 }
 

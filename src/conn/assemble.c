@@ -145,7 +145,8 @@ static void put_handshake_frames(roam_conn *conn, struct payload *payload)
     }
     if (conn->new_token_pending && payload->assembly->path->address_validated && room(payload) > TOKEN_BYTES_MAX + 4) {
         uint8_t token[TOKEN_BYTES_MAX];
-        size_t len = conn->owner->new_token(conn->owner->context, &payload->assembly->path->remote, token);
+        size_t len =
+            conn->owner->new_token(conn->owner->context, conn->version, &payload->assembly->path->remote, token);
         conn->new_token_pending = false;
         payload->assembly->path->token_given = true;
         if (len > 0) {

@@ -6,6 +6,7 @@
 #include "base/varint.h"
 #include "cid/remote_cid.h"
 #include "conn/limits.h"
+#include "conn/versions.h"
 #include "crypto/tls.h"
 #include "path/path_set.h"
 #include "wire/packet.h"
@@ -170,6 +171,8 @@ roam_result config_check(const roam_config *given)
     if (config->max_datagram_bytes < DATAGRAM_BYTES_MIN || config->max_datagram_bytes > PMTUD_BYTES_MAX)
         return ROAM_ERR_CONFIG;
     if (config->max_datagram_frame_bytes > DATAGRAM_FRAME_BYTES_MAX)
+        return ROAM_ERR_CONFIG;
+    if (!config_versions_are_valid(config))
         return ROAM_ERR_CONFIG;
     if (config->initial_window_packets < 2 || config->initial_rtt < TIMER_GRANULARITY)
         return ROAM_ERR_CONFIG;

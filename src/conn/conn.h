@@ -51,6 +51,7 @@ struct observed_packet {
 struct conn_owner {
     void *context;
     const roam_rng *rng;
+    const uint8_t *id_key;               /* SIPHASH_KEY_BYTES, from which roam_conn_info.id comes */
     roam_endpoint_stats *totals;         /* its counters */
     const struct network_list *networks; /* of the host */
     void (*event)(void *context, const roam_event *event);
@@ -69,8 +70,8 @@ struct conn_owner {
     void (*wake)(void *context, roam_conn *conn);
     /* Handshake complete / over, however it went: it is no longer half-open. */
     void (*handshake_over)(void *context, roam_conn *conn, bool completed);
-    /* A NEW_TOKEN token for this address; returns its length. */
-    size_t (*new_token)(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* A NEW_TOKEN token for this address and version; returns its length. */
+    size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
     /* Server: may early data be taken on a ticket with these terms? With true the ticket is used up. */
     bool (*early_once)(void *context, const struct early_terms *terms);
     /* NULL, or called for each packet sent and each authentic packet received. */
@@ -96,7 +97,13 @@ struct handshake {
     size_t alternate_count;
     uint8_t *token; /* client: to be sent in Initials, own memory */
     size_t token_bytes;
-    struct transport_params peer; /* all that it sent; conn.peer has what counts afterwards */
+    const roam_keylog *keylog;
+    uint32_t original_version;        /* of the client's first flight, the second one after Version Negotiation */
+    uint32_t other_version;           /* see versions.c */
+    struct packet_keys other_receive; /* of Initials of that version */
+    bool has_reacted;                 /* client: to Version Negotiation */
+    struct transport_params ours;     /* as they are sent, but for version_information */
+    struct transport_params peer;     /* all that it sent; conn.peer has what counts afterwards */
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
@@ -297,7 +304,7 @@ struct conn_create {
     const roam_config *config; /* client: copied; server: kept */
     struct pool *frame_pool;   /* of struct sent_frame */
     bool is_server;
-    uint32_t version;
+    uint32_t version; /* client: 0 is the first of its configuration */
     roam_time now;
     const char *host; /* client */
     uint16_t port;
@@ -359,7 +366,11 @@ void conn_give_up_path(roam_conn *conn, uint64_t path_id);
 void conn_give_up_early_data(roam_conn *conn);
 
 /* ---- crypto.c */
+
+/* Makes TLS and the Initial keys. `create` is NULL for a client that begins again. */
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
+/* Client: sends the ClientHello. */
+void conn_start_tls(roam_conn *conn);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
 /* Client: under the keys and the CID that are new, what was sent counts as lost. */
 void conn_send_first_flight_again(roam_conn *conn);
@@ -369,8 +380,10 @@ void conn_on_confirmed(roam_conn *conn);
  * processed. */
 void conn_settle_handshake(roam_conn *conn);
 void conn_on_retry(roam_conn *conn, const struct packet_header *header, const uint8_t *packet);
-void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
+
+/* ---- versions.c: see versions.h */
+void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 
 /* ---- early_data.c: RFC 9001 section 4.6 */
 
@@ -406,7 +419,9 @@ void conn_early_expire(roam_conn *conn);
 uint64_t conn_on_late_crypto(roam_conn *conn, uint64_t offset, const uint8_t *data, size_t len);
 
 /* ---- params.c */
-size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity);
+/* Ours, from the configuration; and, whenever the version has changed, as octets. */
+void conn_params_make(roam_conn *conn, const struct conn_create *create);
+size_t conn_params_write(roam_conn *conn, uint8_t *ret, size_t capacity);
 void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len);
 /* What we would promise a client today keeps what its early data relies on. */
 bool conn_params_keep(const roam_conn *conn, const struct early_terms *terms);

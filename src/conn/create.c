@@ -10,6 +10,7 @@
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
+#include "conn/versions.h"
 
 void conn_tell(roam_conn *conn, const roam_event *event)
 {
@@ -97,25 +98,13 @@ void conn_handshake_free(roam_conn *conn)
         recv_half_done(&handshake->crypto_receive[space]);
     }
     packet_keys_done(&handshake->zero_rtt);
+    packet_keys_done(&handshake->other_receive);
     free_early_packets(conn);
     mem_free(conn->allocator, handshake->token, handshake->token_bytes);
     wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
     wipe(handshake->send_secret, sizeof(handshake->send_secret));
     mem_free(conn->allocator, handshake, sizeof(*handshake));
     conn->handshake = NULL;
-}
-
-static bool take_client_token(roam_conn *conn)
-{
-    struct handshake *handshake = conn->handshake;
-    if (conn->config->token_bytes == 0)
-        return true;
-    handshake->token = mem_alloc(conn->allocator, conn->config->token_bytes);
-    if (handshake->token == NULL)
-        return false;
-    memcpy(handshake->token, conn->config->token, conn->config->token_bytes);
-    handshake->token_bytes = conn->config->token_bytes;
-    return true;
 }
 
 /* The CIDs that both sides start with: ours, new and routed; the peer's, at a client a random one for the server to
@@ -163,6 +152,7 @@ static void init_modules(roam_conn *conn, const struct conn_create *create)
     pn_space_init(&conn->application, conn->allocator, create->frame_pool);
     one_rtt_keys_init(&conn->keys);
     path_set_init(&conn->paths, conn->allocator, conn->config->max_paths);
+    packet_keys_init(&conn->handshake->other_receive);
     transport_params_init(&conn->handshake->peer);
     /* What an absent parameter means, until they are known. */
     conn->peer = (struct peer_params){.active_connection_id_limit = ACTIVE_CID_LIMIT_MIN,
@@ -237,6 +227,11 @@ static roam_conn *new_shell(const struct conn_create *create)
         return NULL;
     }
     conn->owner->totals->connections[conn->state]++;
+    if (conn->version == 0) {
+        const uint32_t *versions;
+        config_versions(conn->config, &versions);
+        conn->version = versions[0];
+    }
     return conn;
 }
 
@@ -247,12 +242,14 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
     if (conn == NULL)
         return NULL;
     init_modules(conn, create);
-    if (!init_cids(conn, create) || !take_client_token(conn)) {
+    if (!init_cids(conn, create) || !conn_take_client_token(conn)) {
         conn_delete(conn);
         return NULL;
     }
     if (create->qlog != NULL)
         conn_log_open(conn, create->qlog, &conn->handshake->original_dcid);
+    conn_params_make(conn, create);
+    conn->handshake->keylog = create->keylog;
     if (!conn_crypto_start(conn, create, ret_result)) {
         conn_delete(conn);
         return NULL;
@@ -284,14 +281,7 @@ void conn_start(roam_conn *conn, const roam_address *remote)
     conn_set_state(conn, ROAM_CONN_HANDSHAKE);
     if (conn->log != NULL)
         conn_log_started(conn);
-    uint64_t error = tls_start(conn->handshake->tls);
-    if (error == ROAM_NO_ERROR && conn->handshake->out_of_memory)
-        error = ROAM_INTERNAL_ERROR;
-    if (error != ROAM_NO_ERROR)
-        conn_fail(conn, error, 0, tls_failure(conn->handshake->tls));
-    else
-        conn_early_ready(conn);
-    conn->owner->wake(conn->owner->context, conn);
+    conn_start_tls(conn);
 }
 
 static void give_up_cids(roam_conn *conn)

@@ -9,9 +9,10 @@
 #include "base/minmax.h"
 #include "conn/cids.h"
 #include "conn/mobility.h"
+#include "conn/versions.h"
 #include "crypto/key_schedule.h"
 
-/* Our encoded transport parameters: eighteen small ones and four CIDs. */
+/* Our encoded transport parameters: twenty small ones and four CIDs. */
 #define PARAMS_BYTES_MAX 512
 
 static const enum tls_level level_of_space[PACKET_SPACES] = {
@@ -65,7 +66,14 @@ static bool on_tls_early(void *context, const struct early_terms *terms)
 
 static void on_tls_params(void *context, const uint8_t *data, size_t len)
 {
-    conn_on_params(context, data, len);
+    roam_conn *conn = context;
+    uint8_t params[PARAMS_BYTES_MAX];
+    conn_on_params(conn, data, len);
+    if (!conn->is_server)
+        return;
+    conn_choose_version(conn);
+    if (!tls_set_params(conn->handshake->tls, params, conn_params_write(conn, params, sizeof(params))))
+        conn->handshake->out_of_memory = true;
 }
 
 static void on_tls_session(void *context, const uint8_t *data, size_t len)
@@ -78,21 +86,23 @@ static void on_tls_session(void *context, const uint8_t *data, size_t len)
 
 bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result)
 {
+    struct handshake *handshake = conn->handshake;
     uint8_t params[PARAMS_BYTES_MAX];
     struct tls_config config = {
         .is_server = conn->is_server,
         .config = conn->config,
+        .version = conn->version,
         .server_name = conn->config->server_name != NULL ? conn->config->server_name
                        : conn->client != NULL            ? conn->client->host
                                                          : NULL,
         .params = params,
-        .params_len = conn_params_write(conn, create, params, sizeof(params)),
-        .ticket_key = create->ticket_key,
+        .params_len = conn_params_write(conn, params, sizeof(params)),
+        .ticket_key = create != NULL ? create->ticket_key : NULL,
         .session = conn->is_server ? NULL : conn->config->session,
         .session_len = conn->config->session_bytes,
-        .gate = create->gate,
+        .gate = create != NULL ? create->gate : NULL,
         .early_data = conn->config->early_data,
-        .keylog = create->keylog,
+        .keylog = handshake->keylog,
         .sink = {.context = conn,
                  .send = on_tls_send,
                  .secrets = on_tls_secrets,
@@ -100,11 +110,25 @@ bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_r
                  .session = on_tls_session,
                  .early = on_tls_early},
     };
-    conn->handshake->tls = tls_new(conn->allocator, &config, ret_result);
-    conn_set_initial_keys(conn, conn->is_server ? &create->client_dcid : &conn->handshake->original_dcid);
-    if (conn->handshake->tls != NULL && !conn->is_server)
+    handshake->original_version = conn->version;
+    handshake->tls = tls_new(conn->allocator, &config, ret_result);
+    conn_set_initial_keys(conn, conn_initial_keys_cid(conn));
+    if (handshake->tls != NULL && !conn->is_server)
         conn_early_offer(conn);
-    return conn->handshake->tls != NULL;
+    return handshake->tls != NULL;
+}
+
+void conn_start_tls(roam_conn *conn)
+{
+    struct handshake *handshake = conn->handshake;
+    uint64_t error = tls_start(handshake->tls);
+    if (error == ROAM_NO_ERROR && handshake->out_of_memory)
+        error = ROAM_INTERNAL_ERROR;
+    if (error != ROAM_NO_ERROR)
+        conn_fail(conn, error, 0, tls_failure(handshake->tls));
+    else
+        conn_early_ready(conn);
+    conn->owner->wake(conn->owner->context, conn);
 }
 
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid)
@@ -119,6 +143,7 @@ void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid)
                     conn->is_server ? client : server, NULL);
     packet_keys_set(&handshake->send[SPACE_INITIAL], conn->allocator, version, AEAD_AES_128_GCM,
                     conn->is_server ? server : client, NULL);
+    conn_set_other_version(conn);
 }
 
 struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space)
@@ -165,6 +190,9 @@ uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offse
     //= rfc9001#4.1.3 Data of an earlier level never extends past what was received.
     if (space == SPACE_INITIAL && handshake->receive[SPACE_HANDSHAKE].available && offset + len > stream->highest)
         return ROAM_PROTOCOL_VIOLATION;
+    /* The server has begun to answer: it stays with this version. */
+    if (!conn->is_server && space == SPACE_INITIAL)
+        conn_forget_other_version(conn);
     uint64_t error = recv_half_push(stream, offset, data, len, false, &ignored);
     return error != ROAM_NO_ERROR ? error : feed_tls(conn, space);
 }
@@ -307,40 +335,10 @@ void conn_on_retry(roam_conn *conn, const struct packet_header *header, const ui
     //= rfc9000#8.1.3-11 Retry tokens are used at once and only in that attempt.
     handshake->token = token;
     handshake->token_bytes = header->token_len;
+    //= rfc9369#4.1-3 The version stays: it goes back in the one that the Retry came in.
     handshake->has_retry = true;
     handshake->retry_scid = header->scid;
     remote_cid_replace_initial(&conn->remote_cids, &header->scid);
     conn_set_initial_keys(conn, &header->scid);
     conn_send_first_flight_again(conn);
-}
-
-static bool version_listed(const struct packet_header *header, uint32_t version)
-{
-    struct reader reader = reader_init(header->versions, header->versions_len);
-    while (reader_left(&reader) >= 4) {
-        if (read_u32(&reader) == version)
-            return true;
-    }
-    return false;
-}
-
-void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header)
-{
-    struct handshake *handshake = conn->handshake;
-    const struct remote_cid *current = remote_cid_of_path(&conn->remote_cids, conn->paths.active_id);
-    //= rfc9000#6.2 Ignore it once any other packet was processed, or where it lists our version.
-    if (conn->is_server || handshake == NULL || handshake->any_packet || handshake->has_retry ||
-        conn->state != ROAM_CONN_HANDSHAKE || version_listed(header, conn->version) ||
-        header->scid_len != current->cid.len || memcmp(header->scid_bytes, current->cid.bytes, header->scid_len) != 0) {
-        conn_count_drop(conn, ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED);
-        return;
-    }
-    if (quic_version_is_reserved(conn->version) && version_listed(header, QUIC_VERSION_1)) {
-        /* We asked for it, so that nothing was downgraded: begin with the version that we speak. */
-        conn->version = QUIC_VERSION_1;
-        conn_send_first_flight_again(conn);
-        return;
-    }
-    //= rfc9000#6.2 A single-version client abandons the attempt.
-    conn_end(conn, ROAM_CLOSE_VERSION_NEGOTIATION);
 }

@@ -3,6 +3,7 @@
  */
 #include "conn/cids.h"
 #include "conn/datagrams.h"
+#include "conn/versions.h"
 
 typedef uint64_t frame_handler(roam_conn *conn, struct packet_context *context, const struct frame *frame);
 typedef uint64_t stream_handler(struct stream_set *set, const struct frame *frame);
@@ -32,12 +33,7 @@ static uint64_t on_crypto(roam_conn *conn, struct packet_context *context, const
 static uint64_t on_new_token(roam_conn *conn, struct packet_context *context, const struct frame *frame)
 {
     (void)context;
-    roam_event event = {.type = ROAM_EVENT_NEW_TOKEN,
-                        .time = conn->now,
-                        .conn = conn,
-                        .token = frame->new_token.token,
-                        .token_bytes = frame->new_token.len};
-    conn_tell(conn, &event);
+    conn_tell_token(conn, frame->new_token.token, frame->new_token.len);
     return ROAM_NO_ERROR;
 }
 

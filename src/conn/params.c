@@ -2,6 +2,7 @@
  * happened in the handshake (RFC 9000 section 7.3) and put to work. */
 #include "conn/cids.h"
 #include "conn/log.h"
+#include "conn/versions.h"
 
 /* Those that a client remembers for its next connection, RFC 9000 section 7.4.1. */
 static void promise(const roam_conn *conn, struct transport_params *ret)
@@ -28,7 +29,7 @@ bool conn_params_keep(const roam_conn *conn, const struct early_terms *terms)
            transport_params_lowered(&now, &then) == NULL;
 }
 
-size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint8_t *ret, size_t capacity)
+void conn_params_make(roam_conn *conn, const struct conn_create *create)
 {
     const roam_config *config = conn->config;
     const roam_cid ours = conn->local_cids.entries[0].cid;
@@ -40,6 +41,7 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     if (conn->is_server) {
         params.has_original_destination_cid = true;
         params.original_destination_cid = conn->handshake->original_dcid;
+        //= rfc9369#4.1-4 Also where another version than that of the Retry is chosen.
         params.has_retry_source_cid = create->retried;
         params.retry_source_cid = conn->handshake->retry_scid;
         //= rfc9000#18.2 Client does not send stateless_reset_token.
@@ -56,8 +58,15 @@ size_t conn_params_write(roam_conn *conn, const struct conn_create *create, uint
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);
+    conn->handshake->ours = params;
+}
+
+size_t conn_params_write(roam_conn *conn, uint8_t *ret, size_t capacity)
+{
+    struct transport_params *params = &conn->handshake->ours;
+    conn_versions_describe(conn, &params->version_information);
     struct writer writer = writer_init(ret, capacity);
-    transport_params_write(&writer, &params);
+    transport_params_write(&writer, params);
     return writer.failed ? 0 : writer_len(&writer);
 }
 
@@ -138,6 +147,11 @@ uint64_t conn_params_apply(roam_conn *conn)
     if (mismatch != NULL) {
         conn_fail(conn, ROAM_TRANSPORT_PARAMETER_ERROR, 0, mismatch);
         return ROAM_TRANSPORT_PARAMETER_ERROR;
+    }
+    mismatch = conn_version_mismatch(conn);
+    if (mismatch != NULL) {
+        conn_fail(conn, ROAM_VERSION_NEGOTIATION_ERROR, 0, mismatch);
+        return ROAM_VERSION_NEGOTIATION_ERROR;
     }
     if (!conn_early_judge(conn))
         return ROAM_PROTOCOL_VIOLATION;

@@ -6,6 +6,7 @@
 #include "conn/cids.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
+#include "conn/versions.h"
 
 #define RESERVED_BITS_LONG  0x0c
 #define RESERVED_BITS_SHORT 0x18
@@ -40,8 +41,9 @@ static bool keys_may_come(const roam_conn *conn, enum packet_type type)
     return type == PACKET_HANDSHAKE && !conn->handshake->discarded[SPACE_HANDSHAKE];
 }
 
-static struct packet_keys *receive_keys(roam_conn *conn, enum packet_type type)
+static struct packet_keys *receive_keys(roam_conn *conn, const struct packet_header *header)
 {
+    const enum packet_type type = header->type;
     if (type == PACKET_ONE_RTT)
         return conn->keys.receive.available ? &conn->keys.receive : NULL;
     struct handshake *handshake = conn->handshake;
@@ -49,7 +51,9 @@ static struct packet_keys *receive_keys(roam_conn *conn, enum packet_type type)
         return NULL;
     if (type == PACKET_ZERO_RTT)
         return conn->is_server && handshake->zero_rtt.available ? &handshake->zero_rtt : NULL;
-    struct packet_keys *keys = &handshake->receive[packet_space_of(type)];
+    struct packet_keys *keys = type == PACKET_INITIAL && header->version != conn->version
+                                   ? &handshake->other_receive
+                                   : &handshake->receive[packet_space_of(type)];
     return keys->available ? keys : NULL;
 }
 
@@ -158,6 +162,8 @@ static void learn_from_handshake_packet(roam_conn *conn, const struct packet_hea
         remote_cid_replace_initial(&conn->remote_cids, &header->scid);
         handshake->initial_scid = header->scid;
     }
+    if (!conn->is_server && header->type == PACKET_INITIAL && header->version != conn->version)
+        conn_follow_version(conn);
     if (conn->is_server && !handshake->any_packet)
         conn_event(conn, ROAM_EVENT_ACCEPTED);
     handshake->any_packet = true;
@@ -176,7 +182,8 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     if (header->type == PACKET_ONE_RTT || handshake == NULL)
         return true;
     //= rfc9000#5.2.1-2 Client discards packets of a version other than the one it chose.
-    if (header->version != conn->version) {
+    //= rfc9369#4.1-8 So do both with Handshake packets of another version than the negotiated one.
+    if (header->version != conn->version && !conn_takes_other_version(conn, header)) {
         conn_count_drop(conn, ROAM_DROP_WRONG_VERSION);
         return false;
     }
@@ -275,7 +282,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
     context->frames = 0;
     if (!long_header_fits(conn, header, context))
         return false;
-    struct packet_keys *keys = receive_keys(conn, header->type);
+    struct packet_keys *keys = receive_keys(conn, header);
     if (keys == NULL) {
         drop_without_keys(conn, header, context, data);
         return false;

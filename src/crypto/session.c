@@ -1,8 +1,8 @@
 /*
  * See session.h. A session is
- *     version (1) | name (1 + n) | number of certificates (1) | each of them (2 + n) | early data allowed (1) |
- *     ticket's lifetime (4) | its age_add (4) | suite (1) | ALPN (1 + n) | the server's parameters (1 + n) |
- *     GnuTLS's data | SHA-256 (32)
+ *     format (1) | version of QUIC (4) | name (1 + n) | number of certificates (1) | each of them (2 + n) |
+ *     early data allowed (1) | ticket's lifetime (4) | its age_add (4) | suite (1) | ALPN (1 + n) |
+ *     the server's parameters (1 + n) | GnuTLS's data | SHA-256 (32)
  * where the hash is over everything before it. What was damaged on its way is found out by it before GnuTLS sees it, which
  * believes whatever it is given here. It is no protection against whoever may write to where the application keeps its
  * sessions: that must be as safe as the application itself.
@@ -15,9 +15,27 @@
 #include "base/rng.h"
 #include "base/writer.h"
 #include "crypto/hash.h"
+#include "crypto/key_schedule.h"
+#include "wire/version.h"
 
-#define SESSION_VERSION 2
-#define HASH_BYTES      32
+#define SESSION_FORMAT   2
+#define HASH_BYTES       32
+#define TICKET_KEY_BYTES 64
+
+//= rfc9369#5-2 Tickets of each version have a key of their own, so that those of another mean a full handshake.
+bool session_enable_tickets(gnutls_session_t session, const uint8_t *key, uint32_t version)
+{
+    uint8_t own[TICKET_KEY_BYTES];
+    const char *label = quic_version_like(version)->ticket_label;
+    if (label != NULL)
+        derive_key(key, sizeof(own), label, own, sizeof(own));
+    else
+        memcpy(own, key, sizeof(own));
+    const gnutls_datum_t datum = {.data = own, .size = sizeof(own)};
+    bool enabled = gnutls_session_ticket_enable_server(session, &datum) >= 0;
+    wipe(own, sizeof(own));
+    return enabled;
+}
 
 static void write_certificates(struct writer *writer, gnutls_session_t session)
 {
@@ -48,8 +66,8 @@ static void write_early(struct writer *writer, const struct session_early *early
     write_bytes(writer, early->terms.params, early->terms.params_len);
 }
 
-size_t session_write(gnutls_session_t session, const char *name, const struct session_early *early, uint8_t *ret,
-                     size_t capacity)
+size_t session_write(gnutls_session_t session, const char *name, uint32_t version, const struct session_early *early,
+                     uint8_t *ret, size_t capacity)
 {
     struct writer writer = writer_init(ret, capacity - HASH_BYTES);
     gnutls_datum_t data;
@@ -58,7 +76,9 @@ size_t session_write(gnutls_session_t session, const char *name, const struct se
     if ((gnutls_session_get_flags(session) & GNUTLS_SFLAGS_SESSION_TICKET) == 0 || name_len > UINT8_MAX ||
         gnutls_session_get_data2(session, &data) < 0)
         return 0;
-    write_u8(&writer, SESSION_VERSION);
+    write_u8(&writer, SESSION_FORMAT);
+    //= rfc9369#5-1 A session belongs to the version that was negotiated.
+    write_u32(&writer, version);
     write_u8(&writer, (uint8_t)name_len);
     write_bytes(&writer, name, name_len);
     write_certificates(&writer, session);
@@ -117,8 +137,9 @@ bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
     if (!is_whole(data, len))
         return false;
     struct reader reader = reader_init(data, len - HASH_BYTES);
-    if (read_u8(&reader) != SESSION_VERSION)
+    if (read_u8(&reader) != SESSION_FORMAT)
         return false;
+    ret->version = read_u32(&reader);
     ret->name_len = read_u8(&reader);
     ret->name = read_bytes(&reader, ret->name_len);
     read_certificates(&reader, ret);
@@ -128,12 +149,13 @@ bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
     return !reader.failed && ret->data_len > 0;
 }
 
-bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
+bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name, uint32_t version,
                    const uint8_t *data, size_t len, struct session_early *ret_early)
 {
     struct session_parts parts;
     struct verdict ignored;
-    bool offered = session_read(&parts, data, len) && parts.name_len == strlen(name) &&
+    //= rfc9369#5-1 One of another version is not offered.
+    bool offered = session_read(&parts, data, len) && parts.version == version && parts.name_len == strlen(name) &&
                    memcmp(parts.name, name, parts.name_len) == 0 &&
                    credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
                    gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;

@@ -21,10 +21,15 @@ struct session_early {
     struct early_terms terms;   /* suite, ALPN and parameters */
 };
 
-/* Writes down the session of a client that has received a ticket from the server called `name`. Returns its length; 0
+/* Writes down the session of a client that has received a ticket from the server called `name` over QUIC of this version.
+ * Returns its length; 0
  * where there is nothing to resume, or more than capacity, which is 32 at least. */
-size_t session_write(gnutls_session_t session, const char *name, const struct session_early *early, uint8_t *ret,
-                     size_t capacity);
+size_t session_write(gnutls_session_t session, const char *name, uint32_t version, const struct session_early *early,
+                     uint8_t *ret, size_t capacity);
+
+/* Server: session tickets from now on, under a key for this version of QUIC that comes from `key` of 64 octets. Once for a
+ * handshake. */
+bool session_enable_tickets(gnutls_session_t session, const uint8_t *key, uint32_t version);
 
 #define SESSION_CERTIFICATES_MAX 16
 
@@ -32,6 +37,7 @@ size_t session_write(gnutls_session_t session, const char *name, const struct se
 struct session_parts {
     const uint8_t *name; /* of the server */
     size_t name_len;
+    uint32_t version;                                      /* of QUIC */
     gnutls_datum_t certificates[SESSION_CERTIFICATES_MAX]; /* DER, leaf first */
     unsigned count;
     struct session_early early;
@@ -43,8 +49,9 @@ struct session_parts {
 bool session_read(struct session_parts *ret, const uint8_t *data, size_t len);
 
 /* Offers the session data[0..len) to the server called `name`. False, and nothing is offered, where it cannot be read,
- * is another server's, or the server would not be accepted today. *ret_early is what early data on it needs. */
-bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name,
+ * is another server's or version's, or the server would not be accepted today. *ret_early is what early data on it
+ * needs. */
+bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name, uint32_t version,
                    const uint8_t *data, size_t len, struct session_early *ret_early);
 
 #endif

@@ -30,8 +30,7 @@ enum {
     ALERT_NO_APPLICATION_PROTOCOL = 120
 };
 
-#define TICKET_KEY_BYTES 64
-#define ALPN_MAX         32 /* protocols */
+#define ALPN_MAX 32 /* protocols */
 
 static uint64_t fail(struct tls *tls, uint64_t error, const char *text)
 {
@@ -134,7 +133,11 @@ static int on_params_received(gnutls_session_t session, const unsigned char *dat
     if (!tls->is_server)
         tls_early_remember(&tls->next, data, len);
     tls->sink.params(tls->sink.context, data, len);
-    return 0;
+    /* Now the version is known. GnuTLS takes one key for a handshake, and looks for a ticket only in the last of the
+     * extensions. */
+    return tls->ticket_key == NULL || session_enable_tickets(session, tls->ticket_key, tls->version)
+               ? 0
+               : GNUTLS_E_MEMORY_ERROR;
 }
 
 static int on_params_wanted(gnutls_session_t session, gnutls_buffer_t extension)
@@ -187,7 +190,7 @@ static void tell_session(struct tls *tls, const uint8_t *ticket, size_t ticket_l
     uint8_t data[SESSION_BYTES_MAX];
     struct session_early early;
     tls_early_read_ticket(tls, ticket, ticket_len, &early);
-    size_t len = session_write(tls->session, tls->server_name, &early, data, sizeof(data));
+    size_t len = session_write(tls->session, tls->server_name, tls->version, &early, data, sizeof(data));
     if (len > 0)
         tls->sink.session(tls->sink.context, data, len);
     wipe(data, sizeof(data));
@@ -255,8 +258,8 @@ static roam_result set_up_client(struct tls *tls, const struct tls_config *confi
         gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name, len) < 0)
         return ROAM_ERR_CONFIG;
     if (config->session != NULL)
-        session_offer(tls->session, tls->credentials, tls->server_name, config->session, config->session_len,
-                      ret_early);
+        session_offer(tls->session, tls->credentials, tls->server_name, tls->version, config->session,
+                      config->session_len, ret_early);
     return ROAM_OK;
 }
 
@@ -268,11 +271,7 @@ static roam_result set_up_server(struct tls *tls, const struct tls_config *confi
                                           tls->credentials->require_client ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_IGNORE);
     /* Authorities tell a client with a pinned certificate of its own making not to send it. */
     gnutls_certificate_send_x509_rdn_sequence(tls->session, 1);
-    if (config->ticket_key != NULL) {
-        gnutls_datum_t key = {.data = (unsigned char *)config->ticket_key, .size = TICKET_KEY_BYTES};
-        if (gnutls_session_ticket_enable_server(tls->session, &key) < 0)
-            return ROAM_ERR_MEMORY;
-    }
+    tls->ticket_key = config->ticket_key;
     return tls->gate == NULL || tls_early_accept(tls) ? ROAM_OK : ROAM_ERR_MEMORY;
 }
 
@@ -292,6 +291,25 @@ static bool set_callbacks(struct tls *tls)
     return gnutls_session_ext_register(session, "QUIC transport parameters", EXTENSION_TRANSPORT_PARAMETERS,
                                        GNUTLS_EXT_TLS, on_params_received, on_params_wanted, NULL, NULL, NULL,
                                        GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE) >= 0;
+}
+
+bool tls_set_params(struct tls *tls, const uint8_t *params, size_t len)
+{
+    uint8_t *copy = (uint8_t *)mem_alloc(&tls->allocator, len + 1);
+    if (copy == NULL)
+        return false;
+    if (len > 0)
+        memcpy(copy, params, len);
+    if (tls->params != NULL)
+        mem_free(&tls->allocator, tls->params, tls->params_len + 1);
+    tls->params = copy;
+    tls->params_len = len;
+    return true;
+}
+
+void tls_set_version(struct tls *tls, uint32_t version)
+{
+    tls->version = version;
 }
 
 static unsigned flags_of(const struct tls *tls)
@@ -339,12 +357,8 @@ static roam_result try_early(struct tls *tls, const struct tls_config *config)
 static roam_result set_up(struct tls *tls, const struct tls_config *config)
 {
     struct session_early ignored;
-    tls->params = (uint8_t *)mem_alloc(&tls->allocator, config->params_len + 1);
-    if (tls->params == NULL)
+    if (!tls_set_params(tls, config->params, config->params_len))
         return ROAM_ERR_MEMORY;
-    if (config->params_len > 0)
-        memcpy(tls->params, config->params, config->params_len);
-    tls->params_len = config->params_len;
     tls->credentials =
         config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
     if (tls->credentials == NULL)
@@ -369,6 +383,7 @@ struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *co
         tls->is_server = config->is_server;
         tls->sink = config->sink;
         tls->config = config->config;
+        tls->version = config->version;
         if (config->keylog != NULL)
             tls->keylog = *config->keylog;
         tls->receive_level = TLS_INITIAL;

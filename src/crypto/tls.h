@@ -20,7 +20,8 @@ enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEV
 
 struct tls;
 
-/* What TLS tells while tls_start and tls_receive run. The functions must not call back into TLS. */
+/* What TLS tells while tls_start and tls_receive run. The functions must not call back into TLS, but for what `params` may
+ * do at a server. */
 struct tls_sink {
     void *context;
     /* Handshake octets to be sent in CRYPTO frames of this level. Copy them. */
@@ -29,7 +30,8 @@ struct tls_sink {
     void (*secrets)(void *context, enum tls_level level, enum aead_suite suite, const uint8_t *receive,
                     const uint8_t *send);
     /* The peer's transport parameters, as they came in its ClientHello or EncryptedExtensions. At a server the answer
-     * (our parameters, which may depend on the client's) must be in place when this returns: see tls_config. */
+     * (our parameters, which may depend on the client's, and the version) must be in place when this returns:
+     * tls_set_params, tls_set_version. */
     void (*params)(void *context, const uint8_t *data, size_t len);
     /* Client: a ticket came, and with this, once, the session can be resumed. Copy it; it is a secret. */
     void (*session)(void *context, const uint8_t *data, size_t len);
@@ -42,9 +44,10 @@ struct tls_config {
     bool is_server;
     const roam_config *config; /* credentials, alpn, server_name, ciphers, resume_without_dh: must outlive the object */
     const char *server_name;   /* client: name to ask for (no SNI for an IP address) and to verify */
+    uint32_t version;          /* of QUIC: sessions and tickets are of one version (RFC 9369 section 5) */
     const uint8_t *params;     /* our encoded transport parameters, copied */
     size_t params_len;
-    const uint8_t *ticket_key; /* server: 64 octets for session tickets, or NULL: none are sent */
+    const uint8_t *ticket_key; /* server: 64 octets for session tickets, kept; or NULL: none are sent */
     const uint8_t *session;    /* client: a session to resume, as sink.session told it, or NULL. One that cannot be
                                 * used only means a full handshake */
     size_t session_len;
@@ -62,6 +65,12 @@ void tls_free(struct tls *tls);
 uint64_t tls_start(struct tls *tls);
 uint64_t tls_receive(struct tls *tls, enum tls_level level, const uint8_t *data, size_t len);
 const char *tls_failure(const struct tls *tls);
+
+/* Another version than the one that it began with was negotiated. */
+void tls_set_version(struct tls *tls, uint32_t version);
+
+/* Other transport parameters of ours, copied. False without memory. */
+bool tls_set_params(struct tls *tls, const uint8_t *params, size_t len);
 
 bool tls_is_complete(const struct tls *tls);
 

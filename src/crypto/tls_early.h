@@ -25,6 +25,8 @@ struct tls {
     bool is_server;
     bool complete;
     bool params_received;
+    uint32_t version;             /* of QUIC */
+    const uint8_t *ticket_key;    /* server: of the endpoint's; NULL: none */
     enum tls_level receive_level; /* of the last receive secret: handshake octets come at this level only */
     uint64_t error;
     char failure[FAILURE_MAX];

@@ -1,6 +1,6 @@
 /*
  * Address validation tokens. A token is
- *     random (16) | AES-256-GCM of { kind (1), issued (8), address (19) [, original DCID, our SCID] } | tag (16)
+ *     random (16) | AES-256-GCM of { kind (1), version (4), issued (8), address (19) [, original DCID, our SCID] } | tag (16)
  * where the key is made for this token from the endpoint's token key and the random octets: any number of tokens may be
  * issued under one static key, none resembles another, and every octet of a token is authenticated, the random ones by
  * way of the key.
@@ -23,7 +23,7 @@
 #define RANDOM_BYTES   16
 #define TAG_BYTES      16
 #define IP_BYTES       16
-#define TEXT_BYTES_MAX (1 + 8 + 1 + IP_BYTES + 2 + 2 * (1 + ROAM_CID_MAX))
+#define TEXT_BYTES_MAX (1 + 4 + 8 + 1 + IP_BYTES + 2 + 2 * (1 + ROAM_CID_MAX))
 
 _Static_assert(RANDOM_BYTES + TEXT_BYTES_MAX + TAG_BYTES <= TOKEN_BYTES_MAX, "a token fits");
 
@@ -65,6 +65,8 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
 
     //= rfc9000#8.1.1-1 A Retry token and one of NEW_TOKEN are told apart.
     write_u8(&writer, (uint8_t)token->kind);
+    //= rfc9369#5-2 A token tells of which version the connection was.
+    write_u32(&writer, token->version);
     write_u64(&writer, token->issued);
     write_u8(&writer, address.family);
     write_bytes(&writer, address.ip, IP_BYTES);
@@ -94,6 +96,7 @@ static bool parse(struct token *ret, roam_address *ret_address, const uint8_t *t
     if (kind != TOKEN_RETRY && kind != TOKEN_NEW)
         return false;
     ret->kind = (enum token_kind)kind;
+    ret->version = read_u32(&reader);
     ret->issued = read_u64(&reader);
     ret_address->family = read_u8(&reader);
     read_copy(&reader, ret_address->ip, IP_BYTES);

@@ -28,6 +28,7 @@ enum token_verdict {
 
 struct token {
     enum token_kind kind;
+    uint32_t version; /* of the connection that it was given to: QUIC's, RFC 9369 section 5 */
     roam_time issued;
     roam_cid original_dcid; /* Retry only */
     roam_cid retry_scid;    /* Retry only */

@@ -3,6 +3,7 @@
  * destination CID long enough, a token if there is one, Retry if the policy asks for one, room. No state is kept
  * before all that.
  */
+#include "conn/versions.h"
 #include "crypto/key_schedule.h"
 #include "crypto/packet_protection.h"
 #include "endpoint/endpoint.h"
@@ -12,9 +13,10 @@
 
 /* ---- Version Negotiation, RFC 9000 section 6.1 */
 
-bool endpoint_accepts_version(uint32_t version)
+bool endpoint_accepts_version(const roam_endpoint *endpoint, uint32_t version)
 {
-    return version == QUIC_VERSION_1;
+    return endpoint->accept != NULL ? config_allows_version(endpoint->accept, version)
+                                    : quic_version_find(version) != NULL;
 }
 
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
@@ -30,17 +32,20 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
         endpoint_count_drop(endpoint, ROAM_DROP_RESET_RATE_LIMIT);
         return;
     }
-    /* Besides version 1 one of the reserved versions (section 15), so that clients learn to skip what they do not
-     * know. */
+    /* Behind ours one of the reserved versions (section 15), so that clients learn to skip what they do not know. */
     const uint64_t random = rng_u64(&endpoint->rng);
-    const uint32_t versions[] = {QUIC_VERSION_1, quic_version_reserve((uint32_t)random)};
-    size_t capacity = 7 + (size_t)header->scid_len + header->dcid_len + sizeof(versions);
+    const uint32_t *ours;
+    uint32_t versions[QUIC_VERSIONS_KNOWN + 1];
+    size_t count = config_versions(endpoint->accept, &ours);
+    memcpy(versions, ours, count * sizeof(*ours));
+    versions[count++] = quic_version_reserve((uint32_t)random);
+    size_t capacity = 7 + (size_t)header->scid_len + header->dcid_len + count * sizeof(*versions);
     struct reply *reply = reply_new(endpoint, datagram, capacity);
     if (reply == NULL)
         return;
     struct writer writer = writer_init(reply->data, capacity);
     packet_write_version_negotiation(&writer, (uint8_t)(random >> 32), header->scid_bytes, header->scid_len,
-                                     header->dcid_bytes, header->dcid_len, versions, ARRAY_LENGTH(versions));
+                                     header->dcid_bytes, header->dcid_len, versions, count);
     reply->len = writer.failed ? 0 : writer_len(&writer);
     endpoint->stats.version_negotiations_sent++;
 }
@@ -85,7 +90,11 @@ static void refuse(roam_endpoint *endpoint, const roam_datagram *datagram, const
 
 static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header)
 {
-    struct token token = {.kind = TOKEN_RETRY, .issued = endpoint_unix_time(endpoint), .original_dcid = header->dcid};
+    //= rfc9369#4.1-2 A Retry is of the version of the Initial, and says so in its token.
+    struct token token = {.kind = TOKEN_RETRY,
+                          .version = header->version,
+                          .issued = endpoint_unix_time(endpoint),
+                          .original_dcid = header->dcid};
     uint8_t sealed[TOKEN_BYTES_MAX];
     endpoint_retry_cid(endpoint, &token.retry_scid);
     const roam_address remote = roam_address_unmap(&datagram->remote);
@@ -132,8 +141,11 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
         token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint_unix_time(endpoint),
                    endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
     bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
+    //= rfc9369#5-2 A token of a connection of another version proves nothing.
+    bool of_version = verdict != TOKEN_VALID || token.version == header->version;
     bool is_unused = verdict != TOKEN_VALID || token_filter_allows(&endpoint->used_tokens, &token);
-    if (verdict == TOKEN_VALID && is_unused && (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
+    if (verdict == TOKEN_VALID && of_version && is_unused &&
+        (!is_retry || roam_cid_equal(&token.retry_scid, &header->dcid))) {
         //= rfc9000#8.1.3-15 A valid token lets the handshake go on.
         ret->validated = true;
         ret->retried = is_retry;

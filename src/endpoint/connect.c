@@ -51,7 +51,7 @@ static roam_conn *connect_to(roam_endpoint *endpoint, const char *host, uint16_t
         .frame_pool = &endpoint->frame_pool,
         .qlog = endpoint->qlog.open != NULL ? &endpoint->qlog : NULL,
         .keylog = endpoint->keylog.write != NULL ? &endpoint->keylog : NULL,
-        .version = endpoint->config.force_version != 0 ? endpoint->config.force_version : QUIC_VERSION_1,
+        .version = endpoint->config.force_version,
         .now = endpoint->now,
         .host = host,
         .port = port,

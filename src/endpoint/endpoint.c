@@ -6,6 +6,7 @@
 #include "conn/config_copy.h"
 #include "conn/log.h"
 #include "crypto/key_schedule.h"
+#include "crypto/tls.h"
 
 /* Datagrams of a batch whose connections are asked for ahead. */
 #define ROUTED_AHEAD 8
@@ -70,10 +71,10 @@ static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
     conn->half_open = false;
 }
 
-static size_t owner_new_token(void *context, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
+static size_t owner_new_token(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
 {
     roam_endpoint *endpoint = context;
-    struct token token = {.kind = TOKEN_NEW, .issued = endpoint_unix_time(endpoint)};
+    struct token token = {.kind = TOKEN_NEW, .version = version, .issued = endpoint_unix_time(endpoint)};
     return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
 }
 
@@ -102,6 +103,7 @@ static struct conn_owner owner_of(roam_endpoint *endpoint)
     return (struct conn_owner){
         .context = endpoint,
         .rng = &endpoint->rng,
+        .id_key = endpoint->id_key,
         .totals = &endpoint->stats,
         .networks = &endpoint->networks,
         .event = owner_event,
@@ -188,6 +190,7 @@ static void derive_keys(roam_endpoint *endpoint)
     token_key_derive(endpoint->token_key, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
     early_gate_init(&endpoint->gate, &endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connections' names", endpoint->id_key, SIPHASH_KEY_BYTES);
     wipe(key, ROAM_STATIC_KEY_BYTES);
 }
 
@@ -287,6 +290,17 @@ roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ip
     /* Connections look at it once, when they are made. */
     endpoint->accept->preferred_ipv4 = changed.preferred_ipv4;
     endpoint->accept->preferred_ipv6 = changed.preferred_ipv6;
+    return ROAM_OK;
+}
+
+roam_result roam_endpoint_set_credentials(roam_endpoint *endpoint, roam_credentials *credentials)
+{
+    if (endpoint->accept == NULL || credentials == NULL)
+        return ROAM_ERR_CONFIG;
+    /* Connections hold their own reference: those that there are keep what they began with. */
+    roam_credentials *before = endpoint->accept->credentials;
+    endpoint->accept->credentials = credentials_ref(credentials);
+    roam_credentials_free(before);
     return ROAM_OK;
 }
 

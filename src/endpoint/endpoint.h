@@ -82,6 +82,7 @@ struct roam_endpoint {
     uint8_t ticket_key[TICKET_KEY_BYTES];
     struct early_gate gate;
     struct token_filter used_tickets; /* that early data came with */
+    uint8_t id_key[SIPHASH_KEY_BYTES];
 
     roam_endpoint_stats stats;
     roam_qlog qlog;                                                       /* open NULL: none */
@@ -153,8 +154,8 @@ void route_datagram(roam_endpoint *endpoint, const roam_datagram *datagram);
  * returned, with the token on which it stands in *ret_token where there is one). */
 roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                          size_t len, struct token *ret_token);
-/* True for versions in which connections are accepted. */
-bool endpoint_accepts_version(uint32_t version);
+/* True for versions in which connections are accepted; for all that are known where none are. */
+bool endpoint_accepts_version(const roam_endpoint *endpoint, uint32_t version);
 void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           size_t len);
 

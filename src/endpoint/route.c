@@ -99,7 +99,7 @@ static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram
     if (route_reset(endpoint, datagram, data, len))
         return;
     if (header->type != PACKET_ONE_RTT && header->type != PACKET_VERSION_NEGOTIATION &&
-        !endpoint_accepts_version(header->version)) {
+        !endpoint_accepts_version(endpoint, header->version)) {
         answer_other_version(endpoint, datagram, header, len);
     } else if (header->type == PACKET_ONE_RTT) {
         answer_unknown(endpoint, datagram, header, len);

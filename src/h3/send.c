@@ -314,14 +314,19 @@ static void go_on(struct h3_stream *stream)
     }
 }
 
+/* What comes after the head. */
+static roam_result refuse_content(const roam_h3 *h3, const struct h3_stream *stream)
+{
+    roam_result result = refuse_sending(h3, stream);
+    return result == ROAM_OK && !stream->head_sent ? ROAM_ERR_STATE : result;
+}
+
 ptrdiff_t roam_h3_write(roam_h3 *h3, uint64_t stream_id, const void *data, size_t len, bool fin)
 {
     struct h3_stream *stream = h3_find_request(h3, stream_id);
-    roam_result result = refuse_sending(h3, stream);
+    roam_result result = refuse_content(h3, stream);
     if (result != ROAM_OK)
         return result;
-    if (!stream->head_sent)
-        return ROAM_ERR_STATE;
     const uint8_t *bytes = data;
     size_t taken = 0;
     do {
@@ -341,11 +346,9 @@ ptrdiff_t roam_h3_write(roam_h3 *h3, uint64_t stream_id, const void *data, size_
 roam_result roam_h3_trailers(roam_h3 *h3, uint64_t stream_id, const roam_h3_field *fields, size_t n)
 {
     struct h3_stream *stream = h3_find_request(h3, stream_id);
-    roam_result result = refuse_sending(h3, stream);
+    roam_result result = refuse_content(h3, stream);
     if (result != ROAM_OK)
         return result;
-    if (!stream->head_sent)
-        return ROAM_ERR_STATE;
     nghttp3_nv *all;
     result = gather(h3, NULL, 0, fields, n, &all);
     if (result != ROAM_OK)

@@ -183,11 +183,22 @@ static bool is_used(const roam_io *io, const struct io_socket *socket, const roa
     return false;
 }
 
+static bool any_moves(const roam_io *io)
+{
+    for (const struct io_socket *socket = io->sockets; socket != NULL; socket = socket->next)
+        if (socket->moving)
+            return true;
+    return false;
+}
+
 void io_sweep_sockets(roam_io *io)
 {
     roam_conn_info *rows;
     struct io_socket *next;
     io->sweep_at = ROAM_TIME_NEVER;
+    /* A server has no such sockets, and may have so many connections that looking at all of them would hold up its traffic. */
+    if (!any_moves(io))
+        return;
     size_t n = io_rows(io, &rows);
     for (struct io_socket *socket = io->sockets; socket != NULL; socket = next) {
         next = socket->next;

@@ -67,6 +67,7 @@ static const char *const error_names[] = {
     [ROAM_KEY_UPDATE_ERROR] = "KEY_UPDATE_ERROR",
     [ROAM_AEAD_LIMIT_REACHED] = "AEAD_LIMIT_REACHED",
     [ROAM_NO_VIABLE_PATH] = "NO_VIABLE_PATH",
+    [ROAM_VERSION_NEGOTIATION_ERROR] = "VERSION_NEGOTIATION_ERROR",
 };
 
 const char *roam_error_name(uint64_t transport_error_code)

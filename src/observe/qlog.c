@@ -216,7 +216,7 @@ const char *qlog_error(uint64_t code, char ret[QLOG_ERROR_TEXT_MAX])
         snprintf(ret, QLOG_ERROR_TEXT_MAX, "crypto_error_0x%03x", (unsigned)code);
         return ret;
     }
-    if (code > ROAM_NO_VIABLE_PATH)
+    if (code > ROAM_VERSION_NEGOTIATION_ERROR)
         return "unknown";
     snprintf(ret, QLOG_ERROR_TEXT_MAX, "%s", roam_error_name(code));
     for (char *c = ret; *c != '\0'; c++)

@@ -29,6 +29,7 @@ enum param_id {
     PARAM_ACTIVE_CONNECTION_ID_LIMIT = 0x0e,
     PARAM_INITIAL_SOURCE_CID = 0x0f,
     PARAM_RETRY_SOURCE_CID = 0x10,
+    PARAM_VERSION_INFORMATION = 0x11,     /* RFC 9368 section 3 */
     PARAM_MAX_DATAGRAM_FRAME_SIZE = 0x20, /* RFC 9221 section 3 */
 };
 
@@ -116,6 +117,16 @@ static void write_preferred_address(struct writer *writer, const struct preferre
     write_bytes(writer, preferred->reset_token, RESET_TOKEN_BYTES);
 }
 
+//= rfc9368#3-1 The version that is in use, and behind it those that are offered, the best first.
+static void write_version_information(struct writer *writer, const struct version_information *information)
+{
+    write_varint(writer, PARAM_VERSION_INFORMATION);
+    write_varint(writer, (1 + information->available_count) * sizeof(uint32_t));
+    write_u32(writer, information->chosen);
+    for (size_t i = 0; i < information->available_count; i++)
+        write_u32(writer, information->available[i]);
+}
+
 void transport_params_write(struct writer *writer, const struct transport_params *params)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(integers); i++) {
@@ -139,6 +150,8 @@ void transport_params_write(struct writer *writer, const struct transport_params
         write_param(writer, PARAM_DISABLE_ACTIVE_MIGRATION, NULL, 0);
     if (params->has_preferred_address)
         write_preferred_address(writer, &params->preferred_address);
+    if (params->version_information.chosen != 0)
+        write_version_information(writer, &params->version_information);
 }
 
 /* The parsers below return NULL, or the reason why the value is no good. `value` holds the parameter's octets and no
@@ -194,6 +207,39 @@ static const char *parse_preferred_address(struct transport_params *params, stru
     return NULL;
 }
 
+static bool is_available(const struct version_information *information, uint32_t version)
+{
+    for (size_t i = 0; i < information->available_count; i++) {
+        if (information->available[i] == version)
+            return true;
+    }
+    return false;
+}
+
+static const char *parse_version_information(struct version_information *ret, struct reader *value, bool from_server)
+{
+    static const char malformed[] = "version_information malformed";
+    struct version_information information = {.chosen = read_u32(value)};
+    bool chosen_available = from_server;
+    //= rfc9368#4-3 Too short, a length that four does not divide, or a version of zero: a parsing failure.
+    if (value->failed || information.chosen == 0 || reader_left(value) % sizeof(uint32_t) != 0)
+        return malformed;
+    while (reader_left(value) > 0) {
+        uint32_t version = read_u32(value);
+        if (version == 0)
+            return malformed;
+        information.offers_any = true;
+        chosen_available |= version == information.chosen;
+        if (quic_version_find(version) != NULL && !is_available(&information, version))
+            information.available[information.available_count++] = version;
+    }
+    //= rfc9368#4-4 A client's chosen version that is not among its available ones is a parsing failure.
+    if (!chosen_available)
+        return malformed;
+    *ret = information;
+    return NULL;
+}
+
 static const char *parse_integer(struct transport_params *params, uint64_t id, struct reader *value)
 {
     const struct integer_param *integer = integers;
@@ -210,7 +256,7 @@ static const char *parse_integer(struct transport_params *params, uint64_t id, s
 
 static bool is_known(uint64_t id)
 {
-    return id <= PARAM_RETRY_SOURCE_CID || id == PARAM_MAX_DATAGRAM_FRAME_SIZE;
+    return id <= PARAM_VERSION_INFORMATION || id == PARAM_MAX_DATAGRAM_FRAME_SIZE;
 }
 
 static bool is_server_only(uint64_t id)
@@ -238,6 +284,8 @@ static const char *parse_known(struct transport_params *params, uint64_t id, str
         return reader_left(value) > 0 ? "disable_active_migration is not empty" : NULL;
     case PARAM_PREFERRED_ADDRESS:
         return parse_preferred_address(params, value);
+    case PARAM_VERSION_INFORMATION:
+        return parse_version_information(&params->version_information, value, from_server);
     default:
         return parse_integer(params, id, value);
     }

@@ -1,4 +1,4 @@
-/* Transport parameters, RFC 9000 section 18 and RFC 9221 section 3: octets <-> structure, with every value checked. */
+/* Transport parameters, RFC 9000 section 18, RFC 9221 section 3 and RFC 9368 section 3: octets <-> structure, with every value checked. */
 #ifndef WIRE_TRANSPORT_PARAMS_H
 #define WIRE_TRANSPORT_PARAMS_H
 
@@ -7,6 +7,7 @@
 #include "base/reader.h"
 #include "base/writer.h"
 #include "wire/frame.h"
+#include "wire/version.h"
 
 #define ACK_DELAY_EXPONENT_DEFAULT 3
 #define MAX_ACK_DELAY_MS_DEFAULT   25
@@ -19,6 +20,15 @@ struct preferred_address {
     roam_address ipv6;
     roam_cid cid;
     uint8_t reset_token[RESET_TOKEN_BYTES];
+};
+
+/* RFC 9368 section 3. Of the peer's available versions those are kept that are spoken here; `offers_any` says whether it
+ * named any at all. */
+struct version_information {
+    uint32_t chosen; /* 0: the parameter is absent */
+    uint32_t available[QUIC_VERSIONS_KNOWN];
+    size_t available_count;
+    bool offers_any;
 };
 
 struct transport_params {
@@ -40,6 +50,7 @@ struct transport_params {
     bool disable_active_migration;
     uint64_t active_connection_id_limit;
     uint64_t max_datagram_frame_size; /* octets of a whole DATAGRAM frame; 0: none are taken */
+    struct version_information version_information;
 };
 
 /* The values that an absent parameter means. */

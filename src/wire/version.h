@@ -25,6 +25,7 @@ struct quic_version {
     uint8_t type_of[LONG_PACKET_TYPES];   /* enum packet_type by the type bits of a long header */
     uint8_t initial_salt[INITIAL_SALT_BYTES];
     const char *key_label, *iv_label, *hp_label, *update_label;
+    const char *ticket_label; /* makes the key of its session tickets; NULL: the server's own */
     uint8_t retry_key[RETRY_KEY_BYTES], retry_nonce[RETRY_NONCE_BYTES];
 };
 

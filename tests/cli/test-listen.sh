@@ -188,10 +188,36 @@ kill -0 "$server" || fail 'the server ended'
 grep -qx 'connected version=0x00000001 alpn=hq-interop cipher=[A-Z0-9-]* resumed=no' "$scratch/connected" || fail '--handshake-only'
 "$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only --force-version 0x1a2a3a4a --cid-length 0 "127.0.0.1:$port" \
     >"$scratch/connected" 2>"$scratch/client.err" || fail '--force-version'
+"$ROAM" connect --pin "$pin" --alpn hq-interop --handshake-only --quic-version v2 --quic-version v1 "127.0.0.1:$port" \
+    >"$scratch/connected" 2>"$scratch/client.err" || fail '--quic-version'
+grep -q '^connected version=0x6b3343cf ' "$scratch/connected" || fail '--quic-version v2 is not version 2'
+expect 2 'each of them once' "$ROAM" connect --quic-version v2 --quic-version v2 "127.0.0.1:$port"
+expect 2 'v1 or v2' "$ROAM" connect --quic-version 3 "127.0.0.1:$port"
 expect 3 'cannot write to' "$ROAM" connect --pin "$pin" --hq "https://127.0.0.1:$port/file" -o "$scratch/no/such/dir"
 if [ -w /dev/full ]; then
     expect 3 'No space left' "$ROAM" connect --pin "$pin" --hq "https://127.0.0.1:$port/file" -o /dev/full
 fi
+expect 2 'several --hq want a directory' "$ROAM" connect --hq https://a/b --hq https://a/c
+expect 2 'wants --hq' "$ROAM" connect --download "$scratch" localhost:1
+expect 2 'of another' "$ROAM" connect --download "$scratch" --hq https://a/b --hq https://a:1/c
+expect 2 'would be one file' "$ROAM" connect --download "$scratch" --hq https://a/b --hq https://a/c/b
+expect 2 'not a URL' "$ROAM" connect --download "$scratch" --hq https://a/..
+expect 3 'cannot write to' "$ROAM" connect --pin "$pin" --download "$scratch/no/such" --hq "https://127.0.0.1:$port/file"
+
+# Many at once, more than the server allows streams.
+mkdir "$scratch/many" "$scratch/www/many"
+set --
+for n in $(seq 300); do
+    echo "$n" >"$scratch/www/many/$n"
+    set -- "$@" --hq "https://127.0.0.1:$port/many/$n"
+done
+run "$ROAM" connect --pin "$pin" --verbose --download "$scratch/many" "$@" --hq "https://127.0.0.1:$port/file" 2>"$scratch/client.err"
+[ "$status" = 0 ] || fail 'many files were not fetched'
+same "$scratch/www/file" "$scratch/many/file" 'a long file among many'
+rm "$scratch/many/file"
+diff -r "$scratch/www/many" "$scratch/many" || fail 'many files are not what they were'
+grep -q ' handshakes=1 ' "$scratch/client.err" || fail 'many files took more than one connection'
+expect 1 'missing was not sent' "$ROAM" connect --pin "$pin" --download "$scratch/many" "$@" --hq "https://127.0.0.1:$port/missing"
 kill -INT "$server"
 ended "$server" 130 'the server after SIGINT'
 echo 'HTTP/0.9: files below the directory, and nothing else'

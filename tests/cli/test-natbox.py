@@ -156,6 +156,9 @@ def what_is_wrong_is_named():
     expect(2, "wants full-cone.restricted", "--nat", "cone", "0", "localhost:1")
     expect(2, "wants a share", "--loss", "101%", "0", "localhost:1")
     expect(2, "wants a share", "--loss", "1%,2%,3%", "0", "localhost:1")
+    for outage in ("", "0", "2s,1s", "1s,2s,3s,4s", "1s,x"):
+        expect(2, "wants a duration, and up to two more", "--outage", outage, "0", "localhost:1")
+    expect(2, "wants a number", "--drop", "1,2,3", "0", "localhost:1")
     expect(2, "wants a duration", "--delay", "20ms,soon", "0", "localhost:1")
     expect(2, "wants bits", "--rate", "fast", "0", "localhost:1")
     expect(2, "wants addresses", "--address", "127.0.0.2,here", "0", "localhost:1")
@@ -280,6 +283,24 @@ def rebinding_every_so_often():
         box.wait("rebind")
         check(exchange(client, box.doors[0], server) != first, "still at the first place")
         same(box.events("rebind")[0]["why"], "time", "reason")
+
+
+@test
+def the_first_rebinding_has_a_time_of_its_own():
+    server, client = udp(), udp()
+    with Natbox("--rebind-first", "100ms", upstreams=[server]) as box:
+        time.sleep(0.2)  # before the first datagram no time passes
+        begun = time.monotonic()
+        first = exchange(client, box.doors[0], server)
+        box.wait("rebind")
+        check(time.monotonic() - begun >= 0.1, "too early")
+        check(exchange(client, box.doors[0], server) != first, "still at the first place")
+        time.sleep(0.3)
+        same(len(box.events("rebind")), 1, "rebindings")
+    with Natbox("--rebind-first", "1ms", "--rebind-every", "60ms", upstreams=[server]) as box:
+        for n in range(1, 4):
+            exchange(client, box.doors[0], server)
+            box.wait("rebind", n)
 
 
 @test
@@ -413,6 +434,71 @@ def loss_of_one_way_only():
         check(silent(client), "it arrived")
         totals = box.totals()
         same((totals["up"]["lost"], totals["down"]["lost"]), (0, 1), "lost")
+
+
+@test
+def no_more_than_so_many_are_lost_in_a_row():
+    server, client = udp(), udp()
+    with Natbox("--loss", "100%,0", "--in-a-row", 3, upstreams=[server]) as box:
+        numbered(client, box.doors[0], 40)
+        same(numbers(take_all(server)), list(range(3, 40, 4)), "those that arrived")
+        same(box.totals()["up"]["lost"], 30, "lost")
+    with Natbox("--corrupt", "100%", "--in-a-row", "1,0", upstreams=[server]) as box:
+        numbered(client, box.doors[0], 10)
+        take_all(server)
+        same(box.totals()["up"]["corrupted"], 5, "corrupted")
+
+
+@test
+def datagrams_are_lost_by_their_number():
+    server, client = udp(), udp()
+    with Natbox("--drop", "3,0", "--drop-after", "2,0", upstreams=[server]) as box:
+        numbered(client, box.doors[0], 10)
+        same(numbers(take_all(server)), [0, 1, 5, 6, 7, 8, 9], "those that arrived")
+        same(box.totals()["up"]["lost"], 3, "lost")
+    with Natbox("--drop", "0,1", upstreams=[server]) as box:
+        client.sendto(b"up", box.doors[0])
+        _, seen = server.recvfrom(100)
+        server.sendto(b"first", seen)
+        server.sendto(b"second", seen)
+        same(client.recv(100), b"second", "the first that came down")
+
+
+@test
+def an_outage_takes_everything_for_a_while():
+    server, client = udp(), udp()
+    with Natbox("-v", "--outage", "400ms,1h,200ms", upstreams=[server]) as box:
+        begun = time.monotonic()
+        n = 0
+        while not box.events("outage") or time.monotonic() < begun + 0.8:
+            client.sendto(b"%d" % n, box.doors[0])
+            n += 1
+            time.sleep(0.02)
+        arrived = [int(data) for data in take_all(server)]
+        totals = box.totals()["up"]
+        same(arrived[0], 0, "the first one")
+        check(n - 1 in arrived, "the outage has no end")
+        gaps = [b - a for a, b in zip(arrived, arrived[1:]) if b - a > 1]
+        same(len(gaps), 1, f"outages ({arrived})")
+        same(totals["outage"], gaps[0] - 1, "counted")
+        times = [line["ms"] for line in box.events("outage")]
+        check(times[-1] - times[0] < 400, f"it was longer: {times[-1] - times[0]} ms")
+    # Again and again; both ways.
+    with Natbox("-v", "--outage", "50ms,100ms,0", upstreams=[server]) as box:
+        deadline = time.monotonic() + PATIENCE
+        while not {line["way"] for line in box.events("outage")} >= {"up", "down"} or box.totals()["up"]["delivered"] < 5:
+            check(time.monotonic() < deadline, "nothing passes, or everything does")
+            client.sendto(b"x", box.doors[0])
+            server.settimeout(0.01)
+            try:
+                _, seen = server.recvfrom(100)
+                server.sendto(b"y", seen)
+                time.sleep(0.03)
+                server.sendto(b"y", seen)
+            except socket.timeout:
+                pass
+        server.settimeout(PATIENCE)
+        take_all(server)
 
 
 @test

@@ -20,14 +20,15 @@ FIELDS = ["frame.number", "udp.srcport", "udp.dstport", "quic.connection.number"
 
 
 class Capture:
-    """dumpcap on lo for one UDP port. stop() returns once everything sent before it is in the file."""
+    """dumpcap on lo for one UDP port, and others with it. stop() returns once everything sent before it is in the file."""
 
-    def __init__(self, world, port, name="capture"):
+    def __init__(self, world, port, name="capture", also=()):
         self.port = port
         self.path = world.path(f"{name}.out")  # dumpcap writes to stdout, so it needs no right to our directory
         dumpcap = shutil.which("dumpcap", path=os.environ["PATH"] + ":/usr/bin:/usr/sbin")
         check(dumpcap, "dumpcap is missing; on Debian: apt-get install tshark")
-        command = [dumpcap, "-q", "-i", "lo", "-f", f"udp port {port}", "-B", "64", "-w", "-"]
+        command = [dumpcap, "-q", "-i", "lo", "-f", " or ".join(f"udp port {one}" for one in (port, *also)),
+                   "-B", "32", "-w", "-"]
         if os.geteuid() != 0 and not can_capture(dumpcap):
             command = ["sudo", "-n", *command]
         self.process = world.start(name, command)

@@ -133,7 +133,7 @@ class World:
         for process in self.processes:
             for stream in ("out", "err"):
                 text = process.text(stream).splitlines()[-lines:]
-                if text:
+                if text and not any("\0" in line for line in text):  # a capture is not for reading
                     parts.append(f"--- {process.name} std{stream}, last {len(text)} lines")
                     parts.extend(line[:300] for line in text)
         return "\n".join(parts)
@@ -198,3 +198,27 @@ def make_certificates(directory):
     chain.write_text((directory / "leaf.pem").read_text() + (directory / "ca.pem").read_text())
     return {"ca": directory / "ca.pem", "other_ca": directory / "other-ca.pem", "chain": chain,
             "key": directory / "leaf.key"}
+
+
+def make_chain(directory, length):
+    """ca.pem, cert.pem with a chain of so many certificates, priv.key, as the public interop runner lays them out. What is
+    longer than one certificate has a leaf with many names, too, so that it fills several datagrams."""
+    directory.mkdir()
+    authority = directory / "extensions-ca"
+    authority.write_text("basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n")
+    names = ["DNS:localhost", "IP:127.0.0.1", "IP:::1"]
+    if length > 1:
+        names += [f"DNS:{'.'.join([os.urandom(30).hex()] * 4)}" for _ in range(20)]
+    leaf = directory / "extensions-leaf"
+    leaf.write_text(f"subjectAltName={','.join(names)}\nextendedKeyUsage=serverAuth\n")
+    for n in range(length + 1):
+        key, request = directory / f"{n}.key", directory / f"{n}.csr"
+        signer = [] if n == 0 else ["-CA", directory / f"{n - 1}.pem", "-CAkey", directory / f"{n - 1}.key", "-set_serial", n + 1]
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+        openssl("req", "-new", "-key", key, "-subj", f"/CN=roam interop {n} of {length}", "-out", request)
+        openssl("x509", "-req", "-in", request, "-days", "2", "-sha256", "-extfile", leaf if n == length else authority,
+                *(signer or ["-signkey", key]), "-out", directory / f"{n}.pem")
+    (directory / "0.pem").rename(directory / "ca.pem")
+    (directory / f"{length}.key").rename(directory / "priv.key")
+    (directory / "cert.pem").write_text("".join((directory / f"{n}.pem").read_text() for n in range(length, 0, -1)))
+    return directory

@@ -1,11 +1,12 @@
 // Cloudflare's quiche as a peer for roam: a small HTTP/0.9 ("hq-interop") client and server over its Node binding.
 //
 //   quiche_peer.mjs server --port P --host H --cert C --key K --dir DIR [--retry] [--once]
-//   quiche_peer.mjs client URL --out FILE [--ca CA] [--rebind-at BYTES] [--migrate-at BYTES] [--version-negotiation]
+//   quiche_peer.mjs client URL... --out FILE | --download DIR [--ca CA] [--rebind-at BYTES] [--migrate-at BYTES] [--version-negotiation]
 //
 // common   --alpn NAME (hq-interop), --cid-length N (16), --keylog FILE (or SSLKEYLOGFILE), --bound SECONDS (60)
 // client   --server-name NAME, --second-host HOST (where a rebind or a migration goes; default: same host, new port),
 //          --rebind-hard (the old port dies at once, and all that is under way to it),
+//          --session-file FILE (a session is taken from there where it exists, and put there), --early (0-RTT),
 //          --handshake-only (success is a confirmed handshake; nothing is requested)
 //
 // HTTP/0.9: the client opens a bidirectional stream, sends "GET /path\r\n" and FIN; the server answers with the bytes
@@ -50,7 +51,7 @@ function parseCommand() {
         options: {
             port: { ...text, default: '0' }, host: { ...text, default: '127.0.0.1' }, cert: text, key: text, dir: text,
             retry: flag, once: flag,
-            out: text, ca: text, 'rebind-at': text, 'migrate-at': text, 'version-negotiation': flag,
+            out: text, download: text, 'session-file': text, early: flag, ca: text, 'rebind-at': text, 'migrate-at': text, 'version-negotiation': flag,
             'server-name': text, 'second-host': text, 'handshake-only': flag,
             'rebind-hard': flag,
             alpn: { ...text, default: 'hq-interop' }, 'cid-length': { ...text, default: '16' }, keylog: text,
@@ -200,6 +201,7 @@ class Server {
         this.config = makeConfig(options);
         this.config.loadCertChainFromPemFile(options.cert);
         this.config.loadPrivKeyFromPemFile(options.key);
+        this.config.enableEarlyData();
         this.cidLength = Number(options['cid-length']);
         this.bound = bound;
         this.byCid = new Map();
@@ -304,6 +306,8 @@ class Server {
         }
         arm(session, connection, () => this.step(session));
         if (!session.done && (connection.isDraining() || connection.isClosed())) this.finish(session);
+        // quiche gives up a connection whose first packet is junk; the client's next Initial has the same DCID, and is a new one.
+        if (connection.isClosed()) session.cids.forEach((cid) => this.byCid.delete(cid));
     }
 
     serve(session) {
@@ -382,15 +386,17 @@ async function askForVersions(bound, remote) {
 }
 
 class Client {
-    constructor(options, url, bound, remote) {
+    constructor(options, urls, bound, remote) {
+        const [url] = urls;
         this.options = options;
-        this.url = url;
+        this.urls = urls;
+        this.fetches = new Map(); // stream ID -> the file that its octets go to
+        this.asked = this.fetched = 0;
         this.remote = remote;
         this.cidLength = Number(options['cid-length']);
         this.sockets = new Map(); // the local address quiche believes in -> the socket that is really used
         this.bytes = 0;
         this.hash = createHash('sha256');
-        this.out = options.out ? fs.openSync(options.out, 'w') : null;
         this.rebindAt = Number(options['rebind-at'] ?? Infinity);
         this.migrateAt = Number(options['migrate-at'] ?? Infinity);
         this.paused = false;
@@ -400,7 +406,11 @@ class Client {
         config.verifyPeer(Boolean(options.ca));
         const host = url.hostname.replace(/^\[|\]$/g, '');
         const name = options['server-name'] ?? (/^[\d.]+$|:/.test(host) ? 'localhost' : host);
+        if (options.early) config.enableEarlyData();
         this.connection = quiche.Connection.connect(name, randomBytes(this.cidLength), bound.local, remote, config);
+        if (options['session-file'] && fs.existsSync(options['session-file'])) {
+            this.connection.setSession(fs.readFileSync(options['session-file']));
+        }
         logKeys(this.connection, options);
         log('connecting', { local: show(bound.local), remote: show(remote), name });
         this.use(bound.local, bound);
@@ -451,17 +461,28 @@ class Client {
         setImmediate(look);
     }
 
+    // Opens a stream for each file, as far as the server allows. The files' names are the last parts of the paths.
+    ask() {
+        const { connection, options } = this;
+        while (!options['handshake-only'] && this.asked < this.urls.length && connection.peerStreamsLeftBidi() > 0) {
+            const url = this.urls[this.asked];
+            const id = 4 * this.asked++;
+            const file = options.download ? path.join(options.download, path.basename(url.pathname)) : options.out;
+            this.fetches.set(id, file ? fs.openSync(file, 'w') : null);
+            connection.streamSend(id, Buffer.from(`GET ${url.pathname}\r\n`), true);
+        }
+    }
+
     step() {
         if (this.over) return;
         const { connection } = this;
+        if (connection.isInEarlyData()) this.ask();
         if (connection.isEstablished()) {
             if (!this.established) {
                 this.established = true;
                 logHandshake(connection);
-                if (!this.options['handshake-only']) {
-                    connection.streamSend(0, Buffer.from(`GET ${this.url.pathname}\r\n`), true);
-                }
             }
+            this.ask();
             offerCids(connection, this.cidLength);
             this.read();
         }
@@ -489,15 +510,24 @@ class Client {
             return;
         }
         const chunk = Buffer.allocUnsafe(65536);
-        while (!this.paused && connection.streamReadable(0)) {
-            const result = connection.streamRecv(0, chunk);
+        for (const [id, file] of this.fetches) this.readOne(id, file, chunk);
+        if (this.fetched === this.urls.length) this.complete = true;
+        else this.ask();
+    }
+
+    readOne(id, file, chunk) {
+        const { connection } = this;
+        while (!this.paused && connection.streamReadable(id)) {
+            const result = connection.streamRecv(id, chunk);
             if (result === null) break;
             const [length, fin] = result;
             this.bytes += length;
             this.hash.update(chunk.subarray(0, length));
-            if (this.out !== null) fs.writeSync(this.out, chunk, 0, length);
+            if (file !== null) fs.writeSync(file, chunk, 0, length);
             if (fin) {
-                this.complete = true;
+                this.fetches.delete(id);
+                this.fetched++;
+                if (file !== null) fs.closeSync(file);
                 return;
             }
             if (this.bytes >= this.rebindAt) this.rebind();
@@ -566,6 +596,8 @@ class Client {
         this.over = true;
         clearTimeout(this.timer);
         const { connection } = this;
+        const session = this.options['session-file'] && connection.session();
+        if (session) fs.writeFileSync(this.options['session-file'], session);
         if (!connection.isDraining() && !connection.isClosed()) {
             connection.close(true, 0, Buffer.from('done'));
             this.send();
@@ -592,13 +624,14 @@ async function runServer(options) {
     process.on('SIGTERM', () => process.exit(0));
 }
 
-async function runClient(options, target) {
-    const url = new URL(target);
+async function runClient(options, targets) {
+    const urls = targets.map((target) => new URL(target));
+    const [url] = urls;
     const host = url.hostname === 'localhost' ? '127.0.0.1' : url.hostname.replace(/^\[|\]$/g, '');
     const remote = { host, port: Number(url.port || 443) };
     const bound = await openSocket(host.includes(':') ? '::1' : '127.0.0.1');
     if (options['version-negotiation'] && !(await askForVersions(bound, remote))) process.exit(1);
-    const client = new Client(options, url, bound, remote);
+    const client = new Client(options, urls, bound, remote);
     client.step();
     process.exit((await client.finished) ? 0 : 1);
 }
@@ -607,9 +640,9 @@ async function main() {
     const { values, positionals } = parseCommand();
     setTimeout(() => { log('bound_reached', { seconds: Number(values.bound) }); process.exit(3); },
         Number(values.bound) * 1000).unref();
-    const [role, target] = positionals;
+    const [role, ...targets] = positionals;
     if (role === 'server') await runServer(values);
-    else if (role === 'client' && target) await runClient(values, target);
+    else if (role === 'client' && targets.length) await runClient(values, targets);
     else throw new TypeError('usage: quiche_peer.mjs server|client ... (see the head of this file)');
 }
 

@@ -119,6 +119,25 @@ static void draw_config(struct drawn *drawn)
     config->capacity = one_in(drawn, 2) ? 1500 : (size_t)between(drawn, 1500, 16000);
 }
 
+/* With dice of their own, so that the rest of a world is what it was before there were versions. */
+static void draw_versions(struct drawn *drawn)
+{
+    static const uint32_t lists[][2] = {
+        {0}, {0}, {ROAM_QUIC_V1}, {ROAM_QUIC_V2}, {ROAM_QUIC_V1, ROAM_QUIC_V2}, {ROAM_QUIC_V2, ROAM_QUIC_V1}};
+    struct lab_config *config = &drawn->lab.config;
+    struct sim_rng dice;
+    sim_rng_init(&dice, config->seed, "versions");
+    const uint32_t *client = lists[sim_rng_below(&dice, sizeof(lists) / sizeof(lists[0]))];
+    const uint32_t *server = lists[sim_rng_below(&dice, sizeof(lists) / sizeof(lists[0]))];
+    /* One in common there must be. */
+    if (client[0] == server[0] || client[1] != 0 || server[1] != 0 || client[0] == 0 || server[0] == 0) {
+        memcpy(config->client.versions, client, sizeof(lists[0]));
+        memcpy(config->server.versions, server, sizeof(lists[0]));
+    }
+    if (sim_rng_below(&dice, 8) == 0)
+        config->client_endpoint.force_version = 0x1a2a3a4a;
+}
+
 /* The smallest MTU, as a UDP payload, that the configurations can live with. */
 static size_t draw_mtu(struct drawn *drawn)
 {
@@ -199,6 +218,7 @@ void draw_world(struct drawn *drawn)
     draw_config(drawn);
     draw_datagrams(drawn);
     draw_early_data(drawn);
+    draw_versions(drawn);
     bool immobile = config->server_endpoint.cid_bytes == 0;
     config->clients = one_in(drawn, 5) ? 2 : 1;
     config->interfaces = (size_t)between(drawn, 1, 3);

@@ -253,3 +253,37 @@ void pair_forget_events(struct pair *pair)
 {
     pair->client.event_count = pair->server.event_count = 0;
 }
+
+void pair_give_static_key(struct pair_config *config)
+{
+    config->server_endpoint.static_key_set = true;
+    memset(config->server_endpoint.static_key, 7, sizeof(config->server_endpoint.static_key));
+}
+
+void pair_allow_versions(roam_config *config, uint32_t first, uint32_t second)
+{
+    memset(config->versions, 0, sizeof(config->versions));
+    config->versions[0] = first;
+    config->versions[1] = second;
+}
+
+bool pair_is_resumed(const struct pair_side *side)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(side->conn, &stats);
+    return stats.resumed;
+}
+
+uint32_t pair_version(const struct pair_side *side)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(side->conn, &stats);
+    return stats.version;
+}
+
+uint64_t pair_drops(const struct pair_side *side, roam_drop reason)
+{
+    roam_endpoint_stats stats;
+    roam_endpoint_get_stats(side->endpoint, &stats);
+    return stats.drops[reason];
+}

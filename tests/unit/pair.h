@@ -57,6 +57,12 @@ struct pair_config {
 };
 
 void pair_prepare(struct pair_config *ret);
+/* A static key for the server, so that another one in its place knows its tokens and tickets. */
+void pair_give_static_key(struct pair_config *config);
+
+/* The versions that a side speaks, in this order; 0: no other. */
+void pair_allow_versions(roam_config *config, uint32_t first, uint32_t second);
+
 void pair_start(struct pair *pair, struct pair_config *config);
 void pair_connect(struct pair *pair, const struct pair_config *config);
 void pair_stop(struct pair *pair);
@@ -76,6 +82,13 @@ bool pair_carries(struct pair *pair, const char *text, roam_time span);
 
 /* Gives a datagram to one side at once, as if the other had sent it from `remote` (NULL: from its usual address). */
 void pair_deliver(struct pair *pair, bool to_server, const roam_address *remote, const uint8_t *data, size_t len);
+
+/* Of the side's connection. */
+bool pair_is_resumed(const struct pair_side *side);
+uint32_t pair_version(const struct pair_side *side);
+
+/* Datagrams and packets that the side's endpoint has dropped for this reason. */
+uint64_t pair_drops(const struct pair_side *side, roam_drop reason);
 
 /* How many events of this type the side has had since pair_forget_events. */
 size_t pair_count_events(const struct pair_side *side, roam_event_type type);

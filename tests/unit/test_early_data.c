@@ -24,8 +24,7 @@ static int set_up(void **state)
 {
     (void)state;
     pair_prepare(&config);
-    config.server_endpoint.static_key_set = true;
-    memset(config.server_endpoint.static_key, 7, sizeof(config.server_endpoint.static_key));
+    pair_give_static_key(&config);
     config.client.early_data = config.server.early_data = true;
     config.client.max_datagram_frame_bytes = config.server.max_datagram_frame_bytes = 65535;
     config.client.datagram_fates = true;

@@ -323,6 +323,23 @@ static void what_is_not_acknowledged_can_be_repeated_as_it_was(void **state)
     assert_null(local_cid_next_pending(&set));
 }
 
+static void what_is_to_be_retired_is_repeated_only_when_it_was_lost(void **state)
+{
+    (void)state;
+    struct local_cid_set set;
+    set_up(&set, 4);
+    assert_true(local_cid_request_retirement(&set, set.next_sequence));
+    fill_up(&set);
+    local_cid_repeat(&set);
+    for (const struct local_cid *pending; (pending = local_cid_next_pending(&set)) != NULL;) {
+        assert_true(pending->sequence >= set.retire_prior_to);
+        local_cid_on_sent(&set, pending->sequence);
+    }
+    local_cid_on_lost(&set, 2);
+    assert_non_null(local_cid_next_pending(&set));
+    assert_int_equal(local_cid_next_pending(&set)->sequence, 2);
+}
+
 static void when_all_sequence_numbers_are_used_none_wraps_around(void **state)
 {
     //= rfc9000#5.1.1-1 Number issued CIDs consecutively.
@@ -409,6 +426,7 @@ int main(void)
         cmocka_unit_test(no_frame_asks_to_retire_beyond_its_own_sequence),
         cmocka_unit_test(insisting_goes_on_as_long_as_twice_the_limit_is_to_be_retired),
         cmocka_unit_test(what_is_not_acknowledged_can_be_repeated_as_it_was),
+        cmocka_unit_test(what_is_to_be_retired_is_repeated_only_when_it_was_lost),
         cmocka_unit_test(when_all_sequence_numbers_are_used_none_wraps_around),
         cmocka_unit_test(a_cid_that_is_used_is_known_and_its_frame_not_sent_again),
         cmocka_unit_test(an_idle_set_takes_no_more_memory_than_its_cids),

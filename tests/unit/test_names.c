@@ -21,10 +21,10 @@ static void transport_errors_have_the_names_of_the_rfc(void **state)
     assert_string_equal(roam_error_name(ROAM_CRYPTO_ERROR + 120), "CRYPTO_ERROR (no_application_protocol)");
     assert_string_equal(roam_error_name(ROAM_CRYPTO_ERROR), "CRYPTO_ERROR (close_notify)");
     assert_string_equal(roam_error_name(ROAM_CRYPTO_ERROR_LAST), "CRYPTO_ERROR (alert 255)");
-    assert_string_equal(roam_error_name(ROAM_NO_VIABLE_PATH + 1), "0x11");
+    assert_string_equal(roam_error_name(ROAM_VERSION_NEGOTIATION_ERROR + 1), "0x12");
     assert_string_equal(roam_error_name(0x1234), "0x1234");
     assert_string_equal(roam_error_name(UINT64_MAX), "0xffffffffffffffff");
-    for (uint64_t code = 0; code <= ROAM_NO_VIABLE_PATH; code++)
+    for (uint64_t code = 0; code <= ROAM_VERSION_NEGOTIATION_ERROR; code++)
         assert_true(isupper((unsigned char)roam_error_name(code)[0]));
 }
 

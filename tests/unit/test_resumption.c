@@ -19,8 +19,7 @@ static int set_up(void **state)
 {
     (void)state;
     pair_prepare(&config);
-    config.server_endpoint.static_key_set = true;
-    memset(config.server_endpoint.static_key, 7, sizeof(config.server_endpoint.static_key));
+    pair_give_static_key(&config);
     return 0;
 }
 
@@ -40,13 +39,6 @@ static void connect_first(void)
     assert_true(pair.client.session_bytes > 0);
 }
 
-static bool is_resumed(const struct pair_side *side)
-{
-    roam_conn_stats stats;
-    roam_conn_get_stats(side->conn, &stats);
-    return stats.resumed;
-}
-
 /* Another connection with these octets for a session, which carries data. Returns whether both sides resumed. */
 static bool connect_with(const uint8_t *session, size_t len)
 {
@@ -57,8 +49,8 @@ static bool connect_with(const uint8_t *session, size_t len)
     pair_connect(&pair, &config);
     pair_handshake(&pair);
     assert_true(pair_carries(&pair, "data", ROAM_MILLISECONDS(500)));
-    assert_int_equal(is_resumed(&pair.client), is_resumed(&pair.server));
-    return is_resumed(&pair.client);
+    assert_int_equal(pair_is_resumed(&pair.client), pair_is_resumed(&pair.server));
+    return pair_is_resumed(&pair.client);
 }
 
 static bool connect_with_newest(void)
@@ -72,7 +64,7 @@ static void a_session_is_resumed_and_brings_the_next_one(void **state)
 {
     (void)state;
     connect_first();
-    assert_false(is_resumed(&pair.client));
+    assert_false(pair_is_resumed(&pair.client));
     for (int i = 0; i < 3; i++) {
         assert_true(connect_with_newest());
         assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_NEW_SESSION), 1);
@@ -145,7 +137,7 @@ static void a_program_that_knows_no_sessions_connects(void **state)
     pair.server.conn = NULL;
     pair_connect(&pair, &config);
     pair_handshake(&pair);
-    assert_false(is_resumed(&pair.client));
+    assert_false(pair_is_resumed(&pair.client));
 }
 
 static void a_resumed_handshake_checks_what_a_full_one_does(void **state)

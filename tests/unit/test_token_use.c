@@ -19,8 +19,7 @@ static int set_up(void **state)
     (void)state;
     pair_prepare(&config);
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
-    config.server_endpoint.static_key_set = true;
-    memset(config.server_endpoint.static_key, 7, sizeof(config.server_endpoint.static_key));
+    pair_give_static_key(&config);
     return 0;
 }
 

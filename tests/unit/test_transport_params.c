@@ -90,6 +90,10 @@ static struct transport_params full_params(void)
     params.disable_active_migration = true;
     params.active_connection_id_limit = 8;
     params.max_datagram_frame_size = 65535;
+    params.version_information = (struct version_information){.chosen = QUIC_VERSION_2,
+                                                              .available = {QUIC_VERSION_2, QUIC_VERSION_1},
+                                                              .available_count = 2,
+                                                              .offers_any = true};
     return params;
 }
 
@@ -298,6 +302,44 @@ static void a_preferred_address_is_whole_and_has_a_connection_id(void **state)
     }
 }
 
+static void version_information_is_whole_and_without_zeros(void **state)
+{
+    //= rfc9368#4-3 Too short, of a length that four does not divide, or with a version of zero.
+    //= rfc9368#4-4 A client offers the version that it has chosen.
+    (void)state;
+    static const struct {
+        uint8_t len, value[12];
+        bool good_of_client, good_of_server;
+        size_t available;
+    } cases[] = {
+        {0, {0}, false, false, 0},
+        {3, {0, 0, 0}, false, false, 0},
+        {4, {0, 0, 0, 1}, false, true, 0},
+        {4, {0, 0, 0, 0}, false, false, 0},
+        {7, {0, 0, 0, 1, 0, 0, 0}, false, false, 0},
+        {8, {0, 0, 0, 1, 0, 0, 0, 1}, true, true, 1},
+        {8, {0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf}, false, true, 1},
+        {8, {0, 0, 0, 1, 0x1a, 0x2a, 0x3a, 0x4a}, false, true, 0},
+        {8, {0x1a, 0x2a, 0x3a, 0x4a, 0x1a, 0x2a, 0x3a, 0x4a}, true, true, 0},
+        {12, {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1}, true, true, 1},
+        {12, {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0}, false, false, 0},
+        {12, {0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 1}, true, true, 2},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t octets[2 + sizeof(cases[i].value)] = {0x11, cases[i].len};
+        memcpy(octets + 2, cases[i].value, cases[i].len);
+        for (int from_server = 0; from_server < 2; from_server++) {
+            struct transport_params params;
+            bool good = parse_copy(&params, octets, 2u + cases[i].len, from_server) == ROAM_NO_ERROR;
+            assert_int_equal(good, from_server ? cases[i].good_of_server : cases[i].good_of_client);
+            if (good)
+                assert_int_equal(params.version_information.available_count, cases[i].available);
+            if (good)
+                assert_int_equal(params.version_information.offers_any, cases[i].len > 4);
+        }
+    }
+}
+
 static void duplicates_are_refused(void **state)
 {
     (void)state;
@@ -316,7 +358,7 @@ static void duplicates_are_refused(void **state)
         check_refused(twice, len + (size_t)(reader.pos - start), true);
         count++;
     }
-    assert_int_equal(count, 18);
+    assert_int_equal(count, 19);
     check_refused(OCTETS("\x3b\x00\x3b\x00"), true);
     check_refused(OCTETS("\x40\xff\x01x\x3b\x00\x40\xff\x00"), false);
     parse_good(OCTETS("\x3b\x00\x3c\x00"), true);
@@ -391,6 +433,8 @@ static void mangled_parameters_are_refused_or_survive_the_way(void **state)
             continue;
         struct transport_params again = parse_good(octets, write_params(octets, &parsed), true);
         again.has_initial_source_cid = parsed.has_initial_source_cid;
+        /* Versions that nobody speaks are not kept. */
+        again.version_information.offers_any = parsed.version_information.offers_any;
         assert_memory_equal(&again, &parsed, sizeof(again));
     }
 }
@@ -453,6 +497,7 @@ int main(void)
         cmocka_unit_test(lengths_that_do_not_fit_are_refused),
         cmocka_unit_test(a_preferred_address_may_have_one_family),
         cmocka_unit_test(a_preferred_address_is_whole_and_has_a_connection_id),
+        cmocka_unit_test(version_information_is_whole_and_without_zeros),
         cmocka_unit_test(duplicates_are_refused),
         cmocka_unit_test(unknown_parameters_are_ignored),
         cmocka_unit_test(every_truncation_that_cuts_a_parameter_is_refused),

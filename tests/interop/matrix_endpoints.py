@@ -1,0 +1,202 @@
+"""The two ends of a cell. roam is what packaging/interop/run_endpoint.sh makes of it, as for the public runner; a peer is
+driven by its own command. Each says which applications it speaks, its version, and what it cannot do by itself."""
+
+import collections
+import json
+import os
+import re
+import subprocess
+
+import peers
+from harness import BOUND_SECONDS, check, free_port, wait_bound
+
+RUN_ENDPOINT = peers.TOP / "packaging" / "interop" / "run_endpoint.sh"
+UNSUPPORTED_STATUS = 127
+CLIENT_SECONDS = 300
+
+# What a cell needs to know of its place: case name, host, where clients find the server, files below www.
+Place = collections.namedtuple("Place", "case host application certs")
+
+
+class NotYet(Exception):
+    """roam has no such option."""
+
+
+def refused(process):
+    if process.child.poll() == UNSUPPORTED_STATUS:
+        raise NotYet(re.sub(r"^unsupported: \S+: ", "", process.text("err").strip().split("\n")[-1]))
+
+
+# ----------------------------------------------------------------------------------------------------------- roam
+
+def roam_environment(world, place, role):
+    keys = {"SSLKEYLOGFILE": world.path(f"{role}.keys"), "STATE": world.directory, "ROAM": peers.ROAM}
+    application = {"HTTP3": "1"} if place.application == "h3" else {}
+    return {**keys, **application, "ROLE": role, "CERTS": place.certs, "WWW": world.path("www"),
+            "DOWNLOADS": world.path("downloads")}
+
+
+def roam_server(world, place, preferred=None):
+    port = free_port(place.host)
+    extra = {"PREFERRED": preferred} if preferred else {}
+    process = world.start("server", [RUN_ENDPOINT], TESTCASE=place.case.server, LISTEN=peers.authority(place.host, port),
+                          **extra, **roam_environment(world, place, "server"))
+    try:
+        process.expect("err", r"^listening on |^serving ")
+    except Exception:
+        refused(process)
+        raise
+    return process, port
+
+
+def roam_client(world, place, urls):
+    process = world.start("client", [RUN_ENDPOINT], TESTCASE=place.case.client, REQUESTS=" ".join(urls),
+                          **roam_environment(world, place, "client"))
+    process.wait(CLIENT_SECONDS)
+    refused(process)
+    return process.child.returncode
+
+
+# --------------------------------------------------------------------------------------------------------- quiche
+
+def quiche_server(world, place, preferred=None):
+    port = free_port(place.host)
+    process = world.start("server", [
+        *peers.QUICHE_PEER, "server", "--host", place.host, "--port", port, "--cert", place.certs / "cert.pem", "--key",
+        place.certs / "priv.key", "--dir", world.path("www"), "--bound", CLIENT_SECONDS,
+        *(["--retry"] if place.case.server == "retry" else [])], ROAM_INTEROP_DIR=peers.INSTALLED)
+    process.expect("out", r'"event":"listening"')
+    return process, port
+
+
+def quiche_once(world, name, place, urls, *options):
+    return world.start(name, [
+        *peers.QUICHE_PEER, "client", *urls, "--download", world.path("downloads"), "--ca", place.certs / "ca.pem", "--bound",
+        CLIENT_SECONDS, *options], ROAM_INTEROP_DIR=peers.INSTALLED, SSLKEYLOGFILE=world.path(f"{name}.keys"))
+
+
+def quiche_client(world, place, urls):
+    case = place.case.client
+    if case == "multiconnect":
+        return at_once(lambda n, url: quiche_once(world, f"client-{n}", place, [url]), urls)
+    if case in ("resumption", "zerortt"):
+        session = world.path("session")
+        first = quiche_once(world, "client-1", place, urls[:1], "--session-file", session).wait(CLIENT_SECONDS)
+        options = ["--session-file", session, *(["--early"] if case == "zerortt" else [])]
+        return first or quiche_once(world, "client-2", place, urls[1:], *options).wait(CLIENT_SECONDS)
+    options = ["--migrate-at", 1 << 18] if place.case.name == "connectionmigration" else []
+    return quiche_once(world, "client", place, urls, *options).wait(CLIENT_SECONDS)
+
+
+def at_once(start, urls, limit=10):
+    """One process for each file, some at once."""
+    status = 0
+    for begin in range(0, len(urls), limit):
+        running = [start(begin + n, url) for n, url in enumerate(urls[begin:begin + limit])]
+        for process in running:
+            status = process.wait(CLIENT_SECONDS) or status
+    return status
+
+
+# ---------------------------------------------------------------------------------------------------------- ngtcp2
+
+def gtls_server(world, place, preferred=None):
+    port = free_port(place.host)
+    options = {"retry": ["-V"]}.get(place.case.server, [])
+    if place.case.name == "chacha20":
+        options = ["--ciphers=NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305"]
+    if preferred:
+        options = [f"--preferred-ipv4-addr={preferred}"]
+    process = world.start("server", [
+        "gtlsserver", "-q", "--handshake-timeout=60s", "--max-gso-dgrams=1", *options, "-d", world.path("www"), place.host, port, place.certs / "priv.key",
+        place.certs / "cert.pem"], PATH=peers.SYSTEM_PATH, SSLKEYLOGFILE=world.path("server.keys"))
+    wait_bound(process, port)
+    return process, port
+
+
+def gtls_once(world, name, place, urls, *options):
+    host, port = re.match(r"https://\[?([^/\]]+?)\]?:(\d+)/", urls[0]).groups()
+    return world.start(name, [
+        "gtlsclient", "-q", "--no-quic-dump", "--no-http-dump", "--exit-on-all-streams-close", "--sni=localhost",
+        "--handshake-timeout=60s", f"--download={world.path('downloads')}", *options, host, port, *urls],
+        PATH=peers.SYSTEM_PATH, SSLKEYLOGFILE=world.path(f"{name}.keys"))
+
+
+def gtls_client(world, place, urls):
+    case = place.case.client
+    if case == "multiconnect":
+        return at_once(lambda n, url: gtls_once(world, f"client-{n}", place, [url]), urls)
+    if case in ("resumption", "zerortt"):
+        kept = [f"--session-file={world.path('session')}", f"--tp-file={world.path('parameters')}"]
+        early = ["--disable-early-data"] if case == "resumption" else []
+        first = gtls_once(world, "client-1", place, urls[:1], *kept, *early).wait(CLIENT_SECONDS)
+        return first or gtls_once(world, "client-2", place, urls[1:], *kept, *early).wait(CLIENT_SECONDS)
+    options = {
+        "chacha20": ["--ciphers=NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305"],
+        "keyupdate": ["--key-update=300ms"],
+        "versionnegotiation": [f"--version={peers.RESERVED_VERSION}", "--preferred-versions=v1"],
+        "v2": ["--other-versions=0x6b3343cf,v1"],
+    }.get(case, [])
+    return gtls_once(world, "client", place, urls, *options).wait(CLIENT_SECONDS)
+
+
+# ----------------------------------------------------------------------------------------------------------- caddy
+
+def caddy_server(world, place, preferred=None):
+    for name, source in (("chain", "cert.pem"), ("key", "priv.key")):
+        world.certificates[name] = place.certs / source
+    return peers.caddy_server(world, host=place.host)
+
+
+# ----------------------------------------------------------------------------------------------------------- all
+
+Endpoint = collections.namedtuple("Endpoint", "name applications server client version")
+
+
+def debian(package):
+    result = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    return f"{result.stdout.split('+')[0] or 'unknown'} (Debian {package})"
+
+
+def npm(package):
+    file = peers.INSTALLED / "node_modules" / package / "package.json"
+    return f"{json.loads(file.read_text())['version'] if file.exists() else 'not installed'} (npm {package})"
+
+
+ENDPOINTS = {one.name: one for one in (
+    Endpoint("roam", ("hq", "h3"), roam_server, roam_client, lambda: "this tree"),
+    Endpoint("quiche", ("hq",), quiche_server, quiche_client, lambda: npm("@matrixai/quic-linux-x64")),
+    Endpoint("ngtcp2", ("h3",), gtls_server, gtls_client, lambda: debian("ngtcp2-client")),
+    Endpoint("caddy", ("h3",), caddy_server, None, lambda: debian("caddy")),
+)}
+
+QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowledged, so that what the old mapping took with " \
+    "it comes back at one packet for each PTO"
+NGTCP2_ORDER = "ngtcp2 0.12 may acknowledge on a new path before it challenges it"
+
+# What a peer cannot do, by its role and the case, where its packets say so: (what they show, why). A cell that passes is ok
+# all the same, and one that fails in another way has failed.
+LIMITS = {
+    ("quiche", "client", "chacha20"): (r"offered the cipher suites", "quiche has no choice of TLS 1.3 cipher suites"),
+    ("quiche", "client", "keyupdate"): (r"key phase", "quiche updates keys only in answer to the other side"),
+    ("quiche", "client", "ecn"): (r"the client marked no packet", "Node's sockets cannot mark packets"),
+    ("quiche", "server", "ecn"): (r"the server (marked no packet|sent no ACK)", "Node's sockets neither mark packets nor see marks"),
+    ("quiche", "client", "versionnegotiation"): (r"no Version Negotiation", "quiche speaks version 1 only"),
+    ("quiche", "server", "rebind-port"): (r"idle timeout", QUICHE_FLIGHT),
+    ("quiche", "server", "rebind-addr"): (r"idle timeout", QUICHE_FLIGHT),
+    ("quiche", "client", "v2"): (r"not of version 2", "quiche speaks version 1 only"),
+    ("quiche", "server", "v2"): (r"not of version 2", "quiche speaks version 1 only"),
+    ("quiche", "server", "connectionmigration"): (r"one path only", "quiche announces no preferred address"),
+    ("ngtcp2", "server", "connectionmigration"): (
+        r"its frames are 27\b", "ngtcp2 0.12 answers the probe of its preferred address, and challenges when the client moves"),
+    ("ngtcp2", "server", "rebind-port"): (r"its frames are [23]$", NGTCP2_ORDER),
+    ("ngtcp2", "server", "rebind-addr"): (r"its frames are [23]$", NGTCP2_ORDER),
+    ("ngtcp2", "client", "v2"): (r"not of version 2", "ngtcp2 0.12 knows the draft's version only, 0x709a50c4"),
+    ("ngtcp2", "server", "v2"): (r"not of version 2", "ngtcp2 0.12 knows the draft's version only, 0x709a50c4"),
+    ("caddy", "server", "connectionmigration"): (r"one path only", "caddy announces no preferred address"),
+    ("caddy", "server", "ecn"): (r"the server marked no packet", "quic-go of that age has no ECN"),
+    ("caddy", "server", "retry"): (r"no Retry", "caddy asks for no proof of address until it has too many handshakes"),
+    ("caddy", "server", "rebind-port"): (r".", "quic-go of that age sends to the address that its client had at first"),
+    ("caddy", "server", "rebind-addr"): (r".", "quic-go of that age sends to the address that its client had at first"),
+    ("caddy", "server", "v2"): (r"not of version 2", "caddy 2.6 speaks no version 2"),
+}
