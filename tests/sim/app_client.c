@@ -223,8 +223,10 @@ static void on_timer(struct sim_event *event)
 {
     struct client_app *app = SIM_CONTAINER(event, struct client_app, timer);
     roam_time now = world_now(app->host->world);
-    if (app->conn == NULL && !app->closed)
+    if (app->conn == NULL && !app->closed) {
         client_app_start(app);
+        return;
+    }
     if (app->conn == NULL || app->meeting)
         return;
     if (!app->round_running && app->round < app->rounds) {
