@@ -57,6 +57,7 @@ struct get_origin {
     roam_conn *conn;
     roam_h3 *h3; /* once the handshake is complete */
     bool closed;
+    bool full;        /* it takes no more requests now */
     roam_error error; /* then */
 };
 
@@ -86,9 +87,10 @@ struct getter {
     roam_config config;
     roam_io *io;
     struct signals signals;
-    uv_timer_t rebind, migrate;
+    uv_timer_t rebind, migrate, key_update;
     struct get_origin *origins;
-    struct transfer transfers[POSITIONAL_MAX];
+    struct transfer *transfers;
+    char (*names)[URL_HOST_MAX]; /* of their files, by --remote-name */
     size_t count;
     int data_fd; /* --data @FILE, -1: none */
     uint64_t data_bytes;

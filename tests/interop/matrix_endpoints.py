@@ -135,7 +135,6 @@ def gtls_client(world, place, urls):
         "chacha20": ["--ciphers=NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305"],
         "keyupdate": ["--key-update=300ms"],
         "versionnegotiation": [f"--version={peers.RESERVED_VERSION}", "--preferred-versions=v1"],
-        "v2": ["--other-versions=0x6b3343cf,v1"],
     }.get(case, [])
     return gtls_once(world, "client", place, urls, *options).wait(CLIENT_SECONDS)
 
