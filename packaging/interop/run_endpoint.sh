@@ -80,8 +80,8 @@ server()
         serve --preferred "$preferred"
         ;;
     zerortt)
-        wants listen early-data
-        serve --early-data
+        if is_http3; then wants serve early; else wants listen early; fi
+        serve --early
         ;;
     v2)
         serve --quic-version v2 --quic-version v1
@@ -91,9 +91,13 @@ server()
     esac
 }
 
-# fetch [OPTION...]: all of $urls over one connection.
+# fetch [OPTION...]: all of $urls over one connection, in version 1 where nothing is said: the runner takes no other.
 fetch()
 {
+    case "$*" in
+    *--quic-version*) ;;
+    *) set -- --quic-version v1 "$@" ;;
+    esac
     if is_http3; then
         # shellcheck disable=SC2086
         (cd "$DOWNLOADS" && "$ROAM" get --ca "$CERTS/ca.pem" --connect-timeout "$PATIENCE" --parallel --remote-name "$@" \
@@ -167,8 +171,8 @@ client()
     multiconnect) fetch_each ;;
     resumption) fetch_again ;;
     zerortt)
-        wants connect early-data
-        fetch_again --early-data
+        if is_http3; then wants get early; else wants connect early; fi
+        fetch_again --early
         ;;
     v2)
         fetch --quic-version v1 --quic-version v2

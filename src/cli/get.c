@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/keepsakes.h"
+#include "cli/session.h"
 
 #define USAGE                                                                                                          \
     "usage: roam get [options] URL...\n\n"                                                                             \
@@ -30,6 +31,7 @@
 
 #define MAX_REDIRECTS 20
 #define TICK          ROAM_MILLISECONDS(50)
+#define SESSION_RTTS  3
 #define BLOCKED_TICK  ROAM_MILLISECONDS(1)
 
 static const struct option_spec specs[] = {
@@ -68,6 +70,7 @@ static const struct option_spec specs[] = {
     OPTION("token-file", 0, OPTION_TEXT, net.token_file, "FILE", "keep the servers' tokens there, and use one"),
     OPTION("session-file", 0, OPTION_TEXT, net.session_file, "FILE",
            "keep TLS sessions with the servers there, and resume one"),
+    OPTION("early", 0, OPTION_FLAG, net.early, NULL, "ask with the first flight (0-RTT) where a session allows it"),
     OPTION("cipher", 0, OPTION_CIPHER, net.ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("congestion", 0, OPTION_CONGESTION, net.congestion, "NAME", "cubic, newreno or bbr"),
     OPTION("quic-version", 0, OPTION_QUIC, net.versions, "VERSION",
@@ -138,8 +141,26 @@ static void print_agreed(const struct getter *getter, const roam_event *event)
 {
     roam_conn_stats stats;
     roam_conn_get_stats(event->conn, &stats);
-    fprintf(stderr, "%10.3f ms  agreed version=0x%08x cipher=%s resumed=%s\n",
-            (double)(event->time - getter->started) / 1e6, stats.version, stats.cipher, stats.resumed ? "yes" : "no");
+    fprintf(stderr, "%10.3f ms  agreed version=0x%08x cipher=%s resumed=%s early=%s\n",
+            (double)(event->time - getter->started) / 1e6, stats.version, stats.cipher, stats.resumed ? "yes" : "no",
+            early_data_name(event->conn));
+}
+
+static void begin_h3(struct get_origin *origin, const roam_event *event)
+{
+    roam_h3_config config;
+    roam_result result;
+    roam_h3_config_init(&config);
+    origin->h3 = roam_h3_new(event->conn, &config, &result);
+    if (origin->h3 == NULL)
+        roam_conn_close(event->conn, event->time, ROAM_H3_INTERNAL_ERROR, roam_result_name(result));
+}
+
+/* What may be asked for twice: more than that has to wait for the handshake. */
+static bool may_be_early(const struct get_options *options)
+{
+    return options->data == NULL &&
+           (options->method == NULL || strcmp(options->method, "GET") == 0 || strcmp(options->method, "HEAD") == 0);
 }
 
 static void on_event(struct getter *getter, const roam_event *event)
@@ -149,18 +170,16 @@ static void on_event(struct getter *getter, const roam_event *event)
         print_event(stderr, event, getter->started);
     if (origin == NULL)
         return;
+    origin->has_session |= event->type == ROAM_EVENT_NEW_SESSION;
     keepsakes_keep(&getter->options.net, origin->url.host, origin->url.port, event);
     if (event->type == ROAM_EVENT_PATH_SETTLED && getter->options.net.verbose)
         print_move(stderr, event);
     if (event->type == ROAM_EVENT_CONFIRMED && getter->options.net.verbose)
         print_agreed(getter, event);
-    if (event->type == ROAM_EVENT_CONNECTED) {
-        roam_h3_config config;
-        roam_result result;
-        roam_h3_config_init(&config);
-        origin->h3 = roam_h3_new(event->conn, &config, &result);
+    if (event->type == ROAM_EVENT_CONNECTED ||
+        (event->type == ROAM_EVENT_EARLY_DATA_READY && may_be_early(&getter->options))) {
         if (origin->h3 == NULL)
-            roam_conn_close(event->conn, event->time, ROAM_H3_INTERNAL_ERROR, roam_result_name(result));
+            begin_h3(origin, event);
     } else if (event->type == ROAM_EVENT_CLOSED) {
         on_closed(getter, origin, event);
     } else if (origin->h3 != NULL && roam_h3_on_event(origin->h3, event->time, event)) {
@@ -183,6 +202,21 @@ static void give_up(struct getter *getter, int status, const char *why)
         transfer_fail(getter, &getter->transfers[i], status, false, why);
 }
 
+/* An answer to early data comes before the handshake is complete at the server, and so before the next session. */
+static bool waits_for_session(const struct getter *getter, roam_time since)
+{
+    const struct net_options *net = &getter->options.net;
+    roam_path_info path;
+    for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next) {
+        if (origin->closed || origin->has_session || net->session_file == NULL || !net->early)
+            continue;
+        if (roam_conn_paths(origin->conn, &path, 1) == 1 &&
+            roam_io_now(getter->io) - since < SESSION_RTTS * path.smoothed_rtt + TICK)
+            return true;
+    }
+    return false;
+}
+
 static int talk(struct getter *getter)
 {
     const struct get_options *options = &getter->options;
@@ -197,6 +231,9 @@ static int talk(struct getter *getter)
         report_progress(getter, false);
     }
     report_progress(getter, true);
+    for (roam_time since = roam_io_now(getter->io); getter->signals.caught == 0 && waits_for_session(getter, since);)
+        if (roam_io_next(getter->io, &event, TICK))
+            on_event(getter, &event);
     int status = GET_OK;
     for (size_t i = 0; i < getter->count && status == GET_OK; i++)
         status = getter->transfers[i].status;

@@ -285,6 +285,12 @@ static void on_response(struct getter *getter, struct transfer *transfer, const 
         print_head(event);
     if (follow(getter, transfer, event))
         return;
+    /* RFC 8470 section 5.2. */
+    if (event->status == 425 && getter->options.net.early && !transfer->too_early) {
+        let_go(transfer);
+        transfer->too_early = true;
+        return;
+    }
     if (event->status >= 400 && (options->fail || (event->status >= 500 && transfer->attempts < options->retry))) {
         if (!(event->status == 416 && transfer->asked_range)) {
             snprintf(why, sizeof(why), "the server says %d", event->status);
@@ -423,6 +429,9 @@ static void step(struct getter *getter, struct transfer *transfer)
         }
         transfer->state = TRANSFER_CONNECTING;
     }
+    if (transfer->too_early && transfer->state == TRANSFER_CONNECTING &&
+        roam_conn_state(transfer->origin->conn) == ROAM_CONN_HANDSHAKE)
+        return;
     if (transfer->state == TRANSFER_CONNECTING && transfer->origin->h3 != NULL && !transfer->origin->full)
         ask(getter, transfer);
     if (transfer->state == TRANSFER_RUNNING && transfer->blocked)

@@ -43,6 +43,7 @@ static const struct option_spec specs[] = {
            "listen there too, and ask clients to move there; one of each family"),
     OPTION("static-key", 0, OPTION_TEXT, net.static_key, "FILE",
            "for tokens and resets that outlive a restart; made once"),
+    OPTION("early", 0, OPTION_FLAG, net.early, NULL, "take what clients send with their first flight (0-RTT), once"),
     OPTION("retry", 0, OPTION_FLAG, net.retry, NULL, "make every client prove its address first"),
     OPTION("cid-plan", 0, OPTION_CID_PLAN, net.cid_plan, "PLAN",
            "connection IDs that name this server to a load balancer: quic-lb:config=1,server=0a0b,key=@FILE"),

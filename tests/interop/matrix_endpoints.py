@@ -147,6 +147,78 @@ def caddy_server(world, place, preferred=None):
     return peers.caddy_server(world, host=place.host)
 
 
+# --------------------------------------------------------------------------------------------------------- quic-go
+
+QUIC_GO_PEER = peers.INSTALLED / "quic_go_peer"
+
+
+def quic_go_options(place):
+    return (["-h3"] if place.application == "h3" else []) + (["-chacha20"] if place.case.name == "chacha20" else [])
+
+
+def quic_go_server(world, place, preferred=None):
+    port = free_port(place.host)
+    process = world.start("server", [
+        QUIC_GO_PEER, "server", "-listen", peers.authority(place.host, port), "-cert", place.certs / "cert.pem", "-key",
+        place.certs / "priv.key", "-www", world.path("www"), *quic_go_options(place),
+        *(["-retry"] if place.case.server == "retry" else [])], SSLKEYLOGFILE=world.path("server.keys"))
+    wait_bound(process, port)
+    return process, port
+
+
+def quic_go_client(world, place, urls):
+    options = {"multiconnect": ["-each"], "resumption": ["-again"], "zerortt": ["-again", "-early"],
+               "versionnegotiation": ["-draft"]}.get(place.case.client, [])
+    process = world.start("client", [
+        QUIC_GO_PEER, "client", "-ca", place.certs / "ca.pem", "-downloads", world.path("downloads"), *quic_go_options(place),
+        *options, *urls], SSLKEYLOGFILE=world.path("client.keys"))
+    return process.wait(CLIENT_SECONDS)
+
+
+# ------------------------------------------------------------------------------------------------------ Bun and Deno
+
+BUN_PEER = [peers.INSTALLED / "node_modules/@oven/bun-linux-x64-baseline/bin/bun", peers.HERE / "bun_peer.mjs"]
+DENO_PEER = [peers.INSTALLED / "node_modules/@deno/linux-x64-glibc/deno", "run", "--quiet", "-A", "--unstable-net",
+             peers.HERE / "deno_peer.mjs"]
+
+
+def script_server(world, place, command, *options):
+    port = free_port(place.host)
+    process = world.start("server", [*command, "server", place.host, port, place.certs / "cert.pem",
+                                     place.certs / "priv.key", world.path("www"), *options], NO_COLOR=1)
+    process.expect("out", "^listening")
+    return process, port
+
+
+def bun_server(world, place, preferred=None):
+    return script_server(world, place, BUN_PEER)
+
+
+def deno_server(world, place, preferred=None):
+    return script_server(world, place, DENO_PEER, *([preferred] if preferred else []))
+
+
+def script_client(world, place, urls, command, *first):
+    """One process, or one for each file."""
+    def start(name, some):
+        how = {"resumption": "again", "zerortt": "early"}.get(place.case.client, "all")
+        return world.start(name, [*command, "client", how, *first, world.path("downloads"), *some], NO_COLOR=1,
+                           NODE_EXTRA_CA_CERTS=place.certs / "ca.pem")
+
+    if place.case.client == "multiconnect":
+        return at_once(lambda n, url: start(f"client-{n}", [url]), urls, limit=5)
+    return start("client", urls).wait(CLIENT_SECONDS)
+
+
+def bun_client(world, place, urls):
+    # It asks for ::1 alone where localhost has that, too.
+    return script_client(world, place, [url.replace("localhost", "127.0.0.1") for url in urls], BUN_PEER)
+
+
+def deno_client(world, place, urls):
+    return script_client(world, place, urls, DENO_PEER, place.certs / "ca.pem")
+
+
 # ----------------------------------------------------------------------------------------------------------- all
 
 Endpoint = collections.namedtuple("Endpoint", "name applications server client version")
@@ -167,6 +239,10 @@ ENDPOINTS = {one.name: one for one in (
     Endpoint("quiche", ("hq",), quiche_server, quiche_client, lambda: npm("@matrixai/quic-linux-x64")),
     Endpoint("ngtcp2", ("h3",), gtls_server, gtls_client, lambda: debian("ngtcp2-client")),
     Endpoint("caddy", ("h3",), caddy_server, None, lambda: debian("caddy")),
+    Endpoint("quic-go", ("hq", "h3"), quic_go_server, quic_go_client,
+             lambda: debian("golang-github-lucas-clemente-quic-go-dev")),
+    Endpoint("bun", ("h3",), bun_server, bun_client, lambda: npm("@oven/bun-linux-x64-baseline")),
+    Endpoint("deno", ("hq",), deno_server, deno_client, lambda: npm("@deno/linux-x64-glibc")),
 )}
 
 QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowledged, so that what the old mapping took with " \
