@@ -174,7 +174,7 @@ static void on_event(struct getter *getter, const roam_event *event)
     keepsakes_keep(&getter->options.net, origin->url.host, origin->url.port, event);
     if (event->type == ROAM_EVENT_PATH_SETTLED && getter->options.net.verbose)
         print_move(stderr, event);
-    if (event->type == ROAM_EVENT_CONFIRMED && getter->options.net.verbose)
+    if (event->type == ROAM_EVENT_CONNECTED && getter->options.net.verbose)
         print_agreed(getter, event);
     if (event->type == ROAM_EVENT_CONNECTED ||
         (event->type == ROAM_EVENT_EARLY_DATA_READY && may_be_early(&getter->options))) {

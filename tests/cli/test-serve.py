@@ -248,6 +248,24 @@ def test_agreements():
     server.end()
 
 
+def test_early():
+    """Early data: asked for with the first flight, by methods that are safe, once with each session."""
+    server = Server("--no-tcp", "--early")
+    kept = ["-v", "--early", "--session-file", scratch / "early"]
+
+    def early(*options):
+        return re.search(r" early=(\S+)$", get(server, "/a.txt", *kept, *options).stderr.decode(), re.M)[1]
+
+    check(early() == "no", "early data without a session")
+    used = (scratch / "early").read_text()
+    check(early() == "accepted" and early() == "accepted", "each connection brings the session of the next")
+    (scratch / "early").write_text(used)
+    check(early() == "rejected", "a session that was used")
+    said = get(server, "/a.txt", *kept, "-i", "-d", "x").stdout.decode()
+    check("HTTP/3 405" in said, said)
+    server.end()
+
+
 def test_renewal():
     """SIGHUP: new certificates for who comes, by name; who is there goes on. SIGTERM: likewise."""
     names = [certificate("one.test", "one"), certificate("two.test", "two")]
@@ -363,7 +381,7 @@ def main():
         test(server)
         print(f"{test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
     server.end()
-    for test in (test_many, test_agreements, test_renewal):
+    for test in (test_many, test_agreements, test_early, test_renewal):
         began = time.monotonic()
         test()
         print(f"{test.__name__}: {time.monotonic() - began:.1f} s")

@@ -248,6 +248,7 @@ ENDPOINTS = {one.name: one for one in (
 QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowledged, so that what the old mapping took with " \
     "it comes back at one packet for each PTO"
 NGTCP2_ORDER = "ngtcp2 0.12 may acknowledge on a new path before it challenges it"
+NO_ECN = "quic-go of that age has no ECN"
 
 # What a peer cannot do, by its role and the case, where its packets say so: (what they show, why). A cell that passes is ok
 # all the same, and one that fails in another way has failed.
@@ -268,10 +269,37 @@ LIMITS = {
     ("ngtcp2", "server", "rebind-addr"): (r"its frames are [23]$", NGTCP2_ORDER),
     ("ngtcp2", "client", "v2"): (r"not of version 2", "ngtcp2 0.12 knows the draft's version only, 0x709a50c4"),
     ("ngtcp2", "server", "v2"): (r"not of version 2", "ngtcp2 0.12 knows the draft's version only, 0x709a50c4"),
-    ("caddy", "server", "connectionmigration"): (r"one path only", "caddy announces no preferred address"),
-    ("caddy", "server", "ecn"): (r"the server marked no packet", "quic-go of that age has no ECN"),
+    ("quic-go", "client", "connectionmigration"): (r"one path only", "quic-go of that age moves to no preferred address"),
+    ("quic-go", "client", "ecn"): (r"the client marked no packet", NO_ECN),
+    ("quic-go", "client", "keyupdate"): (r"key phase", "quic-go updates keys after 100,000 packets, and has no other choice"),
+    ("quic-go", "client", "v2"): (r"not of version 2", "quic-go of that age knows the draft's version only, 0x709a50c4"),
+    ("bun", "client", "chacha20"): (r"offered the cipher suites", "Bun has no choice of cipher suites in HTTP/3"),
+    ("bun", "client", "connectionmigration"): (r"one path only", "Bun moves to no preferred address"),
+    ("bun", "client", "ecn"): (r"the client marked no packet", "Bun marks no packet"),
+    ("bun", "client", "keyupdate"): (r"key phase", "Bun updates no keys"),
+    ("bun", "client", "multiplexing"): (r"^\d+ handshakes, not 1$", "Bun makes another connection for what one's limit of "
+                                        "streams does not allow"),
+    ("bun", "client", "resumption"): (r"^1 handshakes", "Bun keeps its connection, and has no way of ending it"),
+    ("bun", "client", "zerortt"): (r"^1 handshakes", "Bun keeps its connection, and has no way of ending it"),
+    ("bun", "client", "versionnegotiation"): (r"no Version Negotiation", "Bun has no choice of versions"),
+    ("bun", "client", "v2"): (r"not of version 2", "Bun has no choice of versions"),
+    ("bun", "server", "connectionmigration"): (r"one path only", "Bun announces no preferred address"),
+    ("bun", "server", "ecn"): (r"the server (marked no packet|sent no ACK)", "Bun marks no packet"),
+    ("bun", "server", "retry"): (r"no Retry", "Bun asks for no proof of address"),
+    ("bun", "server", "zerortt"): (r"no 0-RTT packet", "Bun's tickets allow no early data"),
+    ("deno", "client", "chacha20"): (r"offered the cipher suites", "Deno has no choice of cipher suites"),
+    ("deno", "client", "connectionmigration"): (r"one path only", "Deno moves to no preferred address"),
+    ("deno", "client", "keyupdate"): (r"key phase", "Deno updates no keys"),
+    ("deno", "client", "versionnegotiation"): (r"no Version Negotiation", "Deno has no choice of versions"),
+    ("deno", "client", "v2"): (r"not of version 2", "Deno speaks version 1 only"),
+    ("deno", "server", "retry"): (r"no Retry", "Deno asks for no proof of address"),
+    ("deno", "server", "v2"): (r"not of version 2", "Deno speaks version 1 only"),
+    **{(name, "server", case): limit for name in ("caddy", "quic-go") for case, limit in {
+        "connectionmigration": (r"one path only", "quic-go of that age announces no preferred address"),
+        "ecn": (r"the server marked no packet", NO_ECN),
+        "rebind-port": (r".", "quic-go of that age sends to the address that its client had at first"),
+        "rebind-addr": (r".", "quic-go of that age sends to the address that its client had at first"),
+        "v2": (r"not of version 2", "quic-go of that age knows the draft's version only, 0x709a50c4"),
+    }.items()},
     ("caddy", "server", "retry"): (r"no Retry", "caddy asks for no proof of address until it has too many handshakes"),
-    ("caddy", "server", "rebind-port"): (r".", "quic-go of that age sends to the address that its client had at first"),
-    ("caddy", "server", "rebind-addr"): (r".", "quic-go of that age sends to the address that its client had at first"),
-    ("caddy", "server", "v2"): (r"not of version 2", "caddy 2.6 speaks no version 2"),
 }
