@@ -248,6 +248,7 @@ ENDPOINTS = {one.name: one for one in (
 QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowledged, so that what the old mapping took with " \
     "it comes back at one packet for each PTO"
 NGTCP2_ORDER = "ngtcp2 0.12 may acknowledge on a new path before it challenges it"
+ZERO_LENGTH = "quic-go's client has connection IDs of no octets: tshark cannot tell on a new path whose packets those are"
 NO_ECN = "quic-go of that age has no ECN"
 
 # What a peer cannot do, by its role and the case, where its packets say so: (what they show, why). A cell that passes is ok
@@ -272,6 +273,8 @@ LIMITS = {
     ("quic-go", "client", "connectionmigration"): (r"one path only", "quic-go of that age moves to no preferred address"),
     ("quic-go", "client", "ecn"): (r"the client marked no packet", NO_ECN),
     ("quic-go", "client", "keyupdate"): (r"key phase", "quic-go updates keys after 100,000 packets, and has no other choice"),
+    ("quic-go", "client", "rebind-port"): (r"its frames are unknown", ZERO_LENGTH),
+    ("quic-go", "client", "rebind-addr"): (r"its frames are unknown", ZERO_LENGTH),
     ("quic-go", "client", "v2"): (r"not of version 2", "quic-go of that age knows the draft's version only, 0x709a50c4"),
     ("bun", "client", "chacha20"): (r"offered the cipher suites", "Bun has no choice of cipher suites in HTTP/3"),
     ("bun", "client", "connectionmigration"): (r"one path only", "Bun moves to no preferred address"),
@@ -292,6 +295,8 @@ LIMITS = {
     ("deno", "client", "keyupdate"): (r"key phase", "Deno updates no keys"),
     ("deno", "client", "versionnegotiation"): (r"no Version Negotiation", "Deno has no choice of versions"),
     ("deno", "client", "v2"): (r"not of version 2", "Deno speaks version 1 only"),
+    ("deno", "server", "connectionmigration"): (
+        r"one path only", "an endpoint of Deno's has one socket, and so none at the preferred address that it announces"),
     ("deno", "server", "retry"): (r"no Retry", "Deno asks for no proof of address"),
     ("deno", "server", "v2"): (r"not of version 2", "Deno speaks version 1 only"),
     **{(name, "server", case): limit for name in ("caddy", "quic-go") for case, limit in {
