@@ -279,6 +279,8 @@ LIMITS = {
     ("bun", "client", "chacha20"): (r"offered the cipher suites", "Bun has no choice of cipher suites in HTTP/3"),
     ("bun", "client", "connectionmigration"): (r"one path only", "Bun moves to no preferred address"),
     ("bun", "client", "ecn"): (r"the client marked no packet", "Bun marks no packet"),
+    ("bun", "client", "ipv6"): (r"^the client ended with 1", "Bun puts the address in its brackets into server_name, which RFC 6066 "
+                                "section 3 does not allow; GnuTLS answers illegal_parameter"),
     ("bun", "client", "keyupdate"): (r"key phase", "Bun updates no keys"),
     ("bun", "client", "multiplexing"): (r"^\d+ handshakes, not 1$", "Bun makes another connection for what one's limit of "
                                         "streams does not allow"),
