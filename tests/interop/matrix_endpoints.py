@@ -293,6 +293,8 @@ LIMITS = {
     ("bun", "server", "ecn"): (r"the server (marked no packet|sent no ACK)", "Bun marks no packet"),
     ("bun", "server", "retry"): (r"no Retry", "Bun asks for no proof of address"),
     ("bun", "server", "zerortt"): (r"no 0-RTT packet", "Bun's tickets allow no early data"),
+    ("deno", "client", "amplificationlimit"): (
+        r"^the client ended with 1", "rustls takes six intermediate certificates at most (MaximumPathDepthExceeded), here are eight"),
     ("deno", "client", "chacha20"): (r"offered the cipher suites", "Deno has no choice of cipher suites"),
     ("deno", "client", "connectionmigration"): (r"one path only", "Deno moves to no preferred address"),
     ("deno", "client", "keyupdate"): (r"key phase", "Deno updates no keys"),
