@@ -57,13 +57,21 @@ static void on_stream(roam_h3 *h3, const roam_h3_event *event)
         roam_h3_set_user(h3, echo->to, echo);
 }
 
+/* A session for /closed is at its end at once; all others last as long as the peer wants. */
+static void accept_session(roam_h3 *h3, const roam_h3_event *event)
+{
+    roam_h3_respond(h3, event->stream_id, 200, NULL, 0, false);
+    if (strcmp(event->path, "/closed") == 0)
+        roam_h3_webtransport_close(h3, event->stream_id, 42, "as you asked");
+}
+
 static void on_event(roam_h3 *h3, roam_time now, const roam_h3_event *event)
 {
     struct echo *echo = event->user;
     switch (event->type) {
     case ROAM_H3_EVENT_REQUEST:
         if (event->protocol != NULL && strcmp(event->protocol, ROAM_H3_WEBTRANSPORT) == 0)
-            roam_h3_respond(h3, event->stream_id, 200, NULL, 0, false);
+            accept_session(h3, event);
         else
             roam_h3_respond(h3, event->stream_id, 404, NULL, 0, true);
         break;

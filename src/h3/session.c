@@ -68,8 +68,10 @@ roam_result h3_session_asked(const roam_h3 *h3, const char *protocol, bool fin, 
 bool h3_session_on_request(struct h3_stream *stream, const roam_h3_event *request)
 {
     roam_h3 *h3 = stream->h3;
-    if (!is_webtransport(h3, request->protocol))
+    if (!is_webtransport(h3, request->protocol)) {
+        h3_webtransport_reject_early(h3, stream->id);
         return true;
+    }
     if (h3->sessions >= h3->config.webtransport_sessions) {
         h3_give_up(stream, ROAM_H3_REQUEST_REJECTED);
         return false;

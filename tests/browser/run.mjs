@@ -155,10 +155,16 @@ async function speakWebTransport({ port, hash }) {
   const aborted = await session.createBidirectionalStream();
   const writer = aborted.writable.getWriter();
   await writer.write(sent.subarray(0, 10));
-  await aborted.readable.getReader({ mode: "byob" }).read(new Uint8Array(10));
+  const rest = aborted.readable.getReader();
+  await rest.read();
   await writer.abort(new WebTransportError({ message: "enough", streamErrorCode: 77 })).catch(() => {});
+  found.code = await rest.read().then(() => null, (error) => error.streamErrorCode);
+
+  const other = new WebTransport(`https://127.0.0.1:${port}/closed`,
+    { serverCertificateHashes: [{ algorithm: "sha-256", value: new Uint8Array(hash) }] });
+  found.other = await other.closed;
   session.close({ closeCode: 4711, reason: "seen enough" });
-  found.closed = await session.closed;
+  await session.closed;
   return found;
 }
 
@@ -195,7 +201,8 @@ async function main() {
 
   await test("chromium speaks WebTransport: streams of both kinds, datagrams, and the session's end", async () => {
     const found = await page.evaluate(speakWebTransport, await openEcho());
-    check(found.bidirectional && found.unidirectional && found.datagram, JSON.stringify(found));
+    check(found.bidirectional && found.unidirectional && found.datagram && found.code === 77 &&
+      found.other.closeCode === 42 && found.other.reason === "as you asked", JSON.stringify(found));
     await said(echo, /closed 4711 seen enough/);
   });
 
