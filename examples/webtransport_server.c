@@ -1,7 +1,8 @@
 /*
  * webtransport_server.c - echoes what comes over WebTransport: webtransport_server CHAIN KEY [PORT]
  * Octets of a bidirectional stream go back on it, those of a unidirectional one on another, and datagrams as datagrams.
- * Prints where it listens. Runs until it is killed. docs/h3.md shows the certificate that browsers want, and the page.
+ * Prints where it listens and the fingerprint by which webtransport_client knows it. Runs until it is killed. docs/h3.md
+ * shows the certificate that browsers want, and the page.
  */
 #include <roam/h3.h>
 #include <roam/io.h>
@@ -111,7 +112,9 @@ static void on_event(roam_h3 *h3, roam_time now, const roam_h3_event *event)
 int main(int argc, char **argv)
 {
     roam_credentials *credentials = roam_credentials_new();
-    if (argc < 3 || roam_credentials_load(credentials, argv[1], argv[2]) != ROAM_OK) {
+    uint8_t pin[ROAM_FINGERPRINT_BYTES];
+    if (argc < 3 || roam_credentials_load(credentials, argv[1], argv[2]) != ROAM_OK ||
+        roam_credentials_fingerprint(credentials, pin) != ROAM_OK) {
         fprintf(stderr, "usage: webtransport_server CHAIN KEY [PORT]\n");
         return 1;
     }
@@ -133,7 +136,9 @@ int main(int argc, char **argv)
     roam_io *io = roam_io_new(&endpoint, NULL, NULL);
     if (io == NULL || roam_io_bind(io, &local, &local) != ROAM_OK)
         return 1;
-    printf("127.0.0.1 %u\n", (unsigned)local.port);
+    printf("127.0.0.1 %u ", (unsigned)local.port);
+    for (size_t i = 0; i < sizeof(pin); i++)
+        printf("%02x%s", pin[i], i + 1 < sizeof(pin) ? "" : "\n");
     fflush(stdout);
 
     for (roam_event event; roam_io_next(io, &event, ROAM_TIME_NEVER);) {
