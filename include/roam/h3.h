@@ -136,9 +136,10 @@ typedef enum roam_h3_event_type {
      * `stream_id` on were not processed and may be repeated elsewhere (2^62 - 4: all will be for now). For a server
      * `stream_id` is a push id, and means nothing here. */
     ROAM_H3_EVENT_GOAWAY,
-    ROAM_H3_EVENT_DATAGRAM,           /* `data`, `data_len`, of the request `stream_id` */
-    ROAM_H3_EVENT_DATAGRAM_WRITABLE,  /* roam_h3_send_datagram, which found the queue full, has room again */
-    ROAM_H3_EVENT_REQUESTS_AVAILABLE, /* a client: roam_h3_request, which was at the peer's limit, can go on */
+    ROAM_H3_EVENT_DATAGRAM,          /* `data`, `data_len`, of the request `stream_id` */
+    ROAM_H3_EVENT_DATAGRAM_WRITABLE, /* roam_h3_send_datagram, which found the queue full, has room again */
+    /* roam_h3_request, which was at the peer's limit, can go on; on both sides roam_h3_webtransport_open likewise */
+    ROAM_H3_EVENT_REQUESTS_AVAILABLE,
     /* The peer has opened the stream `stream_id` in the session `session_id`. The first of such a stream, DATA, END, WRITABLE,
      * RESET, STOPPED and CLOSED follow as for requests. */
     ROAM_H3_EVENT_WEBTRANSPORT_STREAM,

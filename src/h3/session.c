@@ -72,6 +72,10 @@ bool h3_session_on_request(struct h3_stream *stream, const roam_h3_event *reques
         h3_webtransport_reject_early(h3, stream->id);
         return true;
     }
+    if (h3->peer.webtransport_sessions == 0 || !h3->peer.datagrams) {
+        h3_reject_message(stream, ROAM_H3_MESSAGE_ERROR); // as RFC 9220 section 3 has it for what was not agreed on
+        return false;
+    }
     if (h3->sessions >= h3->config.webtransport_sessions) {
         h3_give_up(stream, ROAM_H3_REQUEST_REJECTED);
         return false;
@@ -206,9 +210,9 @@ bool h3_session_next(struct h3_stream *stream, roam_h3_event *ret)
     struct h3_session *session = stream->session;
     if (session == NULL || !session->open)
         return false;
+    const bool local = stream->reset && stream->reset_locally;
     if (stream->reset || stream->stopped) {
         // Whichever direction was given up, the session is at its end with both.
-        ret->local = stream->reset && stream->reset_locally;
         stream->reset = stream->stopped = false;
         session->ended = true;
         h3_give_up(stream, ROAM_H3_NO_ERROR);
@@ -220,9 +224,11 @@ bool h3_session_next(struct h3_stream *stream, roam_h3_event *ret)
         ret->type = ROAM_H3_EVENT_WEBTRANSPORT_DRAINING;
         return true;
     }
-    if (session->ended)
-        tell_end(session, ret);
-    return session->ended;
+    if (!session->ended)
+        return false;
+    ret->local = local;
+    tell_end(session, ret);
+    return true;
 }
 
 /* ---- The application's calls ------------------------------------------------------------------------------------ */

@@ -193,6 +193,21 @@ static void test_more_sessions_than_are_served(void **state)
     expect_alive();
 }
 
+/* Who has said nothing of WebTransport cannot ask for it; of anything else he can. */
+static void test_not_agreed_on(void **state)
+{
+    (void)state;
+    roam_conn *peer = begin(true);
+    OPEN(peer, true, false, 0x00, 0x04, 0x02, 0x33, 0x01);
+    roam_stream *connect = OPEN(peer, false, false, CONNECT);
+    OPEN(peer, false, true, 0x01, 0x08, 0x00, 0x00, 0xd1, 0xd7, 0xc1, 0x50, 0x01, 'a');
+    run();
+    assert_int_equal(find_of(ROAM_EVENT_STREAM_RESET, connect)->code, ROAM_H3_MESSAGE_ERROR);
+    assert_int_equal(h3_end_count(&both.server, ROAM_H3_EVENT_REQUEST), 1);
+    assert_non_null(h3_end_find(&both.server, ROAM_H3_EVENT_REQUEST, 4));
+    expect_alive();
+}
+
 /* Requests may end in any way before it is known what they are. */
 static void test_untyped_ends(void **state)
 {
@@ -313,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_more_than_may_wait),
         cmocka_unit_test(test_streams_of_what_is_no_session),
         cmocka_unit_test(test_more_sessions_than_are_served),
+        cmocka_unit_test(test_not_agreed_on),
         cmocka_unit_test(test_untyped_ends),
         cmocka_unit_test(test_what_ends_the_connection),
         cmocka_unit_test(test_capsules),
