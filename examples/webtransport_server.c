@@ -58,10 +58,16 @@ static void on_stream(roam_h3 *h3, const roam_h3_event *event)
         roam_h3_set_user(h3, echo->to, echo);
 }
 
-/* A session for /closed is at its end at once; all others last as long as the peer wants. */
+/* A session for /closed is at its end at once, and one for /greeting begins with a stream of ours; all others last as long
+ * as the peer wants. */
 static void accept_session(roam_h3 *h3, const roam_h3_event *event)
 {
     roam_h3_respond(h3, event->stream_id, 200, NULL, 0, false);
+    if (strcmp(event->path, "/greeting") == 0) {
+        int64_t stream_id = roam_h3_webtransport_open(h3, event->stream_id, false, NULL);
+        if (stream_id >= 0)
+            roam_h3_write(h3, (uint64_t)stream_id, "hello", 5, true);
+    }
     if (strcmp(event->path, "/closed") == 0)
         roam_h3_webtransport_close(h3, event->stream_id, 42, "as you asked");
 }

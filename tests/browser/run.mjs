@@ -121,8 +121,9 @@ async function openEcho() {
 
 // What the page does. Whatever it sends in a session comes back.
 async function speakWebTransport({ port, hash }) {
-  const session = new WebTransport(`https://127.0.0.1:${port}/echo`,
+  const open = (where) => new WebTransport(`https://127.0.0.1:${port}${where}`,
     { serverCertificateHashes: [{ algorithm: "sha-256", value: new Uint8Array(hash) }] });
+  const session = open("/echo");
   await session.ready;
   const sent = crypto.getRandomValues(new Uint8Array(60000));
   const whole = async (readable) => new Uint8Array(await new Response(readable).arrayBuffer());
@@ -160,9 +161,10 @@ async function speakWebTransport({ port, hash }) {
   await writer.abort(new WebTransportError({ message: "enough", streamErrorCode: 77 })).catch(() => {});
   found.code = await rest.read().then(() => null, (error) => error.streamErrorCode);
 
-  const other = new WebTransport(`https://127.0.0.1:${port}/closed`,
-    { serverCertificateHashes: [{ algorithm: "sha-256", value: new Uint8Array(hash) }] });
-  found.other = await other.closed;
+  found.other = await open("/closed").closed;
+  const greeting = open("/greeting");
+  const { value: theirs } = await greeting.incomingBidirectionalStreams.getReader().read();
+  found.greeting = await new Response(theirs.readable).text();
   session.close({ closeCode: 4711, reason: "seen enough" });
   await session.closed;
   return found;
@@ -202,7 +204,7 @@ async function main() {
   await test("chromium speaks WebTransport: streams of both kinds, datagrams, and the session's end", async () => {
     const found = await page.evaluate(speakWebTransport, await openEcho());
     check(found.bidirectional && found.unidirectional && found.datagram && found.code === 77 &&
-      found.other.closeCode === 42 && found.other.reason === "as you asked", JSON.stringify(found));
+      found.greeting === "hello" && found.other.closeCode === 42 && found.other.reason === "as you asked", JSON.stringify(found));
     await said(echo, /closed 4711 seen enough/);
   });
 
