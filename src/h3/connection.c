@@ -201,6 +201,9 @@ static void on_request_event(struct h3_stream *stream, const roam_event *event)
         break;
     case ROAM_EVENT_STREAM_FINISHED:
         stream->sent = true;
+        // Both know of a session's end now. Some peers do not end their direction of it.
+        if (stream->session != NULL && stream->session->over)
+            h3_shut_receiving(stream, ROAM_H3_NO_ERROR);
         break;
     default:
         return;

@@ -176,6 +176,7 @@ void h3_give_up(struct h3_stream *stream, uint64_t code);
 void h3_reject_message(struct h3_stream *stream, uint64_t code);
 bool h3_is_over(const struct h3_stream *stream);
 
+void h3_shut_receiving(struct h3_stream *stream, uint64_t code);
 void h3_shut_sending(struct h3_stream *stream, uint64_t code);
 void h3_apply_priority(struct h3_stream *stream);
 

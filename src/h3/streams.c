@@ -79,7 +79,7 @@ bool h3_is_over(const struct h3_stream *stream)
     return stream->received && stream->sent;
 }
 
-static void shut_receiving(struct h3_stream *stream, uint64_t code)
+void h3_shut_receiving(struct h3_stream *stream, uint64_t code)
 {
     if (stream->received)
         return;
@@ -106,7 +106,7 @@ void h3_shut_sending(struct h3_stream *stream, uint64_t code)
 void h3_give_up(struct h3_stream *stream, uint64_t code)
 {
     h3_shut_sending(stream, code);
-    shut_receiving(stream, code);
+    h3_shut_receiving(stream, code);
     stream->code = code;
     h3_wake(stream);
     h3_flush(stream->h3);
@@ -141,7 +141,7 @@ void roam_h3_stop(roam_h3 *h3, uint64_t stream_id, uint64_t code)
     struct h3_stream *stream = h3_find_message(h3, stream_id);
     if (stream == NULL || !h3_lives(h3))
         return;
-    shut_receiving(stream, code_for_peer(stream, code));
+    h3_shut_receiving(stream, code_for_peer(stream, code));
     h3_wake(stream);
     h3_flush(h3);
 }

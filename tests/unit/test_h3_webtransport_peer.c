@@ -320,6 +320,23 @@ static void test_ends_without_a_capsule(void **state)
     expect_alive();
 }
 
+static void test_a_peer_that_does_not_end_its_direction(void **state)
+{
+    (void)state;
+    roam_stream *request = session_with("", 0);
+    assert_int_equal(roam_h3_webtransport_close(both.server.h3, 0, 1, "x"), ROAM_OK);
+    run();
+    assert_int_equal(find_of(ROAM_EVENT_STREAM_STOPPED, request)->code, ROAM_H3_NO_ERROR);
+    uint8_t answer[64];
+    bool end = false;
+    ptrdiff_t n = roam_stream_read(request, answer, sizeof(answer), &end);
+    static const uint8_t capsule[] = {0x00, 0x08, 0x68, 0x43, 0x05, 0, 0, 0, 1, 'x'};
+    assert_true(n > (ptrdiff_t)sizeof(capsule) && end);
+    assert_memory_equal(answer + n - sizeof(capsule), capsule, sizeof(capsule));
+    assert_non_null(h3_end_find(&both.server, ROAM_H3_EVENT_CLOSED, 0));
+    expect_alive();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_capsules),
         cmocka_unit_test(test_malformed_capsules),
         cmocka_unit_test(test_ends_without_a_capsule),
+        cmocka_unit_test(test_a_peer_that_does_not_end_its_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
