@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // A browser that others wrote, Debian's Chromium, against `roam serve`: it loads a page over HTTP/3, and downloads 100 MB
-// while `roam natbox` between them changes its port and its address; then it opens the dashboard of the same server and
-// finds there the row of its own connection, and how it moved.
+// while `roam natbox` between them changes its port and its address; then it speaks WebTransport with
+// examples/webtransport_server.c, and opens the dashboard of the first server, where it finds the row of its own connection,
+// and how it moved.
 //
 //     tests/browser/run.mjs [--keep DIR]     with DIR, the screenshots stay there
 //
