@@ -225,11 +225,8 @@ bool stream_set_fill(struct stream_set *set, const struct stream_moment *moment,
     roam_stream *stream = CONTAINER_OF(head->next, roam_stream, send_node);
     if (!fill_of_stream(stream, moment, writer, ret))
         return false;
-    if (ends_its_turn(tables, stream, ret->len)) {
-        /* To the end of whichever queue it belongs to now. */
-        list_unlink(&stream->send_node);
-        stream->queue = STREAM_QUEUE_NONE;
-    }
+    if (ends_its_turn(tables, stream, ret->len))
+        stream_yield(stream);
     stream_settle(stream);
     if (flow_send_left(&set->send_flow) == 0 && !list_is_empty(&tables->fresh))
         flow_send_on_blocked(&set->send_flow);
