@@ -4,7 +4,10 @@
 #include "recovery/ack_tracker.h"
 
 #define MS(n) ROAM_MILLISECONDS(n)
-#define DELAY MS(25)
+
+static const struct ack_policy usual = {MS(25), 2, 1, PACKET_NUMBER_NONE};
+static const struct ack_policy at_once = {0, 2, 1, PACKET_NUMBER_NONE};
+static const struct ack_policy short_delay = {1000, 2, 1, PACKET_NUMBER_NONE};
 
 struct fixture {
     struct counting_allocator counting;
@@ -38,13 +41,13 @@ static struct ack_tracker *tracker_of(void **state)
 static void receive(struct ack_tracker *tracker, uint64_t number, roam_time now)
 {
     assert_false(ack_tracker_is_duplicate(tracker, number));
-    assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, now, DELAY));
+    assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, now, &usual));
     assert_true(ack_tracker_is_duplicate(tracker, number));
 }
 
 static void receive_quiet(struct ack_tracker *tracker, uint64_t number, roam_time now)
 {
-    assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_NOT_ECT, now, DELAY));
+    assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_NOT_ECT, now, &usual));
 }
 
 static void at_first_nothing_is_known_or_owed(void **state)
@@ -98,7 +101,7 @@ static void the_second_packet_is_acknowledged_at_once(void **state)
 static void without_a_delay_every_packet_is_acknowledged_at_once(void **state)
 {
     struct ack_tracker *tracker = tracker_of(state);
-    assert_true(ack_tracker_on_received(tracker, 0, true, ROAM_ECN_NOT_ECT, MS(3), 0));
+    assert_true(ack_tracker_on_received(tracker, 0, true, ROAM_ECN_NOT_ECT, MS(3), &at_once));
     assert_true(ack_tracker_is_due(tracker, MS(3)));
 }
 
@@ -145,7 +148,7 @@ static void packets_that_elicit_nothing_never_force_an_ack(void **state)
 {
     struct ack_tracker *tracker = tracker_of(state);
     for (uint64_t number = 0; number < 100; number += 3)
-        assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_CE, MS(1), 0));
+        assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_CE, MS(1), &at_once));
     assert_true(tracker->pending);
     assert_false(ack_tracker_is_due(tracker, ROAM_SECONDS(100)));
     assert_int_equal(tracker->deadline, ROAM_TIME_NEVER);
@@ -157,12 +160,12 @@ static void congestion_is_reported_at_once_and_counted(void **state)
     struct ack_tracker *tracker = tracker_of(state);
     const uint8_t marks[] = {ROAM_ECN_ECT0, ROAM_ECN_ECT0, ROAM_ECN_ECT1, ROAM_ECN_NOT_ECT};
     for (uint64_t number = 0; number < 4; number++) {
-        assert_true(ack_tracker_on_received(tracker, number, true, marks[number], MS(1), DELAY));
+        assert_true(ack_tracker_on_received(tracker, number, true, marks[number], MS(1), &usual));
         assert_int_equal(ack_tracker_is_due(tracker, MS(1)), number % 2);
         if (number % 2 == 1)
             ack_tracker_on_sent(tracker);
     }
-    assert_true(ack_tracker_on_received(tracker, 4, true, ROAM_ECN_CE, MS(1), DELAY));
+    assert_true(ack_tracker_on_received(tracker, 4, true, ROAM_ECN_CE, MS(1), &usual));
     assert_true(ack_tracker_is_due(tracker, MS(1)));
     assert_int_equal(tracker->ect0, 2);
     assert_int_equal(tracker->ect1, 1);
@@ -252,7 +255,7 @@ static void without_memory_a_packet_is_not_taken(void **state)
 {
     struct fixture *fixture = *state;
     fixture->counting.refuses = true;
-    assert_false(ack_tracker_on_received(&fixture->tracker, 0, true, ROAM_ECN_ECT0, MS(1), DELAY));
+    assert_false(ack_tracker_on_received(&fixture->tracker, 0, true, ROAM_ECN_ECT0, MS(1), &usual));
     assert_false(ack_tracker_is_duplicate(&fixture->tracker, 0));
     assert_false(fixture->tracker.pending);
     assert_int_equal(fixture->tracker.ect0, 0);
@@ -277,7 +280,7 @@ static void no_packet_is_ever_taken_twice_in_any_history(void **state)
                 assert_true(seen[number] || number < tracker->floor);
             } else {
                 assert_false(seen[number]);
-                assert_true(ack_tracker_on_received(tracker, number, !quiet, ROAM_ECN_NOT_ECT, i, 1000));
+                assert_true(ack_tracker_on_received(tracker, number, !quiet, ROAM_ECN_NOT_ECT, i, &short_delay));
                 seen[number] = true;
                 top = number > top ? number : top;
                 eliciting += !quiet;

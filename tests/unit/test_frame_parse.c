@@ -287,7 +287,10 @@ static void lengths_past_the_end_are_refused(void **state)
 static void unknown_types_and_long_forms_of_types_are_refused(void **state)
 {
     (void)state;
-    check_bad(OCTETS("\x1f"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x20"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x32\x00\x00\x00\x00"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x40\xae\x00\x00\x00\x00"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x80\x00\x00\xaf\x00\x00\x00\x00"), ROAM_PROTOCOL_VIOLATION);
     check_bad(OCTETS("\x3f"
                      "abc"),
               ROAM_FRAME_ENCODING_ERROR);
@@ -337,6 +340,8 @@ static const struct {
     {OCTETS("\x1c\x0a\x18\x05sorry")},
     {OCTETS("\x1d\x0a\x05sorry")},
     {OCTETS("\x1e")},
+    {OCTETS("\x1f")},
+    {OCTETS("\x40\xaf\x07\x40\x64\x80\x00\x61\xa8\x03")},
     {OCTETS("\x31\x05hello")},
 };
 
