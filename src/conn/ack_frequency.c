@@ -12,9 +12,9 @@
  */
 #include "conn/ack_frequency.h"
 
-#define ACKS_PER_WINDOW   8
+#define ACKS_PER_WINDOW   16
 #define THRESHOLD_MAX     64
-#define DELAYS_PER_RTT    4
+#define DELAYS_PER_RTT    8
 #define MAX_ACK_DELAY_END ROAM_MILLISECONDS(1 << 14) /* RFC 9000 section 18.2 */
 
 static const struct ack_wish usual = {.threshold = 1};
@@ -67,7 +67,8 @@ static struct ack_wish wish_for(const roam_conn *conn, const struct path *path)
     const uint64_t packets = path->recovery.congestion.window / path_datagram_bytes(path);
     struct ack_wish wish = usual;
     /* BBR measures by its ACKs: of fewer it makes less. */
-    if (conn->config->congestion != ROAM_CONGESTION_BBR && rtt->has_sample && delay >= ROAM_MILLISECONDS(conn->peer_min_ack_delay_ms)) {
+    if (conn->config->congestion != ROAM_CONGESTION_BBR && rtt->has_sample &&
+        delay >= ROAM_MILLISECONDS(conn->peer_min_ack_delay_ms)) {
         /* Powers of two, so that not every change of the window is one of the wish. */
         while (wish.threshold < THRESHOLD_MAX && 2 * wish.threshold * ACKS_PER_WINDOW <= packets)
             wish.threshold *= 2;

@@ -59,6 +59,15 @@ static bool route_reset(roam_endpoint *endpoint, const roam_datagram *datagram, 
     return conn != NULL && conn_on_stateless_reset(conn, endpoint->now, token, &datagram->remote);
 }
 
+/* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
+static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len,
+                    size_t segment)
+{
+    conn_receive(conn, endpoint->now, datagram, data, len, segment);
+    if (conn_has_loans(conn) && !list_is_linked(&conn->lent_node))
+        list_append(&endpoint->lent, &conn->lent_node);
+}
+
 /* A token is used up by the connection that stands on it, not by a damaged Initial that brought it. */
 static void on_accepted(roam_endpoint *endpoint, const struct token *token)
 {
@@ -76,20 +85,22 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
     roam_conn *conn = admit_initial(endpoint, datagram, header, len, &token);
     if (conn == NULL)
         return;
-    conn_receive(conn, endpoint->now, datagram, data, len, len);
+    deliver(endpoint, conn, datagram, data, len, len);
     if (conn->handshake != NULL && !conn->handshake->any_packet)
         endpoint_release(endpoint, conn);
     else
         on_accepted(endpoint, &token);
 }
 
-/* Where no connection has said that it takes them, packets without the fixed bit are not QUIC's. One exception: a client
- * that was given a token when it last was here remembers what was said then. Whether the token is one, admission sees. */
+/* Where no connection has said that it takes them, packets without the fixed bit are not QUIC's. Two exceptions, where
+ * the peer may remember what was said to it: a client that was given a token when it last was here (whether the token is
+ * one, admission sees), and one whose connection is no longer known here, and who is to hear of that. */
 static bool may_lack_fixed_bit(const roam_endpoint *endpoint, const struct packet_header *header)
 {
+    if (endpoint->accept == NULL || !endpoint->accept->grease)
+        return false;
     //= rfc9287#3.1 A client may clear the bit in Initials with a token of such a connection.
-    return header->type == PACKET_INITIAL && header->token_len > 0 && endpoint->accept != NULL &&
-           endpoint->accept->grease;
+    return header->type == PACKET_ONE_RTT || (header->type == PACKET_INITIAL && header->token_len > 0);
 }
 
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
@@ -124,15 +135,6 @@ void route_prefetch(const roam_endpoint *endpoint, const roam_datagram *datagram
         return;
     memcpy(cid.bytes, datagram->data + 1, cid.len);
     conn_table_prefetch(&endpoint->table, &cid);
-}
-
-/* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
-static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len,
-                    size_t segment)
-{
-    conn_receive(conn, endpoint->now, datagram, data, len, segment);
-    if (conn_has_loans(conn) && !list_is_linked(&conn->lent_node))
-        list_append(&endpoint->lent, &conn->lent_node);
 }
 
 /* Octets from data on that belong to the connection of the first datagram there: what the kernel has put together is

@@ -34,6 +34,8 @@ static const struct scenario *const tables[] = {
     scenarios_rates,      //
     scenarios_congestion, //
     scenarios_datagrams,  //
+    scenarios_early,      //
+    scenarios_versions,   //
     scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //

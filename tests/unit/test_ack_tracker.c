@@ -310,6 +310,85 @@ static void no_packet_is_ever_taken_twice_in_any_history(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The examples of draft-ietf-quic-ack-frequency section 6.2.1: packets, and which of them bring out an ACK. */
+static void reorder(void **state, uint32_t threshold, const uint8_t *numbers, const bool *acknowledged, size_t count)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(25), 1000, threshold, PACKET_NUMBER_NONE};
+    for (size_t i = 0; i < count; i++) {
+        assert_true(ack_tracker_on_received(tracker, numbers[i], true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        assert_int_equal(ack_tracker_is_due(tracker, MS(1)), acknowledged[i]);
+        if (!acknowledged[i])
+            continue;
+        policy.largest_sent = tracker->largest;
+        ack_tracker_on_sent(tracker);
+    }
+}
+
+static void a_gap_is_told_when_the_peer_can_declare_it_lost_3(void **state)
+{
+    reorder(state, 3, (const uint8_t[]){0, 1, 3, 4, 5, 8, 9, 10},
+            (const bool[]){false, false, false, false, true, false, true, true}, 8);
+}
+
+static void a_gap_is_told_when_the_peer_can_declare_it_lost_5(void **state)
+{
+    reorder(state, 5, (const uint8_t[]){0, 1, 3, 5, 6, 7, 8, 9},
+            (const bool[]){false, false, false, false, false, true, false, true}, 8);
+}
+
+static void what_was_declared_lost_and_comes_all_the_same_is_told(void **state)
+{
+    /* 2 is within the reordering of 9, and needs no haste; 1 is beyond it. */
+    reorder(state, 5, (const uint8_t[]){0, 3, 4, 5, 6, 7, 8, 9, 2, 1},
+            (const bool[]){false, false, false, false, true, true, false, false, true, true}, 10);
+}
+
+static void without_a_threshold_order_does_not_matter(void **state)
+{
+    reorder(state, 0, (const uint8_t[]){0, 9, 3, 200, 100}, (const bool[]){false, false, false, false, false}, 5);
+}
+
+static void the_peer_says_after_how_many_packets(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(7), 10, 1, PACKET_NUMBER_NONE};
+    for (uint64_t number = 0; number < 10; number++) {
+        assert_false(ack_tracker_is_due(tracker, MS(1)));
+        assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        assert_true(ack_tracker_is_due(tracker, MS(8)));
+    }
+    assert_true(ack_tracker_is_due(tracker, MS(1)));
+    ack_tracker_on_sent(tracker);
+    policy.eliciting = 1;
+    assert_true(ack_tracker_on_received(tracker, 10, true, ROAM_ECN_NOT_ECT, MS(2), &policy));
+    assert_true(ack_tracker_is_due(tracker, MS(2)));
+}
+
+static void many_gaps_are_told_before_one_falls_out_of_the_frame(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(25), 1000, 0, PACKET_NUMBER_NONE};
+    uint64_t number = 0;
+    while (!ack_tracker_is_due(tracker, MS(1)) && number < 1000) {
+        assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        number += 2;
+    }
+    assert_int_equal(tracker->received.count, ACK_RANGES_THIN_MAX + 1);
+}
+
+static void an_ack_may_be_hurried(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    receive(tracker, 0, MS(100));
+    assert_false(ack_tracker_is_due(tracker, MS(100)));
+    ack_tracker_hurry(tracker, MS(100));
+    assert_true(ack_tracker_is_due(tracker, MS(100)));
+    assert_int_equal(tracker->deadline, MS(100));
+    ack_tracker_on_sent(tracker);
+    assert_false(ack_tracker_is_due(tracker, MS(1000)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +410,13 @@ int main(void)
         TEST(the_packets_of_a_slow_old_path_are_taken_after_a_move),
         TEST(without_memory_a_packet_is_not_taken),
         TEST(no_packet_is_ever_taken_twice_in_any_history),
+        cmocka_unit_test_setup_teardown(a_gap_is_told_when_the_peer_can_declare_it_lost_3, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gap_is_told_when_the_peer_can_declare_it_lost_5, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_declared_lost_and_comes_all_the_same_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_threshold_order_does_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_peer_says_after_how_many_packets, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_gaps_are_told_before_one_falls_out_of_the_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_ack_may_be_hurried, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,8 @@ static struct frame parse_good(const char *octets, size_t len)
     memset(&frame, 0xee, sizeof(frame));
     assert_int_equal(parse_octets(&frame, octets, len, &left), ROAM_NO_ERROR);
     assert_int_equal(left, 0);
-    assert_int_equal(frame.type, octets[0]);
+    struct reader type = reader_init((const uint8_t *)octets, len);
+    assert_int_equal(frame.type, read_varint(&type));
     return frame;
 }
 
