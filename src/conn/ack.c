@@ -1,6 +1,7 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
+#include "conn/ack_frequency.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
@@ -47,6 +48,9 @@ static void settle_acked(roam_conn *conn, enum packet_space space, const struct 
         break;
     case FRAME_DATAGRAM:
         conn_datagram_on_acked(conn, frame);
+        break;
+    case FRAME_ACK_FREQUENCY:
+        conn_ack_frequency_on_settled(conn, frame->id, false);
         break;
     default:
         stream_set_on_acked(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
@@ -102,6 +106,9 @@ static void settle_lost(roam_conn *conn, enum packet_space space, const struct s
         break;
     case FRAME_DATAGRAM:
         conn_datagram_on_lost(conn, frame);
+        break;
+    case FRAME_ACK_FREQUENCY:
+        conn_ack_frequency_on_settled(conn, frame->id, true);
         break;
     default:
         stream_set_on_lost(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
@@ -366,5 +373,7 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     if (conn->handshake == NULL || conn->handshake->peer_completed_address_validation)
         conn->pto_count = 0;
     conn_detect_loss(conn, context->space);
+    if (context->space == SPACE_APPLICATION)
+        conn_review_ack_frequency(conn);
     return ROAM_NO_ERROR;
 }

@@ -92,12 +92,27 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
         on_accepted(endpoint, &token);
 }
 
+/* Where no connection has said that it takes them, packets without the fixed bit are not QUIC's. Two exceptions, where
+ * the peer may remember what was said to it: a client that was given a token when it last was here (whether the token is
+ * one, admission sees), and one whose connection is no longer known here, and who is to hear of that. */
+static bool may_lack_fixed_bit(const roam_endpoint *endpoint, const struct packet_header *header)
+{
+    if (endpoint->accept == NULL || !endpoint->accept->grease)
+        return false;
+    //= rfc9287#3.1 A client may clear the bit in Initials with a token of such a connection.
+    return header->type == PACKET_ONE_RTT || (header->type == PACKET_INITIAL && header->token_len > 0);
+}
+
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           uint8_t *data, size_t len)
 {
     //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
     if (route_reset(endpoint, datagram, data, len))
         return;
+    if (packet_lacks_fixed_bit(header) && !may_lack_fixed_bit(endpoint, header)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_FIXED_BIT_ZERO);
+        return;
+    }
     if (header->type != PACKET_ONE_RTT && header->type != PACKET_VERSION_NEGOTIATION &&
         !endpoint_accepts_version(endpoint, header->version)) {
         answer_other_version(endpoint, datagram, header, len);

@@ -35,6 +35,7 @@ static const struct scenario *const tables[] = {
     scenarios_congestion, //
     scenarios_datagrams,  //
     scenarios_early,      //
+    scenarios_versions,   //
     scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //
