@@ -109,6 +109,7 @@ typedef struct roam_endpoint_stats {
     uint64_t handshakes_resumed; /* of those completed: they resumed an earlier session */
     uint64_t handshakes_failed;  /* connections that ended before their handshake was complete */
     uint64_t connections[ROAM_CONN_STATES]; /* that there are now, by roam_conn_state */
+    uint64_t limits[ROAM_LIMITS];           /* how often a peer has come to one, by roam_limit */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);

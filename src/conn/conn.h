@@ -334,6 +334,11 @@ bool conn_has_loans(const roam_conn *conn);
 void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
 
+static inline void conn_count_limit(roam_conn *conn, roam_limit limit)
+{
+    conn->owner->totals->limits[limit]++;
+}
+
 /* ---- early.c */
 void conn_keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len);
 void conn_replay_early(roam_conn *conn);

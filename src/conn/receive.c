@@ -201,6 +201,50 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     return true;
 }
 
+/* Which limit of ours that error is about. */
+static roam_limit limit_of(const roam_conn *conn, uint64_t error)
+{
+    switch (error) {
+    case ROAM_CONNECTION_ID_LIMIT_ERROR:
+        return ROAM_LIMIT_CONNECTION_IDS;
+    case ROAM_CRYPTO_BUFFER_EXCEEDED:
+        return ROAM_LIMIT_CRYPTO_BUFFER;
+    case ROAM_STREAM_LIMIT_ERROR:
+        return ROAM_LIMIT_STREAMS;
+    case ROAM_FLOW_CONTROL_ERROR:
+        return ROAM_LIMIT_FLOW_CONTROL;
+    case ROAM_INTERNAL_ERROR:
+        return conn->streams.too_many_gaps ? ROAM_LIMIT_STREAM_GAPS : ROAM_LIMIT_NONE;
+    default:
+        return ROAM_LIMIT_NONE;
+    }
+}
+
+static void fail_for_frame(roam_conn *conn, uint64_t error, uint64_t frame_type)
+{
+    const roam_limit limit = limit_of(conn, error);
+    if (limit != ROAM_LIMIT_NONE)
+        conn_count_limit(conn, limit);
+    conn_fail(conn, error, frame_type, limit != ROAM_LIMIT_NONE ? roam_limit_name(limit) : "");
+}
+
+/* False without memory. */
+static bool note_received(roam_conn *conn, struct pn_space *space, const struct packet_context *context)
+{
+    const roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
+    const uint64_t floor = space->received.floor;
+    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
+    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
+    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
+    // (duplicates do not count).
+    if (!ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn, conn->now,
+                                 delay))
+        return false;
+    if (space->received.floor != floor)
+        conn_count_limit(conn, ROAM_LIMIT_ACK_RANGES);
+    return true;
+}
+
 static void process_authentic(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                               const struct opened *opened)
 {
@@ -214,20 +258,14 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.
     //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     if (error != ROAM_NO_ERROR) {
-        conn_fail(conn, error, frame_type, "");
+        fail_for_frame(conn, error, frame_type);
         return;
     }
     struct pn_space *space = conn_space(conn, context->space);
-    roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
     /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts
      * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
-    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
-    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
-    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
-    // (duplicates do not count).
-    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
-                                               conn->now, delay)) {
+    if (remembered && !note_received(conn, space, context)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
         return;
     }

@@ -33,6 +33,8 @@ static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *ci
 {
     roam_endpoint *endpoint = context;
     (void)conn;
+    if (endpoint->table.quarantine_count == QUARANTINE_MAX)
+        endpoint->stats.limits[ROAM_LIMIT_RETIRED_CIDS]++;
     conn_table_quarantine(&endpoint->table, cid, endpoint->now);
 }
 

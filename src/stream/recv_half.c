@@ -168,8 +168,11 @@ static uint64_t push(struct recv_half *half, uint64_t offset, const uint8_t *dat
     if (!size_is_consistent(half, end, fin))
         return ROAM_FINAL_SIZE_ERROR;
     if (is_receiving(half) && !half->discarding && start < end) {
-        if (!take(half, start, end, data + (start - offset), lent) ||
-            range_set_add(&half->received, start, end) != RANGE_SET_OK)
+        if (!take(half, start, end, data + (start - offset), lent))
+            return ROAM_INTERNAL_ERROR;
+        enum range_set_result result = range_set_add(&half->received, start, end);
+        half->too_many_gaps = result == RANGE_SET_FULL;
+        if (result != RANGE_SET_OK)
             return ROAM_INTERNAL_ERROR;
     }
     *ret_new_highest = saturating_sub(end, half->highest);

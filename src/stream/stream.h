@@ -79,6 +79,7 @@ struct stream_set {
     const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
     bool is_server;
+    bool too_many_gaps; /* the data of a stream was refused for that */
     bool lending; /* what comes now stays where it lies until stream_set_end_loans */
     bool closed;  /* stream_set_close */
     bool max_streams_pending[2];
