@@ -4,8 +4,8 @@
 
 struct reply *reply_new(roam_endpoint *endpoint, const roam_datagram *datagram, size_t capacity)
 {
-    /* Who answers to that port is another service, and what we would say holds octets of the sender's choice (RFC 9000
-     * section 21.5.5). */
+    //= rfc9000#21.5.6-6 Who answers to that port is another service, and what we would say has octets of the sender's
+    // choice in it (section 21.5.5).
     if (migration_port_is_blocked(datagram->remote.port)) {
         endpoint_count_drop(endpoint, ROAM_DROP_BLOCKED_PORT);
         return NULL;

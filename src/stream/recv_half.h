@@ -19,6 +19,11 @@ enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_DATA_RECVD, RECV_DATA_READ, R
 //= rfc9000#21.7-1 Mitigate stream fragmentation and reassembly-gap attacks.
 #define RECV_GAPS_MAX 1000
 
+/* What is held for the octets of a stream beyond their number up to the highest, which is what flow control counts: the
+ * chunk that this stands in to its end, and the ranges between the gaps. */
+#define RECV_CHUNK_BYTES        16384
+#define RECV_OVERHEAD_BYTES_MAX (RECV_CHUNK_BYTES + (RECV_GAPS_MAX + 1) * sizeof(struct range))
+
 #define FINAL_SIZE_UNKNOWN UINT64_MAX
 
 struct recv_chunk;

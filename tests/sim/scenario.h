@@ -42,6 +42,9 @@ extern const struct scenario scenarios_networks[];   /* ... and the networks of 
 extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
 extern const struct scenario scenarios_datagrams[];  /* S106 .. S111 */
 
+extern const struct scenario scenarios_strangers[]; /* A01, A24, A25 */
+extern const struct scenario scenarios_malice[];    /* A06 .. A34: a peer that means harm */
+
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */
 extern const struct scenario scenarios_rates[]; /* what a change of port costs */

@@ -75,6 +75,79 @@ static void forged_retries_are_ignored(void **state)
     expect_to_live();
 }
 
+/* Who does not see the client's Initial cannot know its CIDs; who does, and is late, comes too late at every moment. */
+static void forged_answers_are_ignored_at_every_step_of_the_handshake(void **state)
+{
+    (void)state;
+    uint8_t data[128];
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->handshake->original_dcid;
+    bool all_steps = false;
+    for (unsigned step = 0; step < 100; step++) {
+        const struct handshake *handshake = pair.client.conn->handshake;
+        const bool heard = handshake == NULL || handshake->any_packet;
+        const roam_endpoint_stats before = stats_of(false);
+        /* Before the server was heard of, they give themselves away: by our own version, and by a wrong tag. */
+        pair_deliver(&pair, TO_CLIENT, NULL, data,
+                     forge_version_negotiation(data, sizeof(data), &client, &original, heard ? 2 : QUIC_VERSION_1));
+        pair_deliver(&pair, TO_CLIENT, NULL, data,
+                     forge_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, heard));
+        const roam_endpoint_stats after = stats_of(false);
+        const roam_drop retry = heard ? ROAM_DROP_RETRY_UNEXPECTED : ROAM_DROP_RETRY_INTEGRITY;
+        assert_int_equal(after.drops[ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED],
+                         before.drops[ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED] + 1);
+        assert_int_equal(after.drops[retry], before.drops[retry] + 1);
+        all_steps = pair.client.conn->confirmed;
+        pair_run(&pair, ROAM_MILLISECONDS(1));
+    }
+    assert_true(all_steps);
+    expect_to_live();
+}
+
+/* The token stands at the end of what cannot be read, behind a CID of ours or behind none. */
+static void guessed_reset_tokens_end_nothing(void **state)
+{
+    (void)state;
+    uint8_t data[64];
+    uint64_t random = 1;
+    begin();
+    const roam_cid client = pair.client.conn->row_cid;
+    for (uint32_t guess = 0; guess < 1 << 16; guess++) {
+        for (size_t i = 0; i < sizeof(data); i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            data[i] = (uint8_t)(random >> 56);
+        }
+        data[0] = (uint8_t)(0x40 | (data[0] & 0x3f));
+        if (guess % 2 == 0)
+            memcpy(data + 1, client.bytes, client.len);
+        pair_deliver(&pair, TO_CLIENT, NULL, data, sizeof(data));
+    }
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_RESET_RECEIVED), 0);
+    assert_int_equal(stats_of(false).drops[ROAM_DROP_AUTHENTICATION_FAILED], 1 << 15);
+    expect_to_live();
+}
+
+/* That its number was seen is told only of what proved authentic (RFC 9001 section 9.5). */
+static void a_forged_packet_with_a_number_that_was_seen_is_told_by_its_tag_alone(void **state)
+{
+    (void)state;
+    begin();
+    pair.hook = keep_copies;
+    roam_conn_ping(pair.client.conn, pair.now);
+    pair_run(&pair, ROAM_MILLISECONDS(100));
+    pair.hook = NULL;
+    assert_true(kept_count >= 2);
+    for (size_t i = 0; i < kept_count; i++) {
+        uint8_t *last = &kept[i].data[kept[i].len - 1];
+        *last ^= 1;
+        expect_drop(kept[i].to_server, kept[i].data, kept[i].len, ROAM_DROP_AUTHENTICATION_FAILED);
+        *last ^= 1;
+        expect_drop(kept[i].to_server, kept[i].data, kept[i].len, ROAM_DROP_DUPLICATE);
+    }
+    expect_to_live();
+}
+
 static void a_token_in_a_servers_initial_is_dropped(void **state)
 {
     (void)state;
@@ -158,6 +231,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(forged_version_negotiation_is_ignored),    TEST(forged_retries_are_ignored),
+        TEST(forged_answers_are_ignored_at_every_step_of_the_handshake),
+        TEST(guessed_reset_tokens_end_nothing),
+        TEST(a_forged_packet_with_a_number_that_was_seen_is_told_by_its_tag_alone),
         TEST(a_token_in_a_servers_initial_is_dropped),  TEST(connection_ids_stay_what_they_were),
         TEST(packets_from_the_wrong_place_are_dropped), TEST(what_comes_after_the_end_is_counted),
     };
