@@ -26,6 +26,11 @@ void conn_count_drop(roam_conn *conn, roam_drop reason)
         conn_log_dropped(conn, reason);
 }
 
+void conn_count_limit(roam_conn *conn, roam_limit limit)
+{
+    conn->owner->totals->limits[limit]++;
+}
+
 /* ---- Protection */
 
 static bool keys_may_come(const roam_conn *conn, enum packet_type type)
@@ -201,33 +206,6 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     return true;
 }
 
-/* Which limit of ours that error is about. */
-static roam_limit limit_of(const roam_conn *conn, uint64_t error)
-{
-    switch (error) {
-    case ROAM_CONNECTION_ID_LIMIT_ERROR:
-        return ROAM_LIMIT_CONNECTION_IDS;
-    case ROAM_CRYPTO_BUFFER_EXCEEDED:
-        return ROAM_LIMIT_CRYPTO_BUFFER;
-    case ROAM_STREAM_LIMIT_ERROR:
-        return ROAM_LIMIT_STREAMS;
-    case ROAM_FLOW_CONTROL_ERROR:
-        return ROAM_LIMIT_FLOW_CONTROL;
-    case ROAM_INTERNAL_ERROR:
-        return conn->streams.too_many_gaps ? ROAM_LIMIT_STREAM_GAPS : ROAM_LIMIT_NONE;
-    default:
-        return ROAM_LIMIT_NONE;
-    }
-}
-
-static void fail_for_frame(roam_conn *conn, uint64_t error, uint64_t frame_type)
-{
-    const roam_limit limit = limit_of(conn, error);
-    if (limit != ROAM_LIMIT_NONE)
-        conn_count_limit(conn, limit);
-    conn_fail(conn, error, frame_type, limit != ROAM_LIMIT_NONE ? roam_limit_name(limit) : "");
-}
-
 /* False without memory. */
 static bool note_received(roam_conn *conn, struct pn_space *space, const struct packet_context *context)
 {
@@ -258,7 +236,7 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.
     //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     if (error != ROAM_NO_ERROR) {
-        fail_for_frame(conn, error, frame_type);
+        conn_fail_for_frame(conn, error, frame_type);
         return;
     }
     struct pn_space *space = conn_space(conn, context->space);

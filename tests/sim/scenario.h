@@ -1,6 +1,7 @@
 /*
  * Named worlds in which one thing happens, each with what must come of it: situations (S) of spec/scenarios.tsv, and
- * mistakes that other stacks have made (B), of spec/bugs.tsv. docs/scenarios.md lists all.
+ * mistakes that other stacks have made (B), of spec/bugs.tsv, which docs/scenarios.md lists; attacks (A) of
+ * spec/attacks.tsv, which docs/security.md lists.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H

@@ -24,15 +24,22 @@ static size_t forge_version_negotiation(uint8_t *ret, size_t capacity, const roa
     return writer_len(&writer);
 }
 
-static size_t forge_retry(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *original_dcid,
-                          uint32_t version, bool genuine)
+static size_t forge_long_retry(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *original_dcid,
+                               uint32_t version, bool genuine, size_t token_len)
 {
     static const roam_cid scid = {.len = 8, .bytes = {1, 2, 3, 4, 5, 6, 7, 8}};
+    static const uint8_t token[1024] = "token";
     struct writer writer = writer_init(ret, capacity - RETRY_TAG_BYTES);
-    packet_write_retry(&writer, 0, version, dcid, &scid, (const uint8_t *)"token", 5);
+    packet_write_retry(&writer, 0, version, dcid, &scid, token, token_len);
     retry_integrity_tag(quic_version_find(version), original_dcid, ret, writer_len(&writer), ret + writer_len(&writer));
     ret[writer_len(&writer)] ^= !genuine;
     return writer_len(&writer) + RETRY_TAG_BYTES;
+}
+
+static size_t forge_retry(uint8_t *ret, size_t capacity, const roam_cid *dcid, const roam_cid *original_dcid,
+                          uint32_t version, bool genuine)
+{
+    return forge_long_retry(ret, capacity, dcid, original_dcid, version, genuine, 5);
 }
 
 static void forged_version_negotiation_is_ignored(void **state)
@@ -73,6 +80,23 @@ static void forged_retries_are_ignored(void **state)
     len = forge_retry(data, sizeof(data), &pair.server.conn->row_cid, &original, QUIC_VERSION_1, true);
     expect_drop(TO_SERVER, data, len, ROAM_DROP_RETRY_UNEXPECTED);
     expect_to_live();
+}
+
+/* Whoever sees the client's Initial can send one that counts; but it cannot make the client write what leaves no room. */
+static void a_retry_token_is_taken_up_to_its_size(void **state)
+{
+    (void)state;
+    uint8_t data[1200];
+    pair_start(&pair, &config);
+    pair_run(&pair, 0);
+    const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->handshake->original_dcid;
+    size_t len =
+        forge_long_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, true, RETRY_TOKEN_BYTES_MAX + 1);
+    expect_drop(TO_CLIENT, data, len, ROAM_DROP_RETRY_INTEGRITY);
+    assert_false(pair.client.conn->handshake->has_retry);
+    len = forge_long_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, true, RETRY_TOKEN_BYTES_MAX);
+    pair_deliver(&pair, TO_CLIENT, NULL, data, len);
+    assert_true(pair.client.conn->handshake->has_retry);
 }
 
 /* Who does not see the client's Initial cannot know its CIDs; who does, and is late, comes too late at every moment. */
@@ -230,12 +254,16 @@ static void what_comes_after_the_end_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(forged_version_negotiation_is_ignored),    TEST(forged_retries_are_ignored),
+        TEST(forged_version_negotiation_is_ignored),
+        TEST(forged_retries_are_ignored),
+        TEST(a_retry_token_is_taken_up_to_its_size),
         TEST(forged_answers_are_ignored_at_every_step_of_the_handshake),
         TEST(guessed_reset_tokens_end_nothing),
         TEST(a_forged_packet_with_a_number_that_was_seen_is_told_by_its_tag_alone),
-        TEST(a_token_in_a_servers_initial_is_dropped),  TEST(connection_ids_stay_what_they_were),
-        TEST(packets_from_the_wrong_place_are_dropped), TEST(what_comes_after_the_end_is_counted),
+        TEST(a_token_in_a_servers_initial_is_dropped),
+        TEST(connection_ids_stay_what_they_were),
+        TEST(packets_from_the_wrong_place_are_dropped),
+        TEST(what_comes_after_the_end_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

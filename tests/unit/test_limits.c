@@ -132,6 +132,32 @@ static void crypto_data_may_have_a_thousand_gaps_and_no_more(void **state)
     expect_end(ROAM_CRYPTO_BUFFER_EXCEEDED, ROAM_LIMIT_CRYPTO_BUFFER);
 }
 
+/* A Handshake packet of this length, from a client that the server has not spoken to yet, or from anybody. */
+static void deliver_early(size_t len)
+{
+    static uint8_t packet[EARLY_PACKET_BYTES_MAX + 1];
+    struct writer writer = writer_init(packet, sizeof(packet));
+    uint8_t *length_at;
+    packet_write_long(&writer, PACKET_HANDSHAKE, QUIC_VERSION_1, &pair.client.conn->row_cid,
+                      &(roam_cid){.len = 8, .bytes = {1}}, NULL, 0, 4, &length_at);
+    packet_length_write(length_at, len - writer_len(&writer));
+    pair_deliver(&pair, TO_CLIENT, NULL, packet, len);
+}
+
+static void a_packet_before_its_keys_is_kept_up_to_its_size(void **state)
+{
+    (void)state;
+    pair_start(&pair, &config);
+    pair_run(&pair, ROAM_MILLISECONDS(1));
+    deliver_early(EARLY_PACKET_BYTES_MAX);
+    assert_int_equal(pair_drops(&pair.client, ROAM_DROP_BUFFER_FULL), 0);
+    assert_int_equal(pair.client.conn->handshake->early_count, 1);
+    deliver_early(EARLY_PACKET_BYTES_MAX + 1);
+    assert_int_equal(pair_drops(&pair.client, ROAM_DROP_BUFFER_FULL), 1);
+    assert_int_equal(pair.client.conn->handshake->early_count, 1);
+    pair_handshake(&pair);
+}
+
 /* ---- Streams */
 
 static void inject_stream(uint64_t id, uint64_t offset, size_t len)
@@ -290,6 +316,39 @@ static void what_is_acknowledged_has_so_many_ranges_and_the_oldest_go(void **sta
     assert_int_equal(error_at(true)->cause, ROAM_CLOSE_NONE);
 }
 
+/* Every second packet of what the server has sent of a stream. */
+static void what_is_acknowledged_in_too_many_pieces_is_sent_again(void **state)
+{
+    (void)state;
+    static uint8_t data[SEND_ACKED_RANGES_MAX * 2 * 1250];
+    struct range ranges[SEND_ACKED_RANGES_MAX + 20];
+    uint8_t payload[1100];
+    config.server.initial_window_packets = 1000;
+    config.client.initial_max_data = config.client.initial_max_stream_data = sizeof(data);
+    begin();
+    pair.hook = nothing_comes_back;
+    struct pn_space *space = &pair.server.conn->application;
+    roam_stream *stream = roam_stream_open(pair.server.conn, true, NULL);
+    uint64_t number = space->next_number;
+    assert_int_equal(roam_stream_write(stream, data, sizeof(data)), sizeof(data));
+    pair_run(&pair, ROAM_MILLISECONDS(1));
+    for (size_t count = 0; count < ARRAY_LENGTH(ranges); number += 2) {
+        assert_true(number + 2 < space->next_number);
+        number += sent_map_find(&space->sent, number) == NULL;
+        ranges[count++] = (struct range){.start = number, .end = number + 1};
+        if (count % 128 != 0 && count != ARRAY_LENGTH(ranges))
+            continue;
+        struct writer writer = writer_init(payload, sizeof(payload));
+        frame_write_ack(&writer, ranges, count, count, 0, NULL);
+        inject_writer(PACKET_ONE_RTT, &writer, payload);
+        if (count <= SEND_ACKED_RANGES_MAX)
+            expect_no_error();
+    }
+    assert_in_range(stats_of_server().limits[ROAM_LIMIT_ACKED_RANGES], 1, 20);
+    assert_int_equal(error_at(true)->cause, ROAM_CLOSE_NONE);
+    assert_int_equal(stream->send.acked.count, SEND_ACKED_RANGES_MAX);
+}
+
 static void inject_challenges(uint8_t first, unsigned count)
 {
     uint8_t payload[128];
@@ -320,8 +379,11 @@ static void datagrams_that_want_an_answer(size_t count, uint16_t port)
     assert_true(roam_address_parse(&remote, "198.51.100.7:1"));
     remote.port = port;
     for (size_t i = 0; i < count; i++) {
-        roam_datagram datagram = {
-            .local = pair.server_address, .remote = remote, .data = data, .len = sizeof(data), .capacity = sizeof(data)};
+        roam_datagram datagram = {.local = pair.server_address,
+                                  .remote = remote,
+                                  .data = data,
+                                  .len = sizeof(data),
+                                  .capacity = sizeof(data)};
         roam_endpoint_receive(pair.server.endpoint, pair.now, &datagram, 1);
     }
 }
@@ -392,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(crypto_data_is_kept_64_kib_ahead_and_not_an_octet_more),
         TEST(crypto_data_may_have_a_thousand_gaps_and_no_more),
+        TEST(a_packet_before_its_keys_is_kept_up_to_its_size),
         TEST(a_stream_may_have_a_thousand_gaps_and_no_more),
         TEST(as_many_streams_as_were_allowed_and_no_more),
         TEST(as_many_octets_as_were_allowed_and_no_more),
@@ -399,6 +462,7 @@ int main(void)
         TEST(retirements_that_nobody_acknowledges_are_as_many_as_the_rfc_asks_for),
         TEST(cids_of_ours_are_never_more_than_eight_whatever_the_peer_allows),
         TEST(what_is_acknowledged_has_so_many_ranges_and_the_oldest_go),
+        TEST(what_is_acknowledged_in_too_many_pieces_is_sent_again),
         TEST(of_challenges_in_one_packet_the_newest_are_answered),
         TEST(answers_to_strangers_wait_in_a_short_queue),
         TEST(nobody_is_answered_at_the_port_of_another_service),
