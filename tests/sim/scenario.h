@@ -42,6 +42,7 @@ extern const struct scenario scenarios_networks[];   /* ... and the networks of 
 
 extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
 extern const struct scenario scenarios_datagrams[];  /* S106 .. S111 */
+extern const struct scenario scenarios_early[];      /* S112 */
 
 extern const struct scenario scenarios_strangers[]; /* A01, A24, A25 */
 extern const struct scenario scenarios_malice[];    /* A06 .. A34: a peer that means harm */

@@ -111,10 +111,11 @@ static void forged_answers_are_ignored_at_every_step_of_the_handshake(void **sta
     for (unsigned step = 0; step < 100; step++) {
         const struct handshake *handshake = pair.client.conn->handshake;
         const bool heard = handshake == NULL || handshake->any_packet;
+        const roam_cid server = remote_cid_of_path(&pair.client.conn->remote_cids, 0)->cid;
         const roam_endpoint_stats before = stats_of(false);
         /* Before the server was heard of, they give themselves away: by our own version, and by a wrong tag. */
         pair_deliver(&pair, TO_CLIENT, NULL, data,
-                     forge_version_negotiation(data, sizeof(data), &client, &original, heard ? 2 : QUIC_VERSION_1));
+                     forge_version_negotiation(data, sizeof(data), &client, &server, heard ? 2 : QUIC_VERSION_1));
         pair_deliver(&pair, TO_CLIENT, NULL, data,
                      forge_retry(data, sizeof(data), &client, &original, QUIC_VERSION_1, heard));
         const roam_endpoint_stats after = stats_of(false);
