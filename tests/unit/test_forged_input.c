@@ -99,19 +99,29 @@ static void a_retry_token_is_taken_up_to_its_size(void **state)
     assert_true(pair.client.conn->handshake->has_retry);
 }
 
+/* The end of each datagram is damaged, so that the server's Initial is read and what stands behind it is not. */
+static bool damage_what_the_server_says(struct pair *of, bool to_server, roam_datagram *datagram)
+{
+    if (!to_server && of->now < ROAM_SECONDS(1000) + ROAM_MILLISECONDS(60)) /* since pair_start */
+        datagram->data[datagram->len - 1] ^= 1;
+    return true;
+}
+
 /* Who does not see the client's Initial cannot know its CIDs; who does, and is late, comes too late at every moment. */
 static void forged_answers_are_ignored_at_every_step_of_the_handshake(void **state)
 {
     (void)state;
     uint8_t data[128];
+    unsigned between = 0;
     pair_start(&pair, &config);
+    pair.hook = damage_what_the_server_says;
     pair_run(&pair, 0);
     const roam_cid client = pair.client.conn->row_cid, original = pair.client.conn->handshake->original_dcid;
-    bool all_steps = false;
-    for (unsigned step = 0; step < 100; step++) {
+    for (unsigned step = 0; step < 150; step++) {
         const struct handshake *handshake = pair.client.conn->handshake;
         const bool heard = handshake == NULL || handshake->any_packet;
-        const roam_cid server = remote_cid_of_path(&pair.client.conn->remote_cids, 0)->cid;
+        const roam_cid server =
+            remote_cid_of_path(&pair.client.conn->remote_cids, pair.client.conn->paths.active_id)->cid;
         const roam_endpoint_stats before = stats_of(false);
         /* Before the server was heard of, they give themselves away: by our own version, and by a wrong tag. */
         pair_deliver(&pair, TO_CLIENT, NULL, data,
@@ -123,10 +133,11 @@ static void forged_answers_are_ignored_at_every_step_of_the_handshake(void **sta
         assert_int_equal(after.drops[ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED],
                          before.drops[ROAM_DROP_VERSION_NEGOTIATION_UNEXPECTED] + 1);
         assert_int_equal(after.drops[retry], before.drops[retry] + 1);
-        all_steps = pair.client.conn->confirmed;
+        between += heard && !pair.client.conn->handshake_complete;
         pair_run(&pair, ROAM_MILLISECONDS(1));
     }
-    assert_true(all_steps);
+    assert_in_range(between, 1, 149);
+    pair_handshake(&pair);
     expect_to_live();
 }
 
