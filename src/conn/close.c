@@ -79,6 +79,11 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     conn->owner->wake(conn->owner->context, conn);
 }
 
+void conn_count_limit(roam_conn *conn, roam_limit limit)
+{
+    conn->owner->totals->limits[limit]++;
+}
+
 /* Which limit of ours that error is about. */
 static roam_limit limit_of(const roam_conn *conn, uint64_t error)
 {

@@ -26,11 +26,6 @@ void conn_count_drop(roam_conn *conn, roam_drop reason)
         conn_log_dropped(conn, reason);
 }
 
-void conn_count_limit(roam_conn *conn, roam_limit limit)
-{
-    conn->owner->totals->limits[limit]++;
-}
-
 /* ---- Protection */
 
 static bool keys_may_come(const roam_conn *conn, enum packet_type type)
