@@ -65,6 +65,8 @@ static void settle_stream_acked(roam_conn *conn, struct ack_news *news)
     if (frame->len > 0 || frame->fin)
         stream_set_on_acked(&conn->streams, FRAME_STREAM, frame->id, frame->offset, frame->len, frame->fin);
     news->stream = (struct sent_frame){0};
+    conn->owner->totals->limits[ROAM_LIMIT_ACKED_RANGES] += conn->streams.acks_forgotten;
+    conn->streams.acks_forgotten = 0;
 }
 
 static void add_stream_acked(roam_conn *conn, struct ack_news *news, const struct sent_frame *frame)

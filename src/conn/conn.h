@@ -346,6 +346,7 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
 bool conn_has_loans(const roam_conn *conn);
 void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
+void conn_count_limit(roam_conn *conn, roam_limit limit);
 
 /* ---- early.c */
 void conn_keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len);
@@ -505,6 +506,7 @@ static inline void conn_fail(roam_conn *conn, uint64_t code, uint64_t frame_type
 {
     conn_close_with(conn, ROAM_CLOSE_LOCAL_TRANSPORT, code, frame_type, reason);
 }
+void conn_fail_for_frame(roam_conn *conn, uint64_t code, uint64_t frame_type);
 void conn_on_close_frame(roam_conn *conn, const struct frame *frame);
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
                 size_t len);

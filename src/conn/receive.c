@@ -208,6 +208,25 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     return true;
 }
 
+/* False without memory. */
+static bool note_received(roam_conn *conn, struct pn_space *space, const struct packet_context *context)
+{
+    const bool application = context->space == SPACE_APPLICATION;
+    const struct ack_policy usual = ack_policy_usual(application ? conn->config->max_ack_delay : 0);
+    const bool asked = application && conn->ack_frequency != NULL;
+    const uint64_t floor = space->received.floor;
+    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
+    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
+    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
+    // (duplicates do not count).
+    if (!ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn, conn->now,
+                                 asked ? &conn->ack_frequency->policy : &usual))
+        return false;
+    if (space->received.floor != floor)
+        conn_count_limit(conn, ROAM_LIMIT_ACK_RANGES);
+    return true;
+}
+
 static void process_authentic(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                               const struct opened *opened)
 {
@@ -223,23 +242,14 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.
     //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     if (error != ROAM_NO_ERROR) {
-        conn_fail(conn, error, frame_type, "");
+        conn_fail_for_frame(conn, error, frame_type);
         return;
     }
     struct pn_space *space = conn_space(conn, context->space);
-    const struct ack_policy usual =
-        ack_policy_usual(context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0);
-    const bool asked = context->space == SPACE_APPLICATION && conn->ack_frequency != NULL;
-    const struct ack_policy *policy = asked ? &conn->ack_frequency->policy : &usual;
     /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts
      * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
-    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
-    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
-    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
-    // (duplicates do not count).
-    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
-                                               conn->now, policy)) {
+    if (remembered && !note_received(conn, space, context)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
         return;
     }

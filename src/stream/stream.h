@@ -82,9 +82,11 @@ struct stream_set {
     const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
     bool is_server;
-    bool lending; /* what comes now stays where it lies until stream_set_end_loans */
-    bool closed;  /* stream_set_close */
-    bool early;   /* what comes, and what is opened, belongs to early data */
+    bool too_many_gaps;      /* the data of a stream was refused for that */
+    uint32_t acks_forgotten; /* for want of ranges: what was acknowledged is sent again */
+    bool lending;            /* what comes now stays where it lies until stream_set_end_loans */
+    bool closed;             /* stream_set_close */
+    bool early;              /* what comes, and what is opened, belongs to early data */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
     bool holds_back;            /* some stream of ours is beyond peer_max_streams */

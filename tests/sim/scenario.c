@@ -41,6 +41,8 @@ static const struct scenario *const tables[] = {
     scenarios_moves,      //
     scenarios_bugs,       //
     scenarios_limits,     //
+    scenarios_strangers,  //
+    scenarios_malice,     //
 };
 
 void scenario_list(void)
