@@ -72,6 +72,9 @@ struct conn_owner {
     void (*handshake_over)(void *context, roam_conn *conn, bool completed);
     /* A NEW_TOKEN token for this address and version; returns its length. */
     size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* Client: an invitation under this key for this first destination CID; returns its length. */
+    size_t (*invitation)(void *context, const uint8_t shared_key[ROAM_STATIC_KEY_BYTES], const roam_cid *dcid,
+                         uint8_t ret[TOKEN_BYTES_MAX]);
     /* Server: may early data be taken on a ticket with these terms? With true the ticket is used up. */
     bool (*early_once)(void *context, const struct early_terms *terms);
     /* NULL, or called for each packet sent and each authentic packet received. */
@@ -243,6 +246,8 @@ struct roam_conn {
     bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
     bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
     bool initial_routed, half_open; /* the endpoint's */
+    bool proven_at_start;           /* ... by a token */
+    uint16_t prefix;                /* ... account of who came: see prefix_limits.h */
     uint64_t next_tls_message;      /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */

@@ -15,9 +15,10 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
                     size_t len)
 {
     uint8_t token[RESET_TOKEN_BYTES];
-    bool may_reset = header->dcid.len > 0 && endpoint_may_reset(endpoint, &header->dcid, token);
-    endpoint_count_drop(endpoint, may_reset || header->dcid.len == 0 ? ROAM_DROP_UNKNOWN_CONNECTION
-                                                                     : ROAM_DROP_OTHER_SERVERS_CID);
+    bool may_reset =
+        !endpoint_is_silent(endpoint) && header->dcid.len > 0 && endpoint_may_reset(endpoint, &header->dcid, token);
+    const bool unknown = may_reset || header->dcid.len == 0 || endpoint_is_silent(endpoint);
+    endpoint_count_drop(endpoint, unknown ? ROAM_DROP_UNKNOWN_CONNECTION : ROAM_DROP_OTHER_SERVERS_CID);
     if (!may_reset)
         return;
     //= rfc9000#10.3.3-1 Each reset is smaller than its trigger.
