@@ -11,7 +11,7 @@
 #include "base/hash_map.h"
 #include "base/token_bucket.h"
 
-#define PREFIX_ACCOUNTS 4096
+#define PREFIX_ACCOUNTS 1024
 
 /* Bits of an address that are its prefix: what one customer is commonly given. */
 #define PREFIX_BITS_IPV4 24
