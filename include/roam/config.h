@@ -79,6 +79,9 @@ enum roam_mobility {
 #define ROAM_QUIC_V2      0x6b3343cfu
 #define ROAM_VERSIONS_MAX 4
 
+/* A server's secret, and one that it shares with those whom it invites. */
+#define ROAM_STATIC_KEY_BYTES 32
+
 typedef struct roam_config {
     size_t size;                   /* set by roam_config_init */
     roam_credentials *credentials; /* a server needs a certificate; a client's NULL trusts the system's authorities */
@@ -201,6 +204,11 @@ typedef struct roam_config {
     /* Says that the peer may ask for fewer acknowledgements, or for one at once (draft-ietf-quic-ack-frequency, frames
      * ACK_FREQUENCY and IMMEDIATE_ACK), and asks so itself where the peer takes it; default true. */
     bool ack_frequency;
+
+    /* Client: the key of a silent server (roam_endpoint_config.invitation_key), copied. Each connection then begins with
+     * an invitation in its Initials, which takes the place of `token`. */
+    bool invitation_key_set;
+    uint8_t invitation_key[ROAM_STATIC_KEY_BYTES];
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);
@@ -213,8 +221,6 @@ enum roam_retry_policy {
     ROAM_RETRY_WHEN_BUSY = 1, /* above retry_half_open half-open handshakes; the default */
     ROAM_RETRY_ALWAYS = 2,
 };
-
-#define ROAM_STATIC_KEY_BYTES 32
 
 typedef struct roam_endpoint_config {
     size_t size;               /* set by roam_endpoint_config_init */
@@ -237,6 +243,24 @@ typedef struct roam_endpoint_config {
     uint32_t max_events;    /* events in the queue beyond which path and CID events are dropped; default 65,536 */
     uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: that of roam_config */
     roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */
+
+    /* Strangers are clients whose Initial proves no address. Beyond either of the first two limits they are asked for
+     * proof by Retry (under ROAM_RETRY_NEVER they are dropped); beyond the others Initials are dropped and counted, without
+     * an answer. A prefix is a /24 of IPv4 or a /56 of IPv6; some share their account with others, by a hash that nobody
+     * outside can compute. 0: no limit. */
+    uint32_t strangers_per_second; /* handshakes begun with strangers of one prefix; default 500 */
+    uint32_t
+        half_open_per_prefix; /* handshakes in progress with strangers of one prefix; with others of it, as many again
+                                    * are let in; default 256 */
+    uint32_t max_half_open;   /* handshakes in progress in all; default 20,000 */
+    uint32_t retries_per_second; /* Retries sent, a sixteenth of them at most to one prefix; default 5,000 */
+
+    /* Silence: a server with an invitation key answers nobody who has neither an invitation under this key (a client's
+     * roam_config.invitation_key) nor an unused token of ours: no handshake, no Retry, no Version Negotiation, no refusal
+     * and no Stateless Reset, so that whoever tries its port finds nothing there. An invitation serves once, and for two
+     * minutes: the clocks of both sides may differ by no more. An invited client's address still needs its proof. */
+    bool invitation_key_set;
+    uint8_t invitation_key[ROAM_STATIC_KEY_BYTES];
 } roam_endpoint_config;
 
 ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);

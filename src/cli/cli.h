@@ -66,6 +66,8 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
 /* A certificate of our own for this host; false where there is none to be had, which has been printed. */
 bool setup_certificate(roam_credentials *credentials);
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret);
+/* A server: whom it answers. */
+bool setup_silence(const struct net_options *options, roam_endpoint_config *ret);
 
 /* --qlog, QLOGDIR and SSLKEYLOGFILE; false where a file cannot be written, which has been printed. */
 bool setup_logs(roam_io *io, const struct net_options *options);

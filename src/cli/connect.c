@@ -53,6 +53,7 @@ static const struct option_spec specs[] = {
     OPTION("force", 0, OPTION_NAMES, force, "IFACE", "never be on another interface"),
     OPTION("no-preferred", 0, OPTION_FLAG, no_preferred, NULL, "stay where the server would rather be elsewhere"),
     OPTION("token-file", 0, OPTION_TEXT, token_file, "FILE", "keep the server's tokens there, and use one"),
+    OPTION("invitation-key", 0, OPTION_TEXT, invitation_key, "FILE", "the key of a server that answers nobody without"),
     OPTION("session-file", 0, OPTION_TEXT, session_file, "FILE",
            "keep TLS sessions with the server there, and resume one"),
     OPTION("early", 0, OPTION_FLAG, early, NULL, "begin with the first flight (0-RTT) where a session allows it"),

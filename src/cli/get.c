@@ -55,6 +55,8 @@ static const struct option_spec specs[] = {
     OPTION("pin", 0, OPTION_PIN, net.pin, "sha256:HEX", "trust who has the key with this fingerprint"),
     OPTION("ca", 0, OPTION_TEXT, net.ca, "FILE", "trust these authorities, PEM, instead of the system's"),
     OPTION("insecure", 'k', OPTION_FLAG, net.insecure, NULL, "trust anyone: for tests"),
+    OPTION("invitation-key", 0, OPTION_TEXT, net.invitation_key, "FILE",
+           "the key of a server that answers nobody without"),
     OPTION("rebind-every", 0, OPTION_DURATION, net.rebind_every, "TIME", "change the port so often, telling nobody"),
     OPTION("migrate-every", 0, OPTION_DURATION, net.migrate_every, "TIME",
            "migrate to another port so often (RFC 9000, 9)"),

@@ -44,6 +44,8 @@ static const struct option_spec specs[] = {
            "listen there too, and ask clients to move there; one of each family"),
     OPTION("no-migration", 0, OPTION_FLAG, no_migration, NULL, "ask clients not to move on purpose"),
     OPTION("static-key", 0, OPTION_TEXT, static_key, "FILE", "for tokens and resets that outlive a restart; made once"),
+    OPTION("invitation-key", 0, OPTION_TEXT, invitation_key, "FILE",
+           "answer only those who have this key, nothing to anybody else; made once"),
     OPTION("early", 0, OPTION_FLAG, early, NULL, "take what clients send with their first flight (0-RTT), once"),
     OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
@@ -285,7 +287,7 @@ int listen_main(int argc, char **argv)
         say_error("roam listen wants a place to listen on: [ADDR:]PORT");
         return EXIT_USAGE;
     }
-    if (!setup_endpoint(options, &endpoint_config))
+    if (!setup_endpoint(options, &endpoint_config) || !setup_silence(options, &endpoint_config))
         return EXIT_USAGE;
     if (!setup_config(options, true, alpn, &config))
         return EXIT_USAGE;

@@ -88,7 +88,7 @@ struct net_options {
     bool no_pmtud;
     bool no_migration, no_preferred;
     struct address_list preferred;
-    const char *token_file, *session_file, *static_key;
+    const char *token_file, *session_file, *static_key, *invitation_key;
     const char *qlog;
     const char *cert, *key, *ca, *name, *alpn, *hq, *output, *download;
     struct text_list urls; /* roam connect --hq; the first one is hq, too */

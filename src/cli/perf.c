@@ -56,6 +56,7 @@
 static const struct option_spec server_specs[] = {
     OPTION("cert", 0, OPTION_TEXT, net.cert, "FILE", "certificate chain, PEM (one is made)"),
     OPTION("key", 0, OPTION_TEXT, net.key, "FILE", "its private key, PEM"),
+    OPTION("guarded", 0, OPTION_FLAG, guarded, NULL, "limit strangers as a server does that is no benchmark's"),
     WATCH_OPTIONS(struct perf_options, net.watch),
     COMMON_OPTIONS,
 };

@@ -39,7 +39,7 @@
 
 struct perf_options {
     struct net_options net;
-    bool json, resume, without_dh, datagrams;
+    bool json, resume, without_dh, datagrams, guarded;
     uint64_t cpu; /* to stay on; PERF_UNSET: any */
     uint64_t window_bytes;
     /* A client's: what to do, 0 for not. */

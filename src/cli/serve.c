@@ -44,6 +44,8 @@ static const struct option_spec specs[] = {
     OPTION("static-key", 0, OPTION_TEXT, net.static_key, "FILE",
            "for tokens and resets that outlive a restart; made once"),
     OPTION("early", 0, OPTION_FLAG, net.early, NULL, "take what clients send with their first flight (0-RTT), once"),
+    OPTION("invitation-key", 0, OPTION_TEXT, net.invitation_key, "FILE",
+           "answer only those who have this key, nothing to anybody else; made once"),
     OPTION("retry", 0, OPTION_FLAG, net.retry, NULL, "make every client prove its address first"),
     OPTION("cid-plan", 0, OPTION_CID_PLAN, net.cid_plan, "PLAN",
            "connection IDs that name this server to a load balancer: quic-lb:config=1,server=0a0b,key=@FILE"),
@@ -259,7 +261,7 @@ int serve_main(int argc, char **argv)
     if (help)
         return EXIT_OK;
     if (!check_line(&line, options) || !setup_endpoint(&options->net, &endpoint_config) ||
-        !setup_config(&options->net, true, alpn, &config))
+        !setup_silence(&options->net, &endpoint_config) || !setup_config(&options->net, true, alpn, &config))
         return EXIT_USAGE;
     roam_credentials_free(config.credentials);
     config.credentials = server.credentials = load_credentials(options);

@@ -61,6 +61,35 @@ static bool setup_trust(const struct net_options *options, bool is_server, roam_
     return result == ROAM_OK || complain("cannot pin", NULL, result);
 }
 
+/* A key of the system's random numbers, in a file of its own where there is none yet. */
+static bool make_key(const char *file)
+{
+    uint8_t key[ROAM_STATIC_KEY_BYTES];
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST;
+    bool made =
+        getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key) && write(fd, key, sizeof(key)) == (ssize_t)sizeof(key);
+    return close(fd) == 0 && made;
+}
+
+/* Reads the key in a file, if one is named, and says so in *ret_set. */
+static bool setup_key(const char *file, bool make, uint8_t ret[ROAM_STATIC_KEY_BYTES], bool *ret_set)
+{
+    if (file == NULL)
+        return true;
+    int fd = !make || make_key(file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t len = fd >= 0 ? read(fd, ret, ROAM_STATIC_KEY_BYTES) : -1;
+    if (len < 0)
+        say_error("cannot use the key in %s: %s", file, strerror(errno));
+    else if (len < ROAM_STATIC_KEY_BYTES)
+        say_error("%s has fewer than the 32 octets of a key", file);
+    if (fd >= 0)
+        close(fd);
+    *ret_set = len == ROAM_STATIC_KEY_BYTES;
+    return *ret_set;
+}
+
 bool setup_config(const struct net_options *options, bool is_server, const char *alpn[2], roam_config *ret)
 {
     roam_config_init(ret);
@@ -85,39 +114,13 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     ret->credentials = roam_credentials_new();
     if (ret->credentials == NULL)
         return complain("no credentials", NULL, ROAM_ERR_MEMORY);
-    if (setup_identity(options, is_server, ret->credentials) && setup_trust(options, is_server, ret->credentials))
+    const char *invitation_key = is_server ? NULL : options->invitation_key; /* a server's is its endpoint's */
+    if (setup_identity(options, is_server, ret->credentials) && setup_trust(options, is_server, ret->credentials) &&
+        setup_key(invitation_key, false, ret->invitation_key, &ret->invitation_key_set))
         return true;
     roam_credentials_free(ret->credentials);
     ret->credentials = NULL;
     return false;
-}
-
-/* A key of the system's random numbers, in a file of its own where there is none yet. */
-static bool make_static_key(const char *file)
-{
-    uint8_t key[ROAM_STATIC_KEY_BYTES];
-    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST;
-    bool made =
-        getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key) && write(fd, key, sizeof(key)) == (ssize_t)sizeof(key);
-    return close(fd) == 0 && made;
-}
-
-static bool setup_static_key(const char *file, roam_endpoint_config *ret)
-{
-    if (file == NULL)
-        return true;
-    int fd = make_static_key(file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t len = fd >= 0 ? read(fd, ret->static_key, sizeof(ret->static_key)) : -1;
-    if (len < 0)
-        say_error("cannot use the key in %s: %s", file, strerror(errno));
-    else if (len < (ssize_t)sizeof(ret->static_key))
-        say_error("%s has fewer than the 32 octets of a key", file);
-    if (fd >= 0)
-        close(fd);
-    ret->static_key_set = len == (ssize_t)sizeof(ret->static_key);
-    return ret->static_key_set;
 }
 
 bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret)
@@ -144,7 +147,12 @@ bool setup_endpoint(const struct net_options *options, roam_endpoint_config *ret
     if (options->retry)
         ret->retry = ROAM_RETRY_ALWAYS;
     ret->force_version = options->force_version;
-    return setup_static_key(options->static_key, ret);
+    return setup_key(options->static_key, true, ret->static_key, &ret->static_key_set);
+}
+
+bool setup_silence(const struct net_options *options, roam_endpoint_config *ret)
+{
+    return setup_key(options->invitation_key, true, ret->invitation_key, &ret->invitation_key_set);
 }
 
 /* ---- Logs */

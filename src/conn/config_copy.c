@@ -119,6 +119,7 @@ void config_copy_free(const roam_allocator *allocator, roam_config *config)
     free_text(allocator, config->server_name);
     free_bytes(allocator, config->token, config->token_bytes);
     free_bytes(allocator, config->session, config->session_bytes);
+    wipe(config->invitation_key, sizeof(config->invitation_key));
     mem_free(allocator, config, sizeof(*config));
 }
 

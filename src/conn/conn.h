@@ -72,6 +72,9 @@ struct conn_owner {
     void (*handshake_over)(void *context, roam_conn *conn, bool completed);
     /* A NEW_TOKEN token for this address and version; returns its length. */
     size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* Client: an invitation under this key for this first destination CID; returns its length. */
+    size_t (*invitation)(void *context, const uint8_t shared_key[ROAM_STATIC_KEY_BYTES], const roam_cid *dcid,
+                         uint8_t ret[TOKEN_BYTES_MAX]);
     /* Server: may early data be taken on a ticket with these terms? With true the ticket is used up. */
     bool (*early_once)(void *context, const struct early_terms *terms);
     /* NULL, or called for each packet sent and each authentic packet received. */
@@ -220,8 +223,9 @@ struct roam_conn {
     } * tokens_known;
     uint8_t token_count, token_capacity;
     bool initial_routed, half_open; /* the endpoint's */
-
-    enum preferred_state preferred; /* where the server would rather be */
+    bool proven_at_start;           /* ... by a token */
+    uint8_t preferred;              /* enum preferred_state: where the server would rather be */
+    uint16_t prefix;                /* the endpoint's account of who came: see prefix_limits.h */
     struct preferred_home *home;    /* server: NULL where it offers none */
 
     /* The row. */

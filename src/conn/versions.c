@@ -299,23 +299,33 @@ const char *conn_version_mismatch(const roam_conn *conn)
 
 /* ---- Tokens */
 
-bool conn_take_client_token(roam_conn *conn)
+static bool set_token(roam_conn *conn, const uint8_t *token, size_t len)
 {
     struct handshake *handshake = conn->handshake;
-    struct reader reader = reader_init(conn->config->token, conn->config->token_bytes);
     mem_free(conn->allocator, handshake->token, handshake->token_bytes);
-    handshake->token = NULL;
-    handshake->token_bytes = 0;
-    //= rfc9369#5-1 A token of another version is not used.
-    if (read_u32(&reader) != conn->version || reader.failed || reader_left(&reader) == 0)
-        return true;
-    size_t len = reader_left(&reader);
-    handshake->token = mem_alloc(conn->allocator, len);
+    handshake->token = len > 0 ? mem_alloc(conn->allocator, len) : NULL;
+    handshake->token_bytes = handshake->token != NULL ? len : 0;
     if (handshake->token == NULL)
-        return false;
-    memcpy(handshake->token, reader.pos, len);
-    handshake->token_bytes = len;
+        return len == 0;
+    memcpy(handshake->token, token, len);
     return true;
+}
+
+bool conn_take_client_token(roam_conn *conn)
+{
+    const roam_config *config = conn->config;
+    uint8_t invitation[TOKEN_BYTES_MAX];
+    struct reader reader = reader_init(config->token, config->token_bytes);
+    if (conn->is_server)
+        return true;
+    if (config->invitation_key_set)
+        return set_token(conn, invitation,
+                         conn->owner->invitation(conn->owner->context, config->invitation_key,
+                                                 &conn->handshake->original_dcid, invitation));
+    //= rfc9369#5-1 A token of another version is not used.
+    if (read_u32(&reader) != conn->version || reader.failed)
+        return set_token(conn, NULL, 0);
+    return set_token(conn, reader.pos, reader_left(&reader));
 }
 
 void conn_tell_token(roam_conn *conn, const uint8_t *token, size_t len)

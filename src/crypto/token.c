@@ -55,10 +55,25 @@ static void read_cid(struct reader *reader, roam_cid *ret)
         read_copy(reader, ret->bytes, ret->len);
 }
 
+/* Seals what was written into a token of its own key. */
+static size_t seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTES], const roam_rng *rng,
+                   const uint8_t *text, size_t len)
+{
+    uint8_t token_key[32];
+    //= rfc9000#8.1.4-1 A token is hard to guess and covered by integrity protection; different ones cannot be linked.
+    //= rfc9000#8.1.3-6 Nothing in a token tells whose connection it came from.
+    //= rfc9000#8.1.3-7 The random octets make each token another one.
+    rng_fill(rng, ret, RANDOM_BYTES);
+    key_of_token(token_key, key, ret);
+    gcm_seal_once(token_key, sizeof(token_key), nonce, NULL, 0, text, len, ret + RANDOM_BYTES);
+    wipe(token_key, sizeof(token_key));
+    return RANDOM_BYTES + len + TAG_BYTES;
+}
+
 size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTES], const roam_rng *rng,
                   const struct token *token, const roam_address *remote)
 {
-    uint8_t text[TEXT_BYTES_MAX], token_key[32];
+    uint8_t text[TEXT_BYTES_MAX];
     struct writer writer = writer_init(text, sizeof(text));
     roam_address address = roam_address_unmap(remote);
     assert(token->kind == TOKEN_RETRY || token->kind == TOKEN_NEW);
@@ -77,15 +92,7 @@ size_t token_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTE
         write_cid(&writer, &token->retry_scid);
     }
     assert(!writer.failed);
-
-    //= rfc9000#8.1.4-1 A token is hard to guess and covered by integrity protection; different ones cannot be linked.
-    //= rfc9000#8.1.3-6 Nothing in a token tells whose connection it came from.
-    //= rfc9000#8.1.3-7 The random octets make each token another one.
-    rng_fill(rng, ret, RANDOM_BYTES);
-    key_of_token(token_key, key, ret);
-    gcm_seal_once(token_key, sizeof(token_key), nonce, NULL, 0, text, writer_len(&writer), ret + RANDOM_BYTES);
-    wipe(token_key, sizeof(token_key));
-    return RANDOM_BYTES + writer_len(&writer) + TAG_BYTES;
+    return seal(ret, key, rng, text, writer_len(&writer));
 }
 
 /* True where the text is whole and of a kind that we know. */
@@ -108,24 +115,39 @@ static bool parse(struct token *ret, roam_address *ret_address, const uint8_t *t
     return !reader.failed && reader_left(&reader) == 0;
 }
 
+/* Opens a token under its key: false where it was not sealed under it. Its text is *ret_len octets long. */
+static bool open_text(uint8_t ret[TEXT_BYTES_MAX], size_t *ret_len, const uint8_t key[TOKEN_KEY_BYTES],
+                      const uint8_t *data, size_t len)
+{
+    uint8_t token_key[32];
+    if (len < RANDOM_BYTES + TAG_BYTES || len > RANDOM_BYTES + TEXT_BYTES_MAX + TAG_BYTES)
+        return false;
+    key_of_token(token_key, key, data);
+    //= rfc9000#8.1.4-2 Tokens are integrity-protected against change or forging by clients.
+    bool ours = gcm_open_once(token_key, sizeof(token_key), nonce, data + RANDOM_BYTES, len - RANDOM_BYTES, ret);
+    wipe(token_key, sizeof(token_key));
+    *ret_len = len - RANDOM_BYTES - TAG_BYTES;
+    return ours;
+}
+
+/* The random octets tell it from all others. */
+static uint64_t mark_of(const uint8_t *data)
+{
+    struct reader random = reader_init(data, RANDOM_BYTES);
+    return max_u64(1, read_u64(&random));
+}
+
 enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYTES], const uint8_t *data, size_t len,
                               const roam_address *remote, roam_time now, roam_time retry_lifetime,
                               roam_time new_lifetime)
 {
-    uint8_t text[TEXT_BYTES_MAX], token_key[32];
-    if (len < RANDOM_BYTES + TAG_BYTES || len > RANDOM_BYTES + sizeof(text) + TAG_BYTES)
-        return TOKEN_UNKNOWN;
-    key_of_token(token_key, key, data);
-    //= rfc9000#8.1.4-2 Tokens are integrity-protected against change or forging by clients.
-    bool ours = gcm_open_once(token_key, sizeof(token_key), nonce, data + RANDOM_BYTES, len - RANDOM_BYTES, text);
-    wipe(token_key, sizeof(token_key));
-
+    uint8_t text[TEXT_BYTES_MAX];
+    size_t text_len;
     struct token token = {0};
     roam_address issued_to = {0}, address = roam_address_unmap(remote);
-    if (!ours || !parse(&token, &issued_to, text, len - RANDOM_BYTES - TAG_BYTES))
+    if (!open_text(text, &text_len, key, data, len) || !parse(&token, &issued_to, text, text_len))
         return TOKEN_UNKNOWN;
-    struct reader random = reader_init(data, RANDOM_BYTES);
-    token.mark = max_u64(1, read_u64(&random));
+    token.mark = mark_of(data);
     *ret = token;
 
     //= rfc9000#8.1.4-4 A token is bound to the address that it was given to.
@@ -139,4 +161,40 @@ enum token_verdict token_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYT
     if (token.issued > saturating_add(now, TOKEN_CLOCK_SKEW) || saturating_sub(now, token.issued) > lifetime)
         return TOKEN_EXPIRED;
     return TOKEN_VALID;
+}
+
+/* ---- Invitations: random (16) | AES-256-GCM of { kind (1), made (8), destination CID } | tag (16) ---- */
+
+void invitation_key_derive(uint8_t ret[TOKEN_KEY_BYTES], const uint8_t shared_key[ROAM_STATIC_KEY_BYTES])
+{
+    derive_key(shared_key, ROAM_STATIC_KEY_BYTES, "roam invitation", ret, TOKEN_KEY_BYTES);
+}
+
+size_t invitation_seal(uint8_t ret[TOKEN_BYTES_MAX], const uint8_t key[TOKEN_KEY_BYTES], const roam_rng *rng,
+                       const roam_cid *dcid, roam_time now)
+{
+    uint8_t text[TEXT_BYTES_MAX];
+    struct writer writer = writer_init(text, sizeof(text));
+    write_u8(&writer, TOKEN_INVITATION);
+    write_u64(&writer, now);
+    write_cid(&writer, dcid);
+    assert(!writer.failed);
+    return seal(ret, key, rng, text, writer_len(&writer));
+}
+
+bool invitation_open(struct token *ret, const uint8_t key[TOKEN_KEY_BYTES], const uint8_t *data, size_t len,
+                     const roam_cid *dcid, roam_time now)
+{
+    uint8_t text[TEXT_BYTES_MAX];
+    size_t text_len;
+    if (!open_text(text, &text_len, key, data, len))
+        return false;
+    struct reader reader = reader_init(text, text_len);
+    *ret = (struct token){.kind = TOKEN_INVITATION, .mark = mark_of(data)};
+    bool is_one = read_u8(&reader) == TOKEN_INVITATION;
+    ret->issued = read_u64(&reader);
+    read_cid(&reader, &ret->original_dcid);
+    return is_one && !reader.failed && reader_left(&reader) == 0 && roam_cid_equal(&ret->original_dcid, dcid) &&
+           saturating_sub(ret->issued, now) <= INVITATION_WINDOW &&
+           saturating_sub(now, ret->issued) <= INVITATION_WINDOW;
 }

@@ -1,7 +1,7 @@
 /*
  * Who gets in: Initials of no connection. In this order: a version that we speak, a datagram large enough, a
- * destination CID long enough, a token if there is one, Retry if the policy asks for one, room. No state is kept
- * before all that.
+ * destination CID long enough, a token if there is one, where the server is silent the right to be answered, Retry if
+ * the policy asks for one or the client's prefix has had its share, room. No state is kept before all that.
  */
 #include "conn/versions.h"
 #include "crypto/key_schedule.h"
@@ -24,7 +24,7 @@ void answer_other_version(roam_endpoint *endpoint, const roam_datagram *datagram
 {
     endpoint_count_drop(endpoint, ROAM_DROP_UNSUPPORTED_VERSION);
     //= rfc9000#5.2.2-3 Drop unsupported-version packets in datagrams too small to start a connection.
-    if (endpoint->accept == NULL || len < DATAGRAM_BYTES_MIN)
+    if (endpoint->accept == NULL || len < DATAGRAM_BYTES_MIN || endpoint_is_silent(endpoint))
         return;
     //= rfc9000#5.2.2-1 Answer an unsupported version in a large enough datagram with Version Negotiation.
     //= rfc9000#5.2.2-4 Nothing of the packet beyond the invariant header was looked at.
@@ -113,19 +113,81 @@ static void send_retry(roam_endpoint *endpoint, const roam_datagram *datagram, c
     endpoint->stats.retries_sent++;
 }
 
-static bool retry_is_wanted(const roam_endpoint *endpoint)
+/* A rate of 0 is no limit. */
+static bool rate_allows(struct token_bucket *bucket, roam_time now)
 {
-    return endpoint->config.retry == ROAM_RETRY_ALWAYS ||
-           (endpoint->config.retry == ROAM_RETRY_WHEN_BUSY && endpoint->half_open >= endpoint->config.retry_half_open);
+    return bucket->rate == 0 || token_bucket_take(bucket, now);
+}
+
+/* Retries are cheap, but not free: under a flood they leave the processor to the connections that there are. */
+static void ask_for_proof(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          struct prefix_account *account)
+{
+    if (rate_allows(&account->retries, endpoint->now) && rate_allows(&endpoint->retries, endpoint->now))
+        send_retry(endpoint, datagram, header);
+    else
+        endpoint_count_drop(endpoint, ROAM_DROP_RETRY_RATE_LIMIT);
+}
+
+static bool is_busy(const roam_endpoint *endpoint)
+{
+    return endpoint->config.retry == ROAM_RETRY_WHEN_BUSY && endpoint->half_open >= endpoint->config.retry_half_open;
+}
+
+static bool has_room(const roam_endpoint *endpoint, const struct prefix_account *account, bool proven)
+{
+    const uint32_t max = endpoint->config.half_open_per_prefix;
+    return max == 0 || account->half_open[proven] < max;
+}
+
+/* True where a handshake may begin; otherwise the Initial has been answered or dropped. */
+static bool prefix_allows(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
+                          struct prefix_account *account, bool proven)
+{
+    const bool room = has_room(endpoint, account, proven);
+    if (proven) {
+        if (!room)
+            endpoint_count_drop(endpoint, ROAM_DROP_HALF_OPEN_LIMIT);
+        return room;
+    }
+    const bool always = endpoint->config.retry == ROAM_RETRY_ALWAYS;
+    if (!always && !is_busy(endpoint) && room && rate_allows(&account->strangers, endpoint->now))
+        return true;
+    if (endpoint->config.retry != ROAM_RETRY_NEVER)
+        ask_for_proof(endpoint, datagram, header, account);
+    else
+        endpoint_count_drop(endpoint, room ? ROAM_DROP_STRANGERS_RATE_LIMIT : ROAM_DROP_HALF_OPEN_LIMIT);
+    return false;
 }
 
 /* ---- Tokens */
 
 struct credit {
-    bool validated, retried;
-    struct token token; /* where validated */
+    bool validated, retried, invited;
+    struct token token; /* where validated or invited */
     roam_cid original_dcid;
 };
+
+static bool is_invited(roam_endpoint *endpoint, const struct packet_header *header, struct credit *ret)
+{
+    ret->invited =
+        endpoint_is_silent(endpoint) && invitation_open(&ret->token, endpoint->invitation_key, header->token,
+                                                        header->token_len, &header->dcid, endpoint_unix_time(endpoint));
+    if (!ret->invited)
+        ret->token = (struct token){0};
+    else if (!token_filter_allows(&endpoint->used_tokens, &ret->token))
+        ret->invited = false;
+    return ret->invited;
+}
+
+/* A silent server hears nobody else. */
+static bool is_heard(roam_endpoint *endpoint, const struct credit *credit)
+{
+    if (!endpoint_is_silent(endpoint) || credit->validated || credit->invited)
+        return true;
+    endpoint_count_drop(endpoint, ROAM_DROP_UNINVITED);
+    return false;
+}
 
 /* False where the Initial has been answered or dropped. */
 static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
@@ -133,8 +195,8 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
 {
     struct token token;
     *ret = (struct credit){.original_dcid = header->dcid};
-    if (header->token_len == 0)
-        return true;
+    if (header->token_len == 0 || is_invited(endpoint, header, ret))
+        return is_heard(endpoint, ret);
     const roam_address remote = roam_address_unmap(&datagram->remote);
     //= rfc9000#8.1.3-13 Server tries to validate a token in an Initial unless the address is validated already.
     enum token_verdict verdict =
@@ -159,6 +221,8 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
             ret->original_dcid = token.original_dcid;
         return true;
     }
+    if (!is_heard(endpoint, ret))
+        return false;
     //= rfc9000#8.1.4-5 Also a token for another address: the client stays unvalidated, and the limit applies.
     endpoint_count_drop(endpoint, is_unused ? ROAM_DROP_TOKEN_INVALID : ROAM_DROP_TOKEN_REPLAYED);
     if (is_retry) {
@@ -173,7 +237,7 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
 /* ---- A new connection */
 
 static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram *datagram,
-                                    const struct packet_header *header, const struct credit *credit)
+                                    const struct packet_header *header, const struct credit *credit, uint16_t prefix)
 {
     roam_result result;
     struct conn_create create = {
@@ -205,7 +269,10 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
     conn->initial_routed =
         conn_table_add_initial(&endpoint->table, &create.remote, &header->dcid, conn, &conn->initial_hash);
     conn->half_open = true;
+    conn->proven_at_start = credit->validated;
+    conn->prefix = prefix;
     endpoint->half_open++;
+    endpoint->prefixes.accounts[prefix].half_open[credit->validated]++;
     return conn;
 }
 
@@ -224,8 +291,11 @@ roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram,
     }
     if (!judge_token(endpoint, datagram, header, &credit))
         return NULL;
-    if (!credit.validated && retry_is_wanted(endpoint)) {
-        send_retry(endpoint, datagram, header);
+    const uint16_t prefix = prefix_of(&endpoint->prefixes, &datagram->remote);
+    if (!prefix_allows(endpoint, datagram, header, &endpoint->prefixes.accounts[prefix], credit.validated))
+        return NULL;
+    if (endpoint->config.max_half_open != 0 && endpoint->half_open >= endpoint->config.max_half_open) {
+        endpoint_count_drop(endpoint, ROAM_DROP_HALF_OPEN_LIMIT);
         return NULL;
     }
     if (endpoint->conn_count >= endpoint->config.max_connections) {
@@ -235,5 +305,5 @@ roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram,
         return NULL;
     }
     *ret_token = credit.token;
-    return accept_connection(endpoint, datagram, header, &credit);
+    return accept_connection(endpoint, datagram, header, &credit, prefix);
 }

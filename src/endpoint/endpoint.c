@@ -68,8 +68,10 @@ static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
 {
     roam_endpoint *endpoint = context;
     (void)completed;
-    if (conn->half_open)
-        endpoint->half_open--;
+    if (!conn->half_open)
+        return;
+    endpoint->half_open--;
+    endpoint->prefixes.accounts[conn->prefix].half_open[conn->proven_at_start]--;
     conn->half_open = false;
 }
 
@@ -102,6 +104,17 @@ static void owner_observe(void *context, const struct observed_packet *packet)
         endpoint->observe(endpoint->observe_context, packet);
 }
 
+static size_t owner_invitation(void *context, const uint8_t shared_key[ROAM_STATIC_KEY_BYTES], const roam_cid *dcid,
+                               uint8_t ret[TOKEN_BYTES_MAX])
+{
+    roam_endpoint *endpoint = context;
+    uint8_t key[TOKEN_KEY_BYTES];
+    invitation_key_derive(key, shared_key);
+    size_t len = invitation_seal(ret, key, &endpoint->rng, dcid, endpoint_unix_time(endpoint));
+    wipe(key, sizeof(key));
+    return len;
+}
+
 static struct conn_owner owner_of(roam_endpoint *endpoint)
 {
     return (struct conn_owner){
@@ -121,6 +134,7 @@ static struct conn_owner owner_of(roam_endpoint *endpoint)
         .handshake_over = owner_handshake_over,
         .new_token = owner_new_token,
         .early_once = owner_early_once,
+        .invitation = owner_invitation,
     };
 }
 
@@ -195,6 +209,9 @@ static void derive_keys(roam_endpoint *endpoint)
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
     early_gate_init(&endpoint->gate, &endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connections' names", endpoint->id_key, SIPHASH_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam address prefixes", endpoint->prefix_key, SIPHASH_KEY_BYTES);
+    if (endpoint->config.invitation_key_set)
+        invitation_key_derive(endpoint->invitation_key, endpoint->config.invitation_key);
     wipe(key, ROAM_STATIC_KEY_BYTES);
 }
 
@@ -227,6 +244,13 @@ static roam_endpoint *new_endpoint(const roam_endpoint_config *config, roam_resu
     return endpoint;
 }
 
+/* Only who accepts connections has to do with strangers. */
+static bool init_prefixes(roam_endpoint *endpoint)
+{
+    return endpoint->accept == NULL || prefix_limits_init(&endpoint->prefixes, &endpoint->allocator,
+                                                          endpoint->prefix_key, &endpoint->config, endpoint->now);
+}
+
 roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time now, roam_result *ret_result)
 {
     roam_result ignored;
@@ -247,10 +271,11 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     list_init(&endpoint->lent);
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
+    token_bucket_init(&endpoint->retries, endpoint->config.retries_per_second, now);
     token_filter_init(&endpoint->used_tokens, &endpoint->allocator, endpoint->config.tokens_remembered);
     token_filter_init(&endpoint->used_tickets, &endpoint->allocator, endpoint->config.tokens_remembered);
     derive_keys(endpoint);
-    if (!endpoint_cids_init(endpoint)) {
+    if (!endpoint_cids_init(endpoint) || !init_prefixes(endpoint)) {
         roam_endpoint_free(endpoint);
         return NULL;
     }
@@ -273,6 +298,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     token_filter_done(&endpoint->used_tokens);
     token_filter_done(&endpoint->used_tickets);
     early_gate_done(&endpoint->gate);
+    prefix_limits_done(&endpoint->prefixes, &allocator);
     config_copy_free(&allocator, endpoint->accept);
     endpoint_cids_done(endpoint);
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));

@@ -14,6 +14,7 @@
 #include "crypto/reset_token.h"
 #include "endpoint/conn_table.h"
 #include "endpoint/event_queue.h"
+#include "endpoint/prefix_limits.h"
 #include "endpoint/token_filter.h"
 
 /* Answers without a connection that wait to be sent. */
@@ -71,6 +72,8 @@ struct roam_endpoint {
     struct reply *replies, **replies_end;
     size_t reply_count;
     struct token_bucket stateless; /* resets and version negotiations */
+    struct token_bucket retries;
+    struct prefix_limits prefixes; /* of those who want to come in */
 
     struct endpoint_plan plans[CID_PLANS_KEPT]; /* the current one first */
     size_t plan_count;
@@ -79,10 +82,11 @@ struct roam_endpoint {
     uint8_t scatter_key[CIPHER_BLOCK_BYTES];
     uint8_t token_key[TOKEN_KEY_BYTES];
     struct token_filter used_tokens;
+    uint8_t invitation_key[TOKEN_KEY_BYTES]; /* where the configuration has one */
     uint8_t ticket_key[TICKET_KEY_BYTES];
     struct early_gate gate;
     struct token_filter used_tickets; /* that early data came with */
-    uint8_t id_key[SIPHASH_KEY_BYTES];
+    uint8_t id_key[SIPHASH_KEY_BYTES], prefix_key[SIPHASH_KEY_BYTES];
 
     roam_endpoint_stats stats;
     roam_qlog qlog;                                                       /* open NULL: none */
@@ -90,6 +94,12 @@ struct roam_endpoint {
     void (*observe)(void *context, const struct observed_packet *packet); /* tests */
     void *observe_context;
 };
+
+/* It answers only those who were invited. */
+static inline bool endpoint_is_silent(const roam_endpoint *endpoint)
+{
+    return endpoint->config.invitation_key_set;
+}
 
 static inline void endpoint_count_drop(roam_endpoint *endpoint, roam_drop reason)
 {

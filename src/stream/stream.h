@@ -81,9 +81,9 @@ struct stream_set {
     roam_conn *conn;
     const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
+    uint16_t acks_forgotten; /* since the connection has last looked: for want of ranges: what was acknowledged is sent again */
     bool is_server;
     bool too_many_gaps;      /* the data of a stream was refused for that */
-    uint32_t acks_forgotten; /* for want of ranges: what was acknowledged is sent again */
     bool lending;            /* what comes now stays where it lies until stream_set_end_loans */
     bool closed;             /* stream_set_close */
     bool early;              /* what comes, and what is opened, belongs to early data */
