@@ -6,6 +6,7 @@
 
 #include "base/minmax.h"
 #include "cli/perf.h"
+#include "cli/sandbox.h"
 #include "cli/watch.h"
 #include "conn/limits.h"
 
@@ -57,6 +58,7 @@ static const struct option_spec server_specs[] = {
     OPTION("cert", 0, OPTION_TEXT, net.cert, "FILE", "certificate chain, PEM (one is made)"),
     OPTION("key", 0, OPTION_TEXT, net.key, "FILE", "its private key, PEM"),
     WATCH_OPTIONS(struct perf_options, net.watch),
+    SANDBOX_OPTIONS(struct perf_options, net.sandbox),
     COMMON_OPTIONS,
 };
 
