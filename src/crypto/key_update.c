@@ -151,7 +151,7 @@ bool key_update_needed(const struct one_rtt_keys *keys)
 
 bool key_update_exhausted(const struct one_rtt_keys *keys)
 {
-    return keys->send.available && keys->send.packets >= aead_suite_info(keys->send.suite)->confidentiality_limit;
+    return packet_keys_are_used_up(&keys->send);
 }
 
 void key_update_on_sent(struct one_rtt_keys *keys, uint64_t number)
@@ -218,12 +218,16 @@ static uint64_t on_next(struct one_rtt_keys *keys, uint64_t number, roam_time no
     return ROAM_NO_ERROR;
 }
 
+//= rfc9001#6.6 Failures are counted over the connection's life, all keys together.
+bool key_update_count_failure(struct one_rtt_keys *keys, enum aead_suite suite)
+{
+    return ++keys->failed >= aead_suite_info(suite)->integrity_limit;
+}
+
 static ptrdiff_t refuse(struct one_rtt_keys *keys, roam_drop *ret_drop, uint64_t *ret_error)
 {
     *ret_drop = ROAM_DROP_AUTHENTICATION_FAILED;
-    //= rfc9001#6.6 Failures are counted over the connection's life, all keys together.
-    keys->failed++;
-    if (keys->failed >= aead_suite_info(keys->receive.suite)->integrity_limit)
+    if (key_update_count_failure(keys, keys->receive.suite))
         *ret_error = ROAM_AEAD_LIMIT_REACHED;
     return -1;
 }

@@ -64,6 +64,11 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->available = true;
 }
 
+bool packet_keys_are_used_up(const struct packet_keys *keys)
+{
+    return keys->available && keys->packets >= aead_suite_info(keys->suite)->confidentiality_limit;
+}
+
 void packet_keys_shrink(struct packet_keys *keys)
 {
     if (keys->expanded != NULL)
