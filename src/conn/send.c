@@ -308,7 +308,8 @@ static bool keep_keys_within_limits(roam_conn *conn)
     bool used_up = key_update_exhausted(&conn->keys);
     if (handshake != NULL)
         used_up |= packet_keys_are_used_up(&handshake->send[SPACE_INITIAL]) ||
-                   packet_keys_are_used_up(&handshake->send[SPACE_HANDSHAKE]);
+                   packet_keys_are_used_up(&handshake->send[SPACE_HANDSHAKE]) ||
+                   (!conn->is_server && packet_keys_are_used_up(&handshake->zero_rtt));
     if (used_up)
         conn_fail(conn, ROAM_AEAD_LIMIT_REACHED, 0, "keys are used up");
     return !used_up;

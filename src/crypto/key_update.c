@@ -170,15 +170,16 @@ void key_update_on_acked(struct one_rtt_keys *keys, uint64_t number, roam_time n
     keys->next_allowed = keys->updates == 0 ? now : saturating_add(now, PTOS_BETWEEN_UPDATES * pto);
 }
 
+//= rfc9001#9.5 Which keys are taken tells of the phase and the number, both protected: no branch is made of them.
 /* Which receive keys a packet calls for. */
 static struct packet_keys *keys_for(struct one_rtt_keys *keys, bool phase, uint64_t number)
 {
-    if (phase == keys->receive_phase)
-        return &keys->receive;
-    bool older = keys->receive_phase_first_number != PACKET_NUMBER_NONE && number < keys->receive_phase_first_number;
-    if (older && keys->receive_previous != NULL)
-        return keys->receive_previous;
-    return keys->receive_next;
+    bool older = (keys->receive_phase_first_number != PACKET_NUMBER_NONE) &
+                 (number < keys->receive_phase_first_number) & (keys->receive_previous != NULL);
+    uint64_t current = mask_if(phase == keys->receive_phase), previous = ~current & mask_if(older);
+    return (struct packet_keys *)(((uintptr_t)&keys->receive & current) |
+                                  ((uintptr_t)keys->receive_previous & previous) |
+                                  ((uintptr_t)keys->receive_next & ~current & ~previous));
 }
 
 /* What an authentic packet of the current phase tells. */
