@@ -247,8 +247,11 @@ static bool add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, s
     return true;
 }
 
-static bool allow_if(scmp_filter_ctx filter, int call, struct scmp_arg_cmp condition)
+/* Where that argument, of which only these bits count, has this value. */
+static bool allow_if(scmp_filter_ctx filter, int call, unsigned argument, uint64_t bits, uint64_t value)
 {
+    const struct scmp_arg_cmp condition = {
+        .arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = bits, .datum_b = value};
     return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &condition) == 0;
 }
 
@@ -256,20 +259,20 @@ static bool add_conditions(scmp_filter_ctx filter)
 {
     bool added = true;
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
-        added &= allow_if(filter, CALL(socket), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+        added &= allow_if(filter, CALL(socket), 0, UINT32_MAX, (uint64_t)families[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
-        added &= allow_if(filter, CALL(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
+        added &= allow_if(filter, CALL(ioctl), 1, UINT32_MAX, requests[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(thread_names); i++)
-        added &= allow_if(filter, CALL(prctl), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)thread_names[i]));
+        added &= allow_if(filter, CALL(prctl), 0, UINT32_MAX, (uint64_t)thread_names[i]);
     /* No memory is both written by us and executed: the code is what was loaded at the start. */
-    added &= allow_if(filter, CALL(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    added &= allow_if(filter, CALL(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    added &= allow_if(filter, CALL(mmap), 2, PROT_EXEC, 0);
+    added &= allow_if(filter, CALL(mprotect), 2, PROT_EXEC, 0);
     /* Threads, no processes. clone3 hides its flags in memory; without it the C library calls clone. */
-    added &= allow_if(filter, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    added &= allow_if(filter, CALL(clone), 0, CLONE_THREAD, CLONE_THREAD);
     /* abort() */
-    added &= allow_if(filter, CALL(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    added &= allow_if(filter, CALL(tgkill), 0, UINT32_MAX, (uint64_t)getpid());
     /* Limits may be read. */
-    added &= allow_if(filter, CALL(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0));
+    added &= allow_if(filter, CALL(prlimit64), 2, UINT64_MAX, 0);
     return added;
 }
 
