@@ -9,7 +9,7 @@ WERROR       ?= $(if $(CI),true,false)
 ASAN := $(BUILD)/asan
 FUZZ := $(BUILD)/fuzz
 
-.PHONY: help build demo check interop fuzz install clean format tidy build-deps test-deps interop-deps peers
+.PHONY: help build demo check interop fuzz reproducible timing install clean format tidy build-deps test-deps interop-deps peers
 .DEFAULT_GOAL := build
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
 	@echo 'make interop    run the QUIC interop runner'"'"'s cases with every peer, and write the matrix into docs/interop.md'
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
+	@echo 'make reproducible  build twice in different places, and compare'
+	@echo 'make timing     look for secrets in the time that packets take (bench/constant-time)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
 	@echo 'make format     run clang-format over src, include, tests, examples, bench'
 	@echo 'make tidy       run clang-tidy over src'
@@ -81,6 +83,13 @@ interop: interop-deps $(BUILD)/build.ninja
 fuzz: $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ)
 	@tools/run-fuzzers $(FUZZ) $(FUZZ_SECONDS)
+
+reproducible: | build-deps
+	tools/check-reproducible
+
+timing: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) bench/constant-time
+	@$(BUILD)/bench/constant-time
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -61,7 +61,7 @@ static enum range_set_result make_room_for_one(struct range_set *set)
     if (ranges == NULL)
         return RANGE_SET_NO_MEMORY;
     set->ranges = ranges;
-    set->capacity = capacity;
+    set->capacity = (uint32_t)capacity;
     return RANGE_SET_OK;
 }
 
@@ -82,7 +82,7 @@ static void erase(struct range_set *set, size_t first, size_t last)
     if (first == last)
         return;
     memmove(&set->ranges[first], &set->ranges[last], (set->count - last) * sizeof(*set->ranges));
-    set->count -= last - first;
+    set->count -= (uint32_t)(last - first);
 }
 
 enum range_set_result range_set_add(struct range_set *set, uint64_t start, uint64_t end)

@@ -37,6 +37,14 @@ static inline bool equal_in_constant_time(const void *a, const void *b, size_t l
     return difference == 0;
 }
 
+/* All ones where it is so, else zero; of what was asked no branch is made. */
+static inline uint64_t mask_if(bool so)
+{
+    uint64_t mask = 0 - (uint64_t)so;
+    __asm__("" : "+r"(mask));
+    return mask;
+}
+
 /* Forgets a secret in a way that the compiler keeps. */
 static inline void wipe(void *ptr, size_t len)
 {

@@ -11,6 +11,8 @@
 #define FIELD_MAX 512
 #define LINE_MAX  (4 * 3 * FIELD_MAX + 256)
 
+static size_t append(char *ret, size_t cap, size_t at, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 static size_t append(char *ret, size_t cap, size_t at, const char *format, ...)
 {
     va_list arguments;

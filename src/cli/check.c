@@ -50,7 +50,7 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     /* Without SA_RESTART: a wait ends, and the report says what is known so far. */
-    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

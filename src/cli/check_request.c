@@ -62,11 +62,11 @@ static void write_literal(struct writer *writer, size_t name, const char *value)
 
 size_t check_request_control(uint8_t *ret, size_t capacity)
 {
-    struct writer writer = writer_init(ret, capacity);
-    write_u8(&writer, HTTP3_STREAM_CONTROL);
-    write_u8(&writer, HTTP3_FRAME_SETTINGS);
-    write_u8(&writer, 0);
-    return writer.failed ? 0 : writer_len(&writer);
+    static const uint8_t opening[] = {HTTP3_STREAM_CONTROL, HTTP3_FRAME_SETTINGS, 0};
+    if (capacity < sizeof(opening))
+        return 0;
+    memcpy(ret, opening, sizeof(opening));
+    return sizeof(opening);
 }
 
 static size_t write_h3(const char *authority, const char *path, uint8_t *ret, size_t capacity)

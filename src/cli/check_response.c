@@ -20,9 +20,9 @@ static const uint64_t windows[] = {16384, 1024};
 
 static void write_authority(const struct exam *exam, char *ret, size_t capacity)
 {
-    const char *form = strchr(exam->host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+    const bool bracketed = strchr(exam->host, ':') != NULL;
     const char *host = exam->options.net.name != NULL ? exam->options.net.name : exam->host;
-    snprintf(ret, capacity, form, host, exam->port);
+    snprintf(ret, capacity, "%s%s%s:%u", bracketed ? "[" : "", host, bracketed ? "]" : "", exam->port);
 }
 
 static bool send_request(struct bench *bench)

@@ -15,6 +15,8 @@
 
 #include "cli/cli.h"
 
+#define OF_ROOT "/run/roam"
+
 /* ---- The directory */
 
 static bool directory_text(char ret[CONTROL_PATH_MAX])
@@ -24,7 +26,7 @@ static bool directory_text(char ret[CONTROL_PATH_MAX])
     if (runtime != NULL && runtime[0] == '/')
         len = snprintf(ret, CONTROL_PATH_MAX, "%s/roam", runtime);
     else if (geteuid() == 0)
-        len = snprintf(ret, CONTROL_PATH_MAX, "/run/roam");
+        len = snprintf(ret, CONTROL_PATH_MAX, OF_ROOT);
     else
         len = snprintf(ret, CONTROL_PATH_MAX, "/tmp/roam-%lu", (unsigned long)geteuid());
     if ((size_t)len < CONTROL_PATH_MAX)
@@ -64,7 +66,8 @@ bool control_default_path(char ret[CONTROL_PATH_MAX])
     char directory[CONTROL_PATH_MAX];
     if (!directory_text(directory))
         return false;
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+    /* Below root's one, a server that has become somebody else still reaches its socket. */
+    if (mkdir(directory, strcmp(directory, OF_ROOT) == 0 ? 0711 : 0700) != 0 && errno != EEXIST) {
         say_error("cannot make %s: %s", directory, strerror(errno));
         return false;
     }

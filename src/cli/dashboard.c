@@ -197,6 +197,7 @@ static void on_event(struct dashboard *dashboard, const roam_event *event)
             dashboard->clients--;
         }
         roam_h3_free(h3);
+        roam_conn_set_user(event->conn, NULL); /* its row stays for a while, where forget_connections looks */
         roam_conn_free(event->conn, event->time);
     } else if (h3 != NULL && roam_h3_on_event(h3, event->time, event)) {
         while (roam_h3_next_event(h3, event->time, &told))

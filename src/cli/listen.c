@@ -11,6 +11,7 @@
 
 #include "cli/hq_server.h"
 #include "cli/places.h"
+#include "cli/sandbox.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/watch.h"
@@ -68,6 +69,7 @@ static const struct option_spec specs[] = {
     OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print events as they happen"),
     OPTION("progress", 0, OPTION_FLAG, progress, NULL, "show progress, terminal or not"),
     WATCH_OPTIONS(struct net_options, watch),
+    SANDBOX_OPTIONS(struct net_options, sandbox),
 };
 
 struct listener {
@@ -229,6 +231,13 @@ static void serve(struct listener *listener)
 
 /* ---- Starting ---------------------------------------------------------------------------------------------------- */
 
+static bool give_up_rest(const struct listener *listener)
+{
+    struct sandbox_plan plan = {0};
+    sandbox_want(&plan, SANDBOX_SERVE, listener->options.hq);
+    return sandbox_enter_server(&plan, &listener->options, watch_control_path(listener->watch));
+}
+
 static int run(struct listener *listener, const struct command_line *line, const roam_config *config,
                const roam_endpoint_config *endpoint_config)
 {
@@ -252,7 +261,8 @@ static int run(struct listener *listener, const struct command_line *line, const
         listener->status = EXIT_LOCAL;
     } else if (!places_open(listener->io, &listener->options, line, name, &port) ||
                (listener->watch =
-                    watch_start(listener->io, &listener->options.watch, line->command, config->credentials)) == NULL) {
+                    watch_start(listener->io, &listener->options.watch, line->command, config->credentials)) == NULL ||
+               !give_up_rest(listener)) {
         listener->status = EXIT_LOCAL;
     } else {
         print_invitation(&listener->options, config->credentials, name, port);

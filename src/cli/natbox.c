@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/minmax.h"
+#include "cli/sandbox.h"
 #include "io/route.h"
 #include "io/sockaddr.h"
 
@@ -75,6 +76,7 @@ static const struct option_spec specs[] = {
     OPTION("ipv6", '6', OPTION_FLAG, ipv6, NULL, "... of IPv6"),
     OPTION("json", 0, OPTION_FLAG, json, NULL, "print lines of JSON"),
     OPTION("verbose", 'v', OPTION_FLAG, verbose, NULL, "print each datagram that is lost, doubled, held back, refused"),
+    SANDBOX_OPTIONS(struct natbox_options, sandbox),
 };
 
 /* ---- Places ------------------------------------------------------------------------------------------------------ */
@@ -251,7 +253,8 @@ static int run(struct natbox *box, const struct command_line *line)
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* whoever reads through a pipe gets whole lines */
     REPORT(box, box->report.started, "seed", NUMBER("seed", box->options.seed),
            NUMBER("monotonic_ns", box->report.started));
-    if (open_doors(box, line)) {
+    const struct sandbox_plan nothing = {0}; /* it serves no files */
+    if (open_doors(box, line) && sandbox_enter(&box->options.sandbox, &nothing)) {
         turn(box);
         report_passages(box);
         report_totals(box, uv_hrtime());

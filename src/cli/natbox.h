@@ -31,6 +31,7 @@ enum old_mapping { OLD_DIES, OLD_UNTIL_UPLINK, OLD_STAYS };
 
 struct natbox_options {
     bool ipv4, ipv6, json, verbose;
+    struct sandbox_options sandbox;
     unsigned kind;        /* enum nat_kind */
     unsigned rebind_what; /* enum rebind_what */
     unsigned old_mapping; /* enum old_mapping */

@@ -80,6 +80,12 @@ struct watch_options {
     const char *dashboard, *dashboard_token;
 };
 
+/* What a server gives up: see sandbox.h. */
+struct sandbox_options {
+    const char *user; /* NULL: nobody in particular */
+    bool off;
+};
+
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
     bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
@@ -103,6 +109,7 @@ struct net_options {
     uint32_t force_version;
     uint32_t versions[ROAM_VERSIONS_MAX];
     struct watch_options watch;
+    struct sandbox_options sandbox;
 };
 
 /* What is no option, at most, unless a command takes any number; each says how many of them it wants. */

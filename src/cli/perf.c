@@ -6,6 +6,7 @@
 
 #include "base/minmax.h"
 #include "cli/perf.h"
+#include "cli/sandbox.h"
 #include "cli/watch.h"
 #include "conn/limits.h"
 
@@ -58,6 +59,7 @@ static const struct option_spec server_specs[] = {
     OPTION("key", 0, OPTION_TEXT, net.key, "FILE", "its private key, PEM"),
     OPTION("guarded", 0, OPTION_FLAG, guarded, NULL, "limit strangers as a server does that is no benchmark's"),
     WATCH_OPTIONS(struct perf_options, net.watch),
+    SANDBOX_OPTIONS(struct perf_options, net.sandbox),
     COMMON_OPTIONS,
 };
 

@@ -10,6 +10,7 @@
 #include "base/minmax.h"
 #include "cli/perf.h"
 #include "cli/places.h"
+#include "cli/sandbox.h"
 #include "cli/watch.h"
 
 struct answer {
@@ -263,6 +264,7 @@ static void free_answers(struct perf_server *server)
 int perf_serve(const struct perf_options *options, const struct command_line *line)
 {
     struct perf_server server = {.options = options};
+    struct sandbox_plan plan = {0};
     roam_endpoint_config endpoint_config;
     roam_config config;
     const char *alpn[2];
@@ -286,7 +288,8 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     list_init(&server.free);
     signals_start(&server.signals, server.io);
     bool started = setup_logs(server.io, &options->net) && places_open(server.io, &options->net, line, name, &port) &&
-                   (server.watch = watch_start(server.io, &options->net.watch, line->command, NULL)) != NULL;
+                   (server.watch = watch_start(server.io, &options->net.watch, line->command, NULL)) != NULL &&
+                   sandbox_enter_server(&plan, &options->net, watch_control_path(server.watch));
     if (started) {
         serve(&server);
         perf_account_take(&server.served.account, server.io, NULL);

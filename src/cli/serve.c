@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/sandbox.h"
+
 #define USAGE                                                                                                          \
     "usage: roam serve [options] DIR [[ADDR:]PORT...]\n\n"                                                             \
     "Serves the files of DIR over HTTP/3 (UDP) and HTTPS/1.1 (TCP), at port 4433 where none is said. Without --cert "  \
@@ -62,6 +64,7 @@ static const struct option_spec specs[] = {
     OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),
     OPTION("verbose", 'v', OPTION_FLAG, net.verbose, NULL, "print events as they happen"),
     WATCH_OPTIONS(struct serve_options, net.watch),
+    SANDBOX_OPTIONS(struct serve_options, net.sandbox),
 };
 
 /* ---- What is read anew on SIGHUP --------------------------------------------------------------------------------- */
@@ -186,6 +189,21 @@ static void invite(const struct server *server, const char *name, uint16_t port)
     fprintf(stderr, " https://%s:%u/\n", name, port);
 }
 
+/* Before there are threads: each would have to give it up for itself. */
+static bool give_up_rest(const struct server *server)
+{
+    const struct serve_options *options = &server->options;
+    struct sandbox_plan plan = {0};
+    sandbox_want(&plan, SANDBOX_SERVE, options->directory);
+    for (size_t i = 0; i < options->certs.count; i++) {
+        sandbox_want(&plan, SANDBOX_REREAD, options->certs.texts[i]);
+        sandbox_want(&plan, SANDBOX_REREAD, options->keys.texts[i]);
+    }
+    if (options->access_log != NULL && strcmp(options->access_log, "-") != 0)
+        sandbox_want(&plan, SANDBOX_REWRITE, options->access_log);
+    return sandbox_enter_server(&plan, &options->net, watch_control_path(server->watch));
+}
+
 static int run(struct server *server, struct command_line *line, const roam_endpoint_config *config)
 {
     static struct places places;
@@ -209,7 +227,8 @@ static int run(struct server *server, struct command_line *line, const roam_endp
                  (server->watch =
                       watch_start(server->io, &server->options.net.watch, line->command, server->credentials)) != NULL;
     if (ready && !server->options.no_tcp)
-        ready = (server->tcp = serve_tcp_start(server, &places)) != NULL;
+        ready = (server->tcp = serve_tcp_open(server, &places)) != NULL;
+    ready = ready && give_up_rest(server) && (server->tcp == NULL || serve_tcp_start(server->tcp));
     if (ready) {
         invite(server, name, port);
         serve(server);

@@ -51,14 +51,17 @@ bool serve_h3_close(struct server *server, bool everything);
 
 /* ---- serve_tcp.c */
 
-/* HTTPS/1.1 at the same places, in threads of its own. NULL, with the reason said. */
-struct serve_tcp *serve_tcp_start(struct server *server, const struct places *places);
+/* HTTPS/1.1 at the same places: listens there. NULL, with the reason said. */
+struct serve_tcp *serve_tcp_open(struct server *server, const struct places *places);
+/* Begins to answer, in threads of its own. False, with the reason said. */
+bool serve_tcp_start(struct serve_tcp *tcp);
 /* For connections from now on. */
 void serve_tcp_set_credentials(struct serve_tcp *tcp, roam_credentials *credentials);
 /* Takes no new connections, and ends those that there are with their next answer. */
 void serve_tcp_quiesce(struct serve_tcp *tcp);
 /* True where no answer is on its way. */
 bool serve_tcp_idle(struct serve_tcp *tcp);
+/* NULL is allowed. */
 void serve_tcp_stop(struct serve_tcp *tcp);
 
 #endif

@@ -30,6 +30,7 @@ struct serve_tcp {
     pthread_mutex_t lock;
     roam_credentials *credentials;
     struct {
+        int fd; /* until the daemon has it; -1 */
         struct MHD_Daemon *daemon;
         int quiesced; /* the socket that it listened on, -1 before */
         char alt_svc[64];
@@ -219,7 +220,7 @@ static int listen_at(const roam_address *address)
     return -1;
 }
 
-static bool start_at(struct serve_tcp *tcp, const roam_address *address)
+static bool open_at(struct serve_tcp *tcp, const roam_address *address)
 {
     char text[ROAM_ADDRESS_TEXT_MAX];
     size_t i = tcp->count;
@@ -231,24 +232,13 @@ static bool start_at(struct serve_tcp *tcp, const roam_address *address)
     }
     snprintf(tcp->places[i].alt_svc, sizeof(tcp->places[i].alt_svc), "h3=\":%u\"; ma=%d", address->port,
              ALT_SVC_SECONDS);
+    tcp->places[i].fd = fd;
     tcp->places[i].quiesced = -1;
-    tcp->places[i].daemon = MHD_start_daemon(
-        MHD_USE_TLS | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, tcp->places[i].alt_svc,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_CERT_CALLBACK, refuse_certificate, MHD_OPTION_HTTPS_PRIORITIES,
-        "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_NOTIFY_CONNECTION, on_connection, tcp,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, tcp, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-    if (tcp->places[i].daemon == NULL) {
-        say_error("cannot serve on TCP %s", roam_address_format(address, text));
-        close(fd);
-        return false;
-    }
     tcp->count++;
     return true;
 }
 
-struct serve_tcp *serve_tcp_start(struct server *server, const struct places *places)
+struct serve_tcp *serve_tcp_open(struct server *server, const struct places *places)
 {
     struct serve_tcp *tcp = calloc(1, sizeof(*tcp));
     if (tcp == NULL)
@@ -257,12 +247,32 @@ struct serve_tcp *serve_tcp_start(struct server *server, const struct places *pl
     tcp->credentials = credentials_ref(server->credentials);
     pthread_mutex_init(&tcp->lock, NULL);
     for (size_t i = 0; i < places->count; i++) {
-        if (!start_at(tcp, &places->bound[i])) {
+        if (!open_at(tcp, &places->bound[i])) {
             serve_tcp_stop(tcp);
             return NULL;
         }
     }
     return tcp;
+}
+
+bool serve_tcp_start(struct serve_tcp *tcp)
+{
+    for (size_t i = 0; i < tcp->count; i++) {
+        tcp->places[i].daemon = MHD_start_daemon(
+            MHD_USE_TLS | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
+            tcp->places[i].alt_svc, MHD_OPTION_LISTEN_SOCKET, tcp->places[i].fd, MHD_OPTION_HTTPS_CERT_CALLBACK,
+            refuse_certificate, MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
+            MHD_OPTION_NOTIFY_CONNECTION, on_connection, tcp, MHD_OPTION_URI_LOG_CALLBACK, on_uri, tcp,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+            (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+        if (tcp->places[i].daemon == NULL) {
+            say_error("cannot serve over TCP");
+            return false;
+        }
+        tcp->places[i].fd = -1;
+    }
+    return true;
 }
 
 void serve_tcp_set_credentials(struct serve_tcp *tcp, roam_credentials *credentials)
@@ -292,7 +302,10 @@ void serve_tcp_stop(struct serve_tcp *tcp)
     if (tcp == NULL)
         return;
     for (size_t i = 0; i < tcp->count; i++) {
-        MHD_stop_daemon(tcp->places[i].daemon);
+        if (tcp->places[i].daemon != NULL)
+            MHD_stop_daemon(tcp->places[i].daemon);
+        if (tcp->places[i].fd >= 0)
+            close(tcp->places[i].fd);
         if (tcp->places[i].quiesced >= 0)
             close(tcp->places[i].quiesced);
     }

@@ -114,7 +114,7 @@ void top_put(int y, unsigned x, unsigned width, enum top_look look, const char *
     if (y < 0 || y >= LINES || x >= top_width())
         return;
     width = (unsigned)min_size(width, top_width() - x);
-    attrset(attributes_of(look));
+    attrset((int)attributes_of(look));
     mvprintw(y, (int)x, "%-*.*s", (int)width, (int)width, text);
     attrset(A_NORMAL);
 }

@@ -55,6 +55,11 @@ struct watch *watch_start(roam_io *io, const struct watch_options *options, cons
     return NULL;
 }
 
+const char *watch_control_path(const struct watch *watch)
+{
+    return watch->control != NULL ? watch->control->path : NULL;
+}
+
 bool watch_next(struct watch *watch, roam_event *ret, roam_time timeout)
 {
     if (!roam_io_next(watch->io, ret, timeout))

@@ -35,6 +35,9 @@ struct watch;
 struct watch *watch_start(roam_io *io, const struct watch_options *options, const char *command,
                           roam_credentials *credentials);
 
+/* Of the control socket; NULL where there is none. */
+const char *watch_control_path(const struct watch *watch);
+
 /* roam_io_next, and whoever watches hears of the event. */
 bool watch_next(struct watch *watch, roam_event *ret, roam_time timeout);
 

@@ -114,7 +114,8 @@ static bool open_packet(roam_conn *conn, const struct packet_header *header, str
         payload = packet_protection_open(keys, context->number, data, header_len, len);
         if (payload < 0) {
             //= rfc9001#6.6 Count failed authentications over the connection's life, all keys together.
-            conn->keys.failed++;
+            if (key_update_count_failure(&conn->keys, keys->suite))
+                conn_fail(conn, ROAM_AEAD_LIMIT_REACHED, 0, "");
             conn_count_drop(conn, ROAM_DROP_AUTHENTICATION_FAILED);
         }
     }

@@ -299,13 +299,21 @@ static bool must_expand(const roam_conn *conn, const struct assembly *assembly)
 }
 
 //= rfc9001#6.6 Start an update before the confidentiality limit; stop using keys past it.
-static void update_keys_if_due(roam_conn *conn)
+/* Whatever path the next packet takes, and whatever it is for. False where nothing more may be sent. */
+static bool keep_keys_within_limits(roam_conn *conn)
 {
+    const struct handshake *handshake = conn->handshake;
     if (conn->confirmed && key_update_needed(&conn->keys) && key_update_allowed(&conn->keys, conn->now) &&
         key_update_begin(&conn->keys, conn->now, conn_pto(conn)))
         conn_event(conn, ROAM_EVENT_KEY_UPDATED);
-    if (key_update_exhausted(&conn->keys))
+    bool used_up = key_update_exhausted(&conn->keys);
+    if (handshake != NULL)
+        used_up |= packet_keys_are_used_up(&handshake->send[SPACE_INITIAL]) ||
+                   packet_keys_are_used_up(&handshake->send[SPACE_HANDSHAKE]) ||
+                   (!conn->is_server && packet_keys_are_used_up(&handshake->zero_rtt));
+    if (used_up)
         conn_fail(conn, ROAM_AEAD_LIMIT_REACHED, 0, "keys are used up");
+    return !used_up;
 }
 
 /* Beside data that waits, where the window has room for it: RFC 9000 section 14.4. */
@@ -331,9 +339,6 @@ static bool transmit_active(roam_conn *conn, roam_datagram *ret)
     conn_rotate_if_due(conn);
     if (!start(conn, path, ret, &assembly))
         return false;
-    update_keys_if_due(conn);
-    if (!conn_is_alive(conn))
-        return false;
     for (enum packet_space space = SPACE_INITIAL; space < PACKET_SPACES; space++) {
         if (conn_send_keys(conn, space) != NULL)
             assemble_packet(conn, &assembly, space, mode_of_space(conn, space, path));
@@ -351,6 +356,8 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)
         return false;
     conn_mobility_run(conn);
+    if (!keep_keys_within_limits(conn))
+        return false;
     if (transmit_probe(conn, ret))
         return true;
     if (conn_is_waiting(conn))

@@ -151,7 +151,7 @@ bool key_update_needed(const struct one_rtt_keys *keys)
 
 bool key_update_exhausted(const struct one_rtt_keys *keys)
 {
-    return keys->send.available && keys->send.packets >= aead_suite_info(keys->send.suite)->confidentiality_limit;
+    return packet_keys_are_used_up(&keys->send);
 }
 
 void key_update_on_sent(struct one_rtt_keys *keys, uint64_t number)
@@ -170,15 +170,16 @@ void key_update_on_acked(struct one_rtt_keys *keys, uint64_t number, roam_time n
     keys->next_allowed = keys->updates == 0 ? now : saturating_add(now, PTOS_BETWEEN_UPDATES * pto);
 }
 
+//= rfc9001#9.5 Which keys are taken tells of the phase and the number, both protected: no branch is made of them.
 /* Which receive keys a packet calls for. */
 static struct packet_keys *keys_for(struct one_rtt_keys *keys, bool phase, uint64_t number)
 {
-    if (phase == keys->receive_phase)
-        return &keys->receive;
-    bool older = keys->receive_phase_first_number != PACKET_NUMBER_NONE && number < keys->receive_phase_first_number;
-    if (older && keys->receive_previous != NULL)
-        return keys->receive_previous;
-    return keys->receive_next;
+    bool older = (keys->receive_phase_first_number != PACKET_NUMBER_NONE) &
+                 (number < keys->receive_phase_first_number) & (keys->receive_previous != NULL);
+    uint64_t current = mask_if(phase == keys->receive_phase), previous = ~current & mask_if(older);
+    return (struct packet_keys *)(((uintptr_t)&keys->receive & current) |
+                                  ((uintptr_t)keys->receive_previous & previous) |
+                                  ((uintptr_t)keys->receive_next & ~current & ~previous));
 }
 
 /* What an authentic packet of the current phase tells. */
@@ -218,12 +219,16 @@ static uint64_t on_next(struct one_rtt_keys *keys, uint64_t number, roam_time no
     return ROAM_NO_ERROR;
 }
 
+//= rfc9001#6.6 Failures are counted over the connection's life, all keys together.
+bool key_update_count_failure(struct one_rtt_keys *keys, enum aead_suite suite)
+{
+    return ++keys->failed >= aead_suite_info(suite)->integrity_limit;
+}
+
 static ptrdiff_t refuse(struct one_rtt_keys *keys, roam_drop *ret_drop, uint64_t *ret_error)
 {
     *ret_drop = ROAM_DROP_AUTHENTICATION_FAILED;
-    //= rfc9001#6.6 Failures are counted over the connection's life, all keys together.
-    keys->failed++;
-    if (keys->failed >= aead_suite_info(keys->receive.suite)->integrity_limit)
+    if (key_update_count_failure(keys, keys->receive.suite))
         *ret_error = ROAM_AEAD_LIMIT_REACHED;
     return -1;
 }

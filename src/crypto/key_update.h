@@ -51,6 +51,10 @@ bool key_update_needed(const struct one_rtt_keys *keys);
  * allowed the connection ends with AEAD_LIMIT_REACHED. */
 bool key_update_exhausted(const struct one_rtt_keys *keys);
 
+/* Counts a packet of the connection that did not authenticate, under whatever keys of this suite; true where the
+ * integrity limit is reached, and the connection ends with AEAD_LIMIT_REACHED. */
+bool key_update_count_failure(struct one_rtt_keys *keys, enum aead_suite suite);
+
 /* The sender put this packet number on the wire. */
 void key_update_on_sent(struct one_rtt_keys *keys, uint64_t number);
 

@@ -69,6 +69,11 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->available = true;
 }
 
+bool packet_keys_are_used_up(const struct packet_keys *keys)
+{
+    return keys->available && keys->packets >= aead_suite_info(keys->suite)->confidentiality_limit;
+}
+
 void packet_keys_shrink(struct packet_keys *keys)
 {
     if (keys->expanded != NULL)
@@ -110,9 +115,10 @@ static uint8_t masked_bits(uint8_t first_octet)
 
 static void seal_batch(struct packet_keys *keys, const struct packet_seal *jobs, size_t n)
 {
-    struct aead_seal seals[PACKET_PROTECTION_BATCH];
-    const uint8_t *samples[PACKET_PROTECTION_BATCH];
-    uint8_t masks[PACKET_PROTECTION_BATCH][HP_MASK_BYTES];
+    /* Each of a batch is set below; to zero them all first (docs/hardening.md) would be felt. */
+    struct aead_seal seals[PACKET_PROTECTION_BATCH] __attribute__((uninitialized));
+    const uint8_t *samples[PACKET_PROTECTION_BATCH] __attribute__((uninitialized));
+    uint8_t masks[PACKET_PROTECTION_BATCH][HP_MASK_BYTES] __attribute__((uninitialized));
     assert(n > 0 && n <= PACKET_PROTECTION_BATCH);
 
     for (size_t i = 0; i < n; i++) {

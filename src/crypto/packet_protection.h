@@ -38,6 +38,9 @@ void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, 
  * keys. */
 void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys);
 
+/* True where as many packets were sealed as these keys may seal, RFC 9001 section 6.6. */
+bool packet_keys_are_used_up(const struct packet_keys *keys);
+
 /* Wipes and frees; available is false afterwards. */
 void packet_keys_done(struct packet_keys *keys);
 

@@ -149,7 +149,8 @@ bool path_take_response(struct path *path, uint8_t ret[PATH_DATA_BYTES], roam_ti
         return false;
     if (path_window_is_full(path)) {
         responses->beyond_since = responses->beyond == 0 ? now : responses->beyond_since;
-        responses->beyond += responses->beyond < UINT8_MAX;
+        if (responses->beyond < UINT8_MAX)
+            responses->beyond++;
     }
     //= rfc9000#8.2.2-7 One response for a challenge, and never again: taken is gone.
     memcpy(ret, responses->owed[0], PATH_DATA_BYTES);

@@ -52,7 +52,7 @@ void pmtud_inherit(struct pmtud *pmtud, const struct pmtud *from)
 
 static uint64_t payload_of(const struct pmtud *pmtud, uint16_t mtu)
 {
-    return mtu - (pmtud->family == ROAM_FAMILY_IPV6 ? IPV6_HEADERS : IPV4_HEADERS);
+    return (uint64_t)(mtu - (pmtud->family == ROAM_FAMILY_IPV6 ? IPV6_HEADERS : IPV4_HEADERS));
 }
 
 /* Sizes worth a probe, ascending: those of the table between what passes and what does not, and the limit itself. */

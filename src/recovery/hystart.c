@@ -57,7 +57,8 @@ bool hystart_on_ack_end(struct hystart *hystart, roam_time now)
     /* A round trip that takes no time is one of a nanosecond: zero is none. */
     const roam_time rtt = max_u64(saturating_sub(now, sent_at), 1);
     hystart->round_rtt = hystart->round_rtt == 0 ? rtt : min_u64(hystart->round_rtt, rtt);
-    hystart->samples += hystart->samples < HYSTART_SAMPLES;
+    if (hystart->samples < HYSTART_SAMPLES)
+        hystart->samples++;
     compare_rounds(hystart);
     return false;
 }

@@ -124,7 +124,7 @@ static bool enlarge(struct sent_map *map, uint64_t number)
     free_ring(map);
     map->ring = ring;
     map->outstanding_bits = bits;
-    map->capacity = capacity;
+    map->capacity = (uint32_t)capacity;
     return true;
 }
 

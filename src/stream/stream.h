@@ -81,12 +81,13 @@ struct stream_set {
     roam_conn *conn;
     const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
-    uint16_t acks_forgotten; /* since the connection has last looked: for want of ranges: what was acknowledged is sent again */
+    uint16_t
+        acks_forgotten; /* since the connection has last looked: for want of ranges: what was acknowledged is sent again */
     bool is_server;
-    bool too_many_gaps;      /* the data of a stream was refused for that */
-    bool lending;            /* what comes now stays where it lies until stream_set_end_loans */
-    bool closed;             /* stream_set_close */
-    bool early;              /* what comes, and what is opened, belongs to early data */
+    bool too_many_gaps; /* the data of a stream was refused for that */
+    bool lending;       /* what comes now stays where it lies until stream_set_end_loans */
+    bool closed;        /* stream_set_close */
+    bool early;         /* what comes, and what is opened, belongs to early data */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
     bool holds_back;            /* some stream of ours is beyond peer_max_streams */

@@ -240,7 +240,7 @@ static void on_data_acked(roam_stream *stream, uint64_t offset, uint32_t len, bo
     struct send_half *half = &stream->send;
     bool lent = send_half_has_loans(half);
     if (!send_half_on_acked(half, offset, len, fin))
-        stream->set->acks_forgotten += stream->set->acks_forgotten < UINT16_MAX;
+        stream->set->acks_forgotten = (uint16_t)min_u64(stream->set->acks_forgotten + UINT64_C(1), UINT16_MAX);
     if (lent && !send_half_has_loans(half))
         stream_tell(stream, ROAM_EVENT_STREAM_RETURNED, 0);
     size_t enough = (size_t)max_u64(1, min_u64(half->capacity / 2, WRITABLE_BYTES_MIN));

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/minmax.h"
+#include "base/rng.h"
 
 size_t packet_number_len(uint64_t number, uint64_t largest_acked)
 {
@@ -48,9 +49,8 @@ uint64_t packet_number_decode(uint64_t truncated, size_t len, uint64_t largest)
     uint64_t window = UINT64_C(1) << (8 * len);
     uint64_t half = window / 2;
     uint64_t candidate = (expected & ~(window - 1)) | truncated;
-    if (candidate + half <= expected && candidate <= PACKET_NUMBER_MAX - window)
-        return candidate + window;
-    if (candidate > expected + half && candidate >= window)
-        return candidate - window;
-    return candidate;
+    //= rfc9001#9.5 The number comes out of the same instructions whatever header protection has hidden.
+    uint64_t above = mask_if((candidate + half <= expected) & (candidate <= PACKET_NUMBER_MAX - window));
+    uint64_t below = mask_if((candidate > expected + half) & (candidate >= window));
+    return candidate + (window & above) - (window & below);
 }
