@@ -94,7 +94,8 @@ fuzz: $(FUZZ)/build.ninja
 coverage: $(COVERAGE)/build.ninja
 	@ninja -C $(COVERAGE)
 	@find $(COVERAGE) -name '*.gcda' -delete
-	meson test -C $(COVERAGE) --no-rebuild --print-errorlogs --suite unit --suite fuzz --suite proofs --suite sim
+	meson test -C $(COVERAGE) --no-rebuild --print-errorlogs --timeout-multiplier 3 \
+		--suite unit --suite fuzz --suite proofs --suite sim
 	@tools/coverage $(COVERAGE)
 
 proofs:
