@@ -1,4 +1,5 @@
-/* What a connection may be configured with; a client between its name and its first packet; what its log says of its end. */
+/* What a connection may be configured with; a client between its name and its first packet; what its log says of what it
+ * was told at first, and of its end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,7 +151,7 @@ static void a_client_whose_name_is_unknown_yet_begins_where_it_is_moved_to(void 
     pair_stop(&pair);
 }
 
-/* ---- What the log says of the end */
+/* ---- What the log says */
 
 static const char *wanted;
 static unsigned found;
@@ -189,6 +190,20 @@ static void begin_logged(const char *trigger)
     pair_prepare(&config);
     config.qlog = &qlog;
     pair_start(&pair, &config);
+}
+
+static void the_log_shows_the_preferred_address(void **state)
+{
+    (void)state;
+    begin_logged("\"preferred_address\":{\"ip_v4\":\"203.0.113.77\",\"port_v4\":4433,\"ip_v6\":\"2001:db8::77\",\"port_"
+                 "v6\":4434");
+    pair_stop(&pair);
+    assert_true(roam_address_parse(&config.server.preferred_ipv4, "203.0.113.77:4433") &&
+                roam_address_parse(&config.server.preferred_ipv6, "[2001:db8::77]:4434"));
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    pair_stop(&pair);
+    assert_int_equal(found, 1);
 }
 
 static void the_log_says_that_nobody_answered_in_time(void **state)
@@ -238,6 +253,7 @@ int main(void)
         cmocka_unit_test(what_a_connection_could_not_keep_to_is_refused),
         cmocka_unit_test(a_name_without_addresses_ends_the_connection),
         cmocka_unit_test(a_client_whose_name_is_unknown_yet_begins_where_it_is_moved_to),
+        cmocka_unit_test(the_log_shows_the_preferred_address),
         cmocka_unit_test(the_log_says_that_nobody_answered_in_time),
         cmocka_unit_test(the_log_says_that_it_was_silent_for_too_long),
         cmocka_unit_test(the_log_says_that_the_server_knows_it_no_more),

@@ -72,7 +72,8 @@ static void version_negotiation_of_the_server_ends_the_attempt(void **state)
 
 /* ---- The qlog of what has no protection */
 
-static unsigned retries_logged;
+static const char *wanted;
+static unsigned logged;
 
 static void *open_log(void *context, const roam_cid *original_dcid, bool is_server)
 {
@@ -82,9 +83,8 @@ static void *open_log(void *context, const roam_cid *original_dcid, bool is_serv
 
 static bool write_log(void *context, void *log, const char *text, size_t len)
 {
-    static const char wanted[] = "\"packet_type\":\"retry\"";
     (void)context, (void)log;
-    retries_logged += memmem(text, len, wanted, sizeof(wanted) - 1) != NULL;
+    logged += memmem(text, len, wanted, strlen(wanted)) != NULL;
     return true;
 }
 
@@ -93,22 +93,35 @@ static void close_log(void *context, void *log)
     (void)context, (void)log;
 }
 
+static const roam_qlog qlog = {
+    .open = open_log, .write = write_log, .close = close_log, .context = &logged, .names = ROAM_QLOG_NAMES_LATEST};
+
 static void a_retry_is_in_the_clients_log(void **state)
 {
     (void)state;
-    static const roam_qlog qlog = {.open = open_log,
-                                   .write = write_log,
-                                   .close = close_log,
-                                   .context = &retries_logged,
-                                   .names = ROAM_QLOG_NAMES_LATEST};
     prepare();
-    retries_logged = 0;
+    logged = 0;
+    wanted = "\"packet_type\":\"retry\"";
     config.server_endpoint.retry = ROAM_RETRY_ALWAYS;
     config.qlog = &qlog;
     begin();
     pair_stop(&pair);
     config.qlog = NULL;
-    assert_int_equal(retries_logged, 1);
+    assert_int_equal(logged, 1);
+}
+
+static void the_versions_that_a_server_has_are_in_the_clients_log(void **state)
+{
+    (void)state;
+    uint8_t packet[128];
+    logged = 0;
+    wanted = "\"supported_versions\":[\"1a2a3a4a\"]";
+    config.qlog = &qlog;
+    begin_waiting();
+    pair_deliver(&pair, TO_CLIENT, NULL, packet, write_negotiation(packet, sizeof(packet)));
+    pair_stop(&pair);
+    config.qlog = NULL;
+    assert_int_equal(logged, 1);
 }
 
 /* ---- Addresses */
@@ -220,6 +233,7 @@ int main(void)
         cmocka_unit_test(version_negotiation_from_elsewhere_is_dropped),
         cmocka_unit_test(version_negotiation_of_the_server_ends_the_attempt),
         cmocka_unit_test(a_retry_is_in_the_clients_log),
+        cmocka_unit_test(the_versions_that_a_server_has_are_in_the_clients_log),
         cmocka_unit_test(a_client_that_named_no_address_learns_it_from_the_first_answer),
         cmocka_unit_test(what_comes_after_the_end_is_counted_and_not_read),
         cmocka_unit_test(without_memory_for_an_acknowledgement_the_connection_ends),
