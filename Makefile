@@ -11,7 +11,7 @@ FUZZ     := $(BUILD)/fuzz
 COVERAGE := $(BUILD)/coverage
 
 .PHONY: help build demo check interop fuzz coverage proofs install clean format tidy build-deps test-deps \
-	coverage-deps peers
+	coverage-deps interop-deps peers
 .DEFAULT_GOAL := build
 
 help:
@@ -35,6 +35,9 @@ test-deps:
 
 coverage-deps:
 	@tools/install-deps coverage
+
+interop-deps:
+	@tools/install-deps interop
 
 # Peers from the npm registry. Without the network everything else can still be tested, and the interop tests say
 # themselves what they miss.
@@ -80,8 +83,8 @@ check: peers $(BUILD)/.tested $(ASAN)/build.ninja
 	meson test -C $(ASAN) --no-rebuild --print-errorlogs || status=1; \
 	exit $$status
 
-# As a client and as a server, a quarter of an hour at most.
-interop: peers $(BUILD)/build.ninja
+# As a client and as a server, with every peer: some twenty minutes on two processors.
+interop: interop-deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) roam
 	ROAM=$(abspath $(BUILD))/roam ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop \
 		tests/interop/matrix --write docs/interop.md
