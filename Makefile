@@ -6,10 +6,12 @@ FUZZ_SECONDS ?= $(if $(MINUTES),$(shell expr $(MINUTES) \* 60),30)
 # Warnings end a build where nobody reads them.
 WERROR       ?= $(if $(CI),true,false)
 
-ASAN := $(BUILD)/asan
-FUZZ := $(BUILD)/fuzz
+ASAN     := $(BUILD)/asan
+FUZZ     := $(BUILD)/fuzz
+COVERAGE := $(BUILD)/coverage
 
-.PHONY: help build demo check interop fuzz reproducible timing install clean format tidy build-deps test-deps interop-deps peers
+.PHONY: help build demo check interop fuzz coverage proofs reproducible timing install clean format tidy build-deps \
+	test-deps coverage-deps interop-deps peers
 .DEFAULT_GOAL := build
 
 help:
@@ -18,6 +20,8 @@ help:
 	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
 	@echo 'make interop    run the QUIC interop runner'"'"'s cases with every peer, and write the matrix into docs/interop.md'
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
+	@echo 'make coverage   measure which lines and branches of the library the tests go through'
+	@echo 'make proofs     have CBMC prove what tests/proofs asserts'
 	@echo 'make reproducible  build twice in different places, and compare'
 	@echo 'make timing     look for secrets in the time that packets take (bench/constant-time)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
@@ -31,6 +35,9 @@ build-deps:
 test-deps:
 	@tools/install-deps test
 
+coverage-deps:
+	@tools/install-deps coverage
+
 interop-deps:
 	@tools/install-deps interop
 
@@ -40,7 +47,7 @@ peers: test-deps
 	@[ ! -x tests/interop/install ] || ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop tests/interop/install || \
 		echo 'the peers from the npm registry could not be installed' >&2
 
-# Three ways of building the same sources. A build directory is configured once; Ninja looks after later changes.
+# Four ways of building the same sources. A build directory is configured once; Ninja looks after later changes.
 
 $(BUILD)/build.ninja: | build-deps
 	meson setup $(BUILD) --buildtype=debugoptimized --prefix=$(PREFIX) -Dwerror=$(WERROR)
@@ -57,6 +64,10 @@ $(ASAN)/build.ninja: | test-deps
 
 $(FUZZ)/build.ninja: | test-deps
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Db_sanitize=address,undefined -Dfuzz=true
+
+# Not optimized: a counter for each line that was written.
+$(COVERAGE)/build.ninja: | coverage-deps
+	meson setup $(COVERAGE) --buildtype=plain -Db_coverage=true -Dc_args='-O0 -g1' -Dtests=enabled
 
 build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -90,6 +101,17 @@ reproducible: | build-deps
 timing: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) bench/constant-time
 	@$(BUILD)/bench/constant-time
+
+# Counters add up from run to run: these begin at none.
+coverage: $(COVERAGE)/build.ninja
+	@ninja -C $(COVERAGE)
+	@find $(COVERAGE) -name '*.gcda' -delete
+	meson test -C $(COVERAGE) --no-rebuild --print-errorlogs --timeout-multiplier 3 \
+		--suite unit --suite fuzz --suite proofs --suite sim
+	@tools/coverage $(COVERAGE)
+
+proofs:
+	@tools/run-proofs
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -1,5 +1,6 @@
 /* Workers are forked and share one page-aligned table with the parent: which seed each is at, and its totals. */
 #include "sim/runner.h"
+#include "sim/leave.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static pid_t start_worker(const struct runner_config *config, struct board *boar
         run_seed(config, board, slot, slot->next);
     }
     fflush(NULL);
-    _exit(0);
+    leave(0);
 }
 
 /* A worker has ended: by itself, or in the middle of a seed. Returns the process that goes on, or 0. */
@@ -110,8 +111,8 @@ static uint64_t hash_elsewhere(const struct runner_config *config)
         struct drawn_result result;
         drawn_run(&result, config->first, config->certs, NULL);
         if (write(ends[1], &result.trace_hash, sizeof(hash)) != sizeof(hash))
-            _exit(1);
-        _exit(0);
+            leave(1);
+        leave(0);
     }
     close(ends[1]);
     if (child < 0 || read(ends[0], &hash, sizeof(hash)) != sizeof(hash))

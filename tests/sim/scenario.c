@@ -1,6 +1,7 @@
 /* The tables of scenarios, and how one is run: built, run, said goodbye to, and looked after for what it leaves
  * behind. */
 #include "sim/scenario.h"
+#include "sim/leave.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static bool run_apart(const struct scenario *scenario, const struct sim_certs *c
         alarm(WATCHDOG_SECONDS);
         bool passed = run_here(scenario, certs, view);
         fflush(NULL);
-        _exit(passed ? 0 : 1);
+        leave(passed ? 0 : 1);
     }
     int status;
     if (child < 0 || waitpid(child, &status, 0) != child)

@@ -553,6 +553,55 @@ static void expect_refused(roam_cid_plan plan, const char *expected)
     assert_int_equal(roam_cid_plan_check(&plan, NULL), ROAM_ERR_CONFIG);
 }
 
+static void random_cids_have_nothing_that_can_be_configured(void **state)
+{
+    (void)state;
+    const roam_cid_plan plans_of_one_part[] = {
+        {.config_id = 1},   {.encode_length = true}, {.server_id_bytes = 1}, {.nonce_bytes = 4},
+        {.extra_bytes = 1}, {.has_key = true},       {.worker = 1},          {.process = true},
+    };
+    const roam_cid_plan plain = {.kind = ROAM_CID_RANDOM};
+    assert_int_equal(roam_cid_plan_check(&plain, NULL), ROAM_OK);
+    assert_int_equal(roam_cid_plan_length(&plain), 0);
+    for (size_t i = 0; i < sizeof(plans_of_one_part) / sizeof(*plans_of_one_part); i++)
+        expect_refused(plans_of_one_part[i], "random CIDs have no parts to configure");
+}
+
+static void what_only_quic_lb_has_is_refused_elsewhere(void **state)
+{
+    (void)state;
+    for (size_t i = 4; i < 8; i++) {
+        roam_cid_plan plan = plans[i];
+        plan.config_id = 1;
+        expect_refused(plan, "only QUIC-LB has a config id, an encoded length and a key");
+        plan = plans[i];
+        plan.encode_length = true;
+        expect_refused(plan, "only QUIC-LB has a config id, an encoded length and a key");
+    }
+    roam_cid_plan plan = plans[0];
+    plan.process = true;
+    expect_refused(plan, "only Katran's CIDs have a worker and a process bit");
+    plan = plans[0];
+    plan.config_id = ROAM_CID_UNROUTABLE;
+    memset(plan.server_id, 0, sizeof(plan.server_id));
+    plan.server_id_bytes = 0;
+    plan.nonce_bytes = 7;
+    plan.has_key = true;
+    expect_refused(plan, "a server without a configuration has no server id and no key");
+}
+
+static void a_host_id_has_the_length_of_its_version(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"a host id of Katran v1 has 2 octets", "a host id of Katran v2 has 3 octets",
+                                           "a host id of Katran v3 has 4 octets",
+                                           "a server id of AWS's balancer has 8 octets"};
+    static const enum roam_cid_plan_kind kinds[] = {ROAM_CID_KATRAN_V1, ROAM_CID_KATRAN_V2, ROAM_CID_KATRAN_V3,
+                                                    ROAM_CID_AWS_NLB};
+    for (size_t i = 0; i < 4; i++)
+        expect_refused((roam_cid_plan){.kind = kinds[i], .server_id_bytes = 5, .nonce_bytes = 5}, expected[i]);
+}
+
 static void what_makes_no_sense_is_refused_with_the_reason(void **state)
 {
     (void)state;
@@ -624,6 +673,9 @@ int main(void)
         cmocka_unit_test(nonces_of_eight_octets_and_more_do_not_run_out),
         cmocka_unit_test(a_server_without_configuration_says_so_and_tells_the_length),
         cmocka_unit_test(a_retrys_cid_uses_up_no_nonce),
+        cmocka_unit_test(random_cids_have_nothing_that_can_be_configured),
+        cmocka_unit_test(what_only_quic_lb_has_is_refused_elsewhere),
+        cmocka_unit_test(a_host_id_has_the_length_of_its_version),
         cmocka_unit_test(what_makes_no_sense_is_refused_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,6 +447,65 @@ static void credentials_live_as_long_as_a_handshake_uses_them(void **state)
     roam_credentials_free(NULL);
 }
 
+/* ---- A chain that was accepted in an earlier handshake, as a session keeps it */
+
+static gnutls_datum_t der_of(const struct made_certificate *made)
+{
+    gnutls_datum_t ret;
+    assert_true(gnutls_x509_crt_export2(made->certificate, GNUTLS_X509_FMT_DER, &ret) >= 0);
+    return ret;
+}
+
+static void assert_again(const gnutls_datum_t *chain, unsigned count, const char *name, const char *text)
+{
+    struct verdict verdict = {0};
+    const bool accepted = credentials_accept_again(ours, chain, count, name, &verdict);
+    assert_string_equal(verdict.text, text);
+    assert_int_equal(accepted, text[0] == '\0');
+}
+
+static void a_kept_chain_is_judged_as_in_a_handshake(void **state)
+{
+    (void)state;
+    struct made_certificate expired, elsewhere;
+    make_certificate(&expired,
+                     &(struct made_certificate_options){
+                         .issuer = &authority, .names = server_names, .starts_in_days = -20, .ends_in_days = -2});
+    make_certificate(&elsewhere, &(struct made_certificate_options){.names = server_names});
+    gnutls_datum_t good = der_of(&server_certificate), old = der_of(&expired), own = der_of(&elsewhere);
+    gnutls_datum_t clients = der_of(&client_certificate);
+    assert_int_equal(roam_credentials_trust_file(ours, authority.chain_file), ROAM_OK);
+    assert_again(&good, 1, "server.example", "");
+    assert_again(&good, 1, "192.0.2.1", "");
+    assert_again(&good, 1, "other.example", "the certificate is not for 'other.example'");
+    assert_again(&good, 1, NULL, "there is no name to hold the certificate against");
+    assert_again(&old, 1, "server.example", "the certificate has expired");
+    struct verdict verdict;
+    assert_false(credentials_accept_again(ours, &own, 1, "server.example", &verdict));
+    assert_false(credentials_accept_again(ours, &clients, 1, "server.example", &verdict));
+    gnutls_free(good.data), gnutls_free(old.data), gnutls_free(own.data), gnutls_free(clients.data);
+    remove_certificate(&expired);
+    remove_certificate(&elsewhere);
+}
+
+static void a_kept_chain_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    enum { MANY = 100 };
+    gnutls_datum_t good = der_of(&server_certificate), chain[MANY];
+    gnutls_datum_t cut = {.data = good.data, .size = good.size / 2};
+    assert_int_equal(roam_credentials_trust_file(ours, authority.chain_file), ROAM_OK);
+    assert_again(NULL, 0, "server.example", "the peer has no X.509 certificate");
+    assert_again(&cut, 1, "server.example", "the certificate is malformed");
+    chain[0] = good;
+    chain[1] = cut;
+    assert_again(chain, 2, "server.example", "the certificate cannot be verified");
+    for (size_t i = 0; i < MANY; i++)
+        chain[i] = good;
+    assert_again(chain, MANY, "server.example", "the certificate cannot be verified");
+    gnutls_free(good.data);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_credentials, free_credentials)
 
 int main(void)
@@ -473,6 +532,8 @@ int main(void)
         TEST(a_client_can_be_known_by_its_pin),
         TEST(a_certificate_is_not_sent_unasked),
         TEST(credentials_live_as_long_as_a_handshake_uses_them),
+        TEST(a_kept_chain_is_judged_as_in_a_handshake),
+        TEST(a_kept_chain_that_is_none_is_refused),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
