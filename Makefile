@@ -8,8 +8,9 @@ WERROR       ?= $(if $(CI),true,false)
 
 ASAN := $(BUILD)/asan
 FUZZ := $(BUILD)/fuzz
+INJECT := $(BUILD)/inject
 
-.PHONY: help build demo check interop fuzz install clean format tidy build-deps test-deps peers
+.PHONY: help build demo check interop fuzz inject install clean format tidy build-deps test-deps peers
 .DEFAULT_GOAL := build
 
 help:
@@ -18,6 +19,7 @@ help:
 	@echo 'make check      build, and run every test, plainly and under the address and undefined-behaviour sanitizers'
 	@echo 'make interop    run the QUIC interop runner'"'"'s cases with every peer, and write the matrix into docs/interop.md'
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
+	@echo 'make inject     fail each allocation and system call of the tests and the command (MINUTES=n: as many as that allows)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
 	@echo 'make format     run clang-format over src, include, tests, examples, bench'
 	@echo 'make tidy       run clang-tidy over src'
@@ -35,7 +37,7 @@ peers: test-deps
 	@[ ! -x tests/interop/install ] || ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop tests/interop/install || \
 		echo 'the peers from the npm registry could not be installed' >&2
 
-# Three ways of building the same sources. A build directory is configured once; Ninja looks after later changes.
+# Four ways of building the same sources. A build directory is configured once; Ninja looks after later changes.
 
 $(BUILD)/build.ninja: | build-deps
 	meson setup $(BUILD) --buildtype=debugoptimized --prefix=$(PREFIX) -Dwerror=$(WERROR)
@@ -78,6 +80,14 @@ interop: peers $(BUILD)/build.ninja
 fuzz: $(FUZZ)/build.ninja
 	@ninja -C $(FUZZ)
 	@tools/run-fuzzers $(FUZZ) $(FUZZ_SECONDS)
+
+# As a compiler whose sanitizer is a library of its own has it, so that the failing calls stand in front of that.
+$(INJECT)/build.ninja: | test-deps
+	CC=gcc meson setup $(INJECT) --buildtype=debugoptimized -Db_sanitize=address,undefined -Dtests=enabled
+
+inject: $(INJECT)/build.ninja
+	@ninja -C $(INJECT)
+	CC=gcc ROAM_BUILD=$(abspath $(INJECT)) tests/inject/run $(if $(MINUTES),--seconds $(shell expr $(MINUTES) \* 60))
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

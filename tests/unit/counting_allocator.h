@@ -14,6 +14,7 @@
 struct counting_allocator {
     size_t bytes_out;   /* allocated and not yet given back */
     size_t allocations; /* calls that asked for memory */
+    size_t refused;     /* this one of them alone gets nothing, from 1; 0: none */
     bool refuses;
 };
 
@@ -34,10 +35,11 @@ static inline void *counting_reallocate(void *context, void *ptr, size_t old_byt
     unsigned char *block = NULL;
     if (new_bytes > 0) {
         counting->allocations++;
-        if (counting->refuses)
+        if (counting->refuses || counting->allocations == counting->refused)
             return NULL;
         block = malloc(COUNTING_HEADER_BYTES + new_bytes);
-        assert(block != NULL);
+        if (block == NULL)
+            return NULL;
         memcpy(block, &new_bytes, sizeof(new_bytes));
         if (old_block != NULL)
             memcpy(block + COUNTING_HEADER_BYTES, ptr, old_bytes < new_bytes ? old_bytes : new_bytes);
