@@ -151,8 +151,8 @@ typedef struct roam_config {
     void *may_move_context;
 
     /* A session that a client had with this very server (ROAM_EVENT_NEW_SESSION), copied; NULL: none. The handshake then
-     * needs no certificate and less computing (RFC 8446 section 2.2), but no fewer round trips: 0-RTT is not sent. Where
-     * the server does not want it any more, or would not be trusted today by its certificate and name, the handshake is a
+     * needs no certificate and less computing (RFC 8446 section 2.2), and with early_data a round trip less. Where the
+     * server does not want it any more, or would not be trusted today by its certificate and name, the handshake is a
      * full one. To be used once, like a token; a secret, to be kept where nobody else reads or writes: damage is noticed,
      * malice is not. */
     const uint8_t *session;
@@ -176,6 +176,15 @@ typedef struct roam_config {
     roam_time
         datagram_lifetime; /* what has waited so long is not sent any more (RFC 9221 section 5.4); default 0: it is */
     bool datagram_fates;   /* ROAM_EVENT_DATAGRAM_ACKED and the others that tell a tag; default false */
+
+    /* Early data (0-RTT, RFC 9001 section 4.6), where both sides say so; default false. A client sends on a resumed session
+     * before the server has answered: streams may be opened as soon as roam_connect has returned, if
+     * roam_conn_early_data is not ROAM_EARLY_NONE. A server reads it, and answers, before the handshake is complete. It
+     * takes each session once (roam_endpoint_config.tokens_remembered of them are known again, older ones bring none; 0:
+     * none is taken), so that a copy of the client's packets does nothing; but only this endpoint knows that, and until
+     * ROAM_EVENT_CONNECTED it is not proven that the client is there. No secret is forward secret in it. A server that
+     * asks clients for certificates takes none. */
+    bool early_data;
 
     /* Versions of QUIC that may be spoken, by preference, 0 behind the last: ROAM_QUIC_V1 and ROAM_QUIC_V2. A client begins
      * with the first. A server goes over to the first of its own that the client offers, at no cost of time (RFC 9368

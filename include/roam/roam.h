@@ -109,6 +109,8 @@ typedef struct roam_endpoint_stats {
     uint64_t handshakes_resumed; /* of those completed: they resumed an earlier session */
     uint64_t handshakes_failed;  /* connections that ended before their handshake was complete */
     uint64_t connections[ROAM_CONN_STATES]; /* that there are now, by roam_conn_state */
+    uint64_t early_data_accepted;           /* connections whose early data a server took (roam_config.early_data) */
+    uint64_t early_data_refused;            /* ... did not take, as the session was used or may have been */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);
@@ -219,6 +221,15 @@ ROAM_API enum roam_conn_state roam_conn_state(const roam_conn *conn);
 
 /* True from handshake confirmation on (RFC 9001 section 4.1.2): only then may it migrate. */
 ROAM_API bool roam_conn_is_confirmed(const roam_conn *conn);
+
+/* What became of early data (roam_config.early_data). */
+enum roam_early_data {
+    ROAM_EARLY_NONE = 0,    /* none was offered, or the server has refused it */
+    ROAM_EARLY_OFFERED = 1, /* a client's: sent, or to be sent, and not answered yet */
+    ROAM_EARLY_ACCEPTED = 2,
+    ROAM_EARLY_REJECTED = 3, /* a client's: the server has thrown it away */
+};
+ROAM_API enum roam_early_data roam_conn_early_data(const roam_conn *conn);
 
 /* Why it ended; cause ROAM_CLOSE_NONE while it lives. Valid until roam_conn_free. */
 ROAM_API const roam_error *roam_conn_error(const roam_conn *conn);
@@ -406,6 +417,10 @@ ROAM_API void roam_stream_reset(roam_stream *stream, uint64_t code);
 ROAM_API void roam_stream_stop(roam_stream *stream, uint64_t code);
 
 ROAM_API uint64_t roam_stream_id(const roam_stream *stream);
+
+/* Octets of it came in early data; at a client: it was opened for that. Before ROAM_EVENT_CONNECTED a server should do
+ * nothing for them that must not be asked for by somebody else (RFC 8470). */
+ROAM_API bool roam_stream_is_early(const roam_stream *stream);
 ROAM_API roam_conn *roam_stream_conn(const roam_stream *stream);
 ROAM_API void *roam_stream_user(const roam_stream *stream);
 ROAM_API void roam_stream_set_user(roam_stream *stream, void *user);

@@ -55,6 +55,7 @@ static const struct option_spec specs[] = {
     OPTION("token-file", 0, OPTION_TEXT, token_file, "FILE", "keep the server's tokens there, and use one"),
     OPTION("session-file", 0, OPTION_TEXT, session_file, "FILE",
            "keep TLS sessions with the server there, and resume one"),
+    OPTION("early", 0, OPTION_FLAG, early, NULL, "begin with the first flight (0-RTT) where a session allows it"),
     OPTION("alpn", 0, OPTION_TEXT, alpn, "NAME", "application protocol"),
     OPTION("handshake-only", 0, OPTION_FLAG, handshake_only, NULL, "complete the handshake and say so"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
@@ -247,8 +248,9 @@ static void print_connected(struct client *client)
 {
     roam_conn_stats stats;
     roam_conn_get_stats(client->session.conn, &stats);
-    printf("connected version=0x%08x alpn=%s cipher=%s resumed=%s\n", stats.version,
-           roam_conn_alpn(client->session.conn), stats.cipher, stats.resumed ? "yes" : "no");
+    printf("connected version=0x%08x alpn=%s cipher=%s resumed=%s%s%s\n", stats.version,
+           roam_conn_alpn(client->session.conn), stats.cipher, stats.resumed ? "yes" : "no",
+           client->options.early ? " early=" : "", client->options.early ? early_data_name(client->session.conn) : "");
     client->connected = true;
 }
 
@@ -281,8 +283,9 @@ static void on_event(struct client *client, const roam_event *event)
     } else if (client->options.handshake_only) {
         if (event->type == ROAM_EVENT_CONFIRMED)
             print_connected(client);
-    } else if (event->type == ROAM_EVENT_CONNECTED ||
-               (event->type == ROAM_EVENT_STREAMS_AVAILABLE && session->pipe.stream == NULL)) {
+    } else if ((event->type == ROAM_EVENT_EARLY_DATA_READY || event->type == ROAM_EVENT_CONNECTED ||
+                event->type == ROAM_EVENT_STREAMS_AVAILABLE) &&
+               session->pipe.stream == NULL) {
         open_stream(client);
     }
     /* A stream that the peer opens is none of ours. */

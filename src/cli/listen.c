@@ -44,6 +44,7 @@ static const struct option_spec specs[] = {
            "listen there too, and ask clients to move there; one of each family"),
     OPTION("no-migration", 0, OPTION_FLAG, no_migration, NULL, "ask clients not to move on purpose"),
     OPTION("static-key", 0, OPTION_TEXT, static_key, "FILE", "for tokens and resets that outlive a restart; made once"),
+    OPTION("early", 0, OPTION_FLAG, early, NULL, "take what clients send with their first flight (0-RTT), once"),
     OPTION("retry", 0, OPTION_FLAG, retry, NULL, "make every client prove its address first"),
     OPTION("cipher", 0, OPTION_CIPHER, ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("cid-plan", 0, OPTION_CID_PLAN, cid_plan, "PLAN",
@@ -131,6 +132,12 @@ static void end_session(struct listener *listener)
     settle_handles(listener->io);
 }
 
+/* Early data comes before the handshake is complete. */
+static bool begins_connection(const roam_event *event)
+{
+    return event->type == ROAM_EVENT_CONNECTED || event->type == ROAM_EVENT_EARLY_DATA_ACCEPTED;
+}
+
 /* An event of a netcat connection. */
 static void on_pipe_event(struct listener *listener, const roam_event *event)
 {
@@ -142,9 +149,9 @@ static void on_pipe_event(struct listener *listener, const roam_event *event)
         else if (event->type == ROAM_EVENT_STREAM_OPENED)
             roam_stream_free(event->stream);
         session_on_event(session, event);
-    } else if (event->type == ROAM_EVENT_CONNECTED && !listener->serving && !listener->over) {
+    } else if (begins_connection(event) && !listener->serving && !listener->over) {
         start_session(listener, event);
-    } else if (event->type == ROAM_EVENT_CONNECTED) {
+    } else if (begins_connection(event)) {
         roam_conn_close(event->conn, event->time, SESSION_CODE_BUSY, "busy");
     } else if (event->type == ROAM_EVENT_STREAM_OPENED) {
         roam_stream_free(event->stream);

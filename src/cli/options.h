@@ -84,6 +84,7 @@ struct watch_options {
 struct net_options {
     bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
     bool qlog_latest;
+    bool early;
     bool no_pmtud;
     bool no_migration, no_preferred;
     struct address_list preferred;

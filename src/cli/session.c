@@ -18,6 +18,12 @@
  * it moved just then, finds somebody to ask. */
 #define GOODBYE_MS 5000
 
+const char *early_data_name(const roam_conn *conn)
+{
+    static const char *const names[] = {"no", "offered", "accepted", "rejected"};
+    return names[roam_conn_early_data(conn)];
+}
+
 static void print_progress(struct session *session, const char *end)
 {
     char amount[AMOUNT_TEXT_MAX], rate[AMOUNT_TEXT_MAX];
@@ -43,7 +49,8 @@ static void on_progress(uv_timer_t *timer)
 bool session_init(struct session *session, roam_io *io, const struct net_options *options, struct signals *signals,
                   int in_fd, int out_fd)
 {
-    *session = (struct session){.io = io, .options = options, .signals = signals, .started = roam_io_now(io)};
+    *session =
+        (struct session){.io = io, .options = options, .signals = signals, .started = roam_io_now(io), .early = "no"};
     if (!pipe_init(&session->pipe, io, in_fd, out_fd))
         return false;
     uv_timer_init(roam_io_loop(io), &session->patience);
@@ -177,10 +184,11 @@ static void print_summary(const struct session *session)
     fprintf(stderr,
             "summary sent=%" PRIu64 " received=%" PRIu64 " seconds=%.3f moves=%" PRIu64
             " handshakes=%u retransmitted=%" PRIu64 " packets_lost=%" PRIu64 " key_updates=%" PRIu64
-            " cipher=%s crypto=%s resumed=%s\n",
+            " cipher=%s crypto=%s resumed=%s early=%s\n",
             pipe->bytes_in, pipe->bytes_out, seconds, session->moves, session->handshakes,
             session->stats.stream_bytes_resent, session->stats.packets_lost, session->stats.key_updates,
-            session->stats.cipher, session->stats.crypto_backend, session->stats.resumed ? "yes" : "no");
+            session->stats.cipher, session->stats.crypto_backend, session->stats.resumed ? "yes" : "no",
+            session->early);
 }
 
 int session_end(struct session *session)
@@ -194,6 +202,7 @@ int session_end(struct session *session)
     int status = verdict(session, &code, &reason);
     if (session->conn != NULL) {
         roam_conn_get_stats(session->conn, &session->stats);
+        session->early = early_data_name(session->conn);
         if (!session->closed)
             roam_conn_close(session->conn, roam_io_now(session->io), code, reason);
     }

@@ -21,6 +21,7 @@ struct session {
     bool closed; /* ROAM_EVENT_CLOSED came */
     roam_error error;
     roam_conn_stats stats;
+    const char *early; /* what became of early data */
     unsigned handshakes;
     uint64_t moves; /* that we made, at a client; that the peer made, at a server */
     uv_timer_t progress;
@@ -36,5 +37,8 @@ void session_on_event(struct session *session, const roam_event *event);
 bool session_is_over(struct session *session);
 /* Closes the connection, says what is to be said, and returns the exit status. */
 int session_end(struct session *session);
+
+/* What became of the connection's early data: "no", "offered", "accepted" or "rejected". */
+const char *early_data_name(const roam_conn *conn);
 
 #endif

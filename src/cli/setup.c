@@ -81,6 +81,7 @@ bool setup_config(const struct net_options *options, bool is_server, const char 
     ret->disable_active_migration = options->no_migration;
     ret->preferred_policy = options->no_preferred ? ROAM_PREFERRED_IGNORE : ROAM_PREFERRED_FOLLOW;
     ret->keep_alive = options->keep_alive;
+    ret->early_data = options->early;
     ret->credentials = roam_credentials_new();
     if (ret->credentials == NULL)
         return complain("no credentials", NULL, ROAM_ERR_MEMORY);

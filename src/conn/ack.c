@@ -135,6 +135,22 @@ static void on_lost(void *owner, enum packet_space space, struct sent_packet *pa
         settle_lost(conn, space, frame);
 }
 
+static void on_given_up(void *owner, enum packet_space space, struct sent_packet *packet)
+{
+    roam_conn *conn = owner;
+    conn->counters.packets_lost++;
+    if (conn->log != NULL)
+        conn_log_lost(conn, space, packet);
+    for (const struct sent_frame *frame = packet->frames; frame != NULL; frame = frame->next)
+        settle_lost(conn, space, frame);
+}
+
+void conn_give_up_early_data(roam_conn *conn)
+{
+    struct loss_context context = {.owner = conn, .find = find_recovery, .on_lost = on_given_up};
+    loss_declare_path(&conn->application.sent, SPACE_APPLICATION, &context, conn->paths.active_id);
+}
+
 struct loss_context conn_loss_context(roam_conn *conn)
 {
     return (struct loss_context){.owner = conn, .find = find_recovery, .on_lost = on_lost};

@@ -31,6 +31,11 @@ bool roam_conn_is_confirmed(const roam_conn *conn)
     return conn->confirmed;
 }
 
+enum roam_early_data roam_conn_early_data(const roam_conn *conn)
+{
+    return (enum roam_early_data)conn->early_data;
+}
+
 const roam_error *roam_conn_error(const roam_conn *conn)
 {
     return conn->error;
@@ -262,7 +267,7 @@ roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roam_result 
 {
     roam_result ignored;
     roam_result *result = ret_result != NULL ? ret_result : &ignored;
-    if (!conn_is_alive(conn) || !conn->handshake_complete) {
+    if (!conn_is_alive(conn) || !conn_may_send_data(conn)) {
         *result = conn_is_alive(conn) ? ROAM_ERR_STATE : ROAM_ERR_CLOSED;
         return NULL;
     }

@@ -352,9 +352,11 @@ bool conn_space_wants(roam_conn *conn, enum packet_space space)
            remote_cid_next_retirement(&conn->remote_cids, &sequence) || conn_data_waits(conn);
 }
 
-static enum packet_type type_of_space(enum packet_space space)
+static enum packet_type type_of_space(const roam_conn *conn, enum packet_space space)
 {
-    return space == SPACE_INITIAL ? PACKET_INITIAL : space == SPACE_HANDSHAKE ? PACKET_HANDSHAKE : PACKET_ONE_RTT;
+    return space == SPACE_INITIAL     ? PACKET_INITIAL
+           : space == SPACE_HANDSHAKE ? PACKET_HANDSHAKE
+                                      : conn_application_packet(conn);
 }
 
 static void write_header(roam_conn *conn, struct assembly *assembly, struct pending_packet *packet,
@@ -389,7 +391,7 @@ static bool start_packet(roam_conn *conn, struct assembly *assembly, enum packet
     struct pn_space *space = conn_space(conn, number);
     memset(packet, 0, offsetof(struct pending_packet, spans));
     packet->space = number;
-    packet->type = type_of_space(number);
+    packet->type = type_of_space(conn, number);
     packet->start = at;
     if (limit <= AEAD_TAG_BYTES || space->next_number > PACKET_NUMBER_MAX)
         return false;

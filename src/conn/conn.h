@@ -72,6 +72,8 @@ struct conn_owner {
     void (*handshake_over)(void *context, roam_conn *conn, bool completed);
     /* A NEW_TOKEN token for this address and version; returns its length. */
     size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
+    /* Server: may early data be taken on a ticket with these terms? With true the ticket is used up. */
+    bool (*early_once)(void *context, const struct early_terms *terms);
     /* NULL, or called for each packet sent and each authentic packet received. */
     void (*observe)(void *context, const struct observed_packet *packet);
 };
@@ -105,8 +107,12 @@ struct handshake {
     bool params_received;
     uint64_t params_error;
     const char *params_reason;
-    bool out_of_memory;         /* a callback of TLS had no memory */
-    struct early_packet *early; /* packets that wait for keys */
+    bool out_of_memory;                /* a callback of TLS had no memory */
+    struct packet_keys zero_rtt;       /* a client sends with them, a server opens */
+    roam_time zero_rtt_until;          /* server: they are forgotten then */
+    struct transport_params relied_on; /* client: what its early data relies on */
+    bool params_applied;               /* server: already, for early data */
+    struct early_packet *early;        /* packets that wait for keys */
     size_t early_count;
     bool peer_completed_address_validation; /* RFC 9002 appendix A.8 */
 };
@@ -117,6 +123,7 @@ struct early_packet {
     roam_address local, remote;
     size_t datagram_bytes, len;
     uint8_t ecn;
+    uint8_t type; /* enum packet_type */
     uint8_t data[];
 };
 
@@ -232,6 +239,7 @@ struct roam_conn {
     bool ticket_sent;
     bool resumed;                   /* the handshake resumed an earlier session */
     bool forward_secrecy;           /* and keys were exchanged in it */
+    uint8_t early_data;             /* enum roam_early_data */
     bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
     bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
     bool initial_routed, half_open; /* the endpoint's */
@@ -307,6 +315,7 @@ struct conn_create {
     roam_cid original_dcid;     /* server: from the token if retried, else client_dcid */
     bool address_validated;     /* server: a valid token of any kind */
     const uint8_t *ticket_key;  /* server */
+    struct early_gate *gate;    /* server: NULL: no early data */
     const roam_qlog *qlog;      /* NULL: nothing is logged */
     const roam_keylog *keylog;  /* NULL: no secret is told */
 };
@@ -353,11 +362,13 @@ void conn_sweep_sent(roam_conn *conn, enum packet_space space);
 void conn_discard_space(roam_conn *conn, enum packet_space space);
 /* What went out on a path whose mapping is dead is sent again at once. */
 void conn_give_up_path(roam_conn *conn, uint64_t path_id);
+/* Client: early data that went nowhere, or to be thrown away, is lost, which says nothing about the path. */
+void conn_give_up_early_data(roam_conn *conn);
 
 /* ---- crypto.c */
 
-/* Makes TLS and the Initial keys. A client's that begins again has no `ticket_key` either. */
-bool conn_crypto_start(roam_conn *conn, const uint8_t *ticket_key, roam_result *ret_result);
+/* Makes TLS and the Initial keys. `create` is NULL for a client that begins again. */
+bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result);
 /* Client: sends the ClientHello. */
 void conn_start_tls(roam_conn *conn);
 void conn_set_initial_keys(roam_conn *conn, const roam_cid *dcid);
@@ -374,6 +385,33 @@ struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
 /* ---- versions.c: see versions.h */
 void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 
+/* ---- early_data.c: RFC 9001 section 4.6 */
+
+/* Client: the ClientHello will offer it, where the session allows it. */
+void conn_early_offer(roam_conn *conn);
+/* Client: the ClientHello is made. */
+void conn_early_ready(roam_conn *conn);
+void conn_early_on_secret(roam_conn *conn, enum aead_suite suite, const uint8_t *receive, const uint8_t *send);
+/* Server: TLS asks whether it is taken. */
+bool conn_early_may_take(roam_conn *conn, const struct early_terms *terms);
+/* Server: a ClientHello may have brought it. */
+void conn_early_take(roam_conn *conn);
+/* The handshake is complete. Client: whether the server took it, and kept its promises. False where the connection ends
+ * for that. */
+bool conn_early_judge(roam_conn *conn);
+/* 1-RTT keys are there. */
+void conn_early_end(roam_conn *conn);
+/* Streams and datagrams may be used. */
+static inline bool conn_may_send_data(const roam_conn *conn)
+{
+    return conn->handshake_complete || conn->early_data == ROAM_EARLY_OFFERED ||
+           conn->early_data == ROAM_EARLY_ACCEPTED;
+}
+/* What a packet of the application data space is now. */
+enum packet_type conn_application_packet(const roam_conn *conn);
+roam_time conn_early_deadline(const roam_conn *conn);
+void conn_early_expire(roam_conn *conn);
+
 /* ---- post_handshake.c */
 
 /* TLS is gone: looks only at which messages come. UINT64_MAX: the thread is lost. */
@@ -385,7 +423,11 @@ uint64_t conn_on_late_crypto(roam_conn *conn, uint64_t offset, const uint8_t *da
 void conn_params_make(roam_conn *conn, const struct conn_create *create);
 size_t conn_params_write(roam_conn *conn, uint8_t *ret, size_t capacity);
 void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len);
-/* Checks RFC 9000 section 7.3 and puts the peer's parameters to work: handshake complete. */
+/* What we would promise a client today keeps what its early data relies on. */
+bool conn_params_keep(const roam_conn *conn, const struct early_terms *terms);
+/* The protocol agreed on, from our own list. */
+void conn_learn_alpn(roam_conn *conn);
+/* Checks RFC 9000 section 7.3 and puts the peer's parameters to work: handshake complete, or early data taken. */
 uint64_t conn_params_apply(roam_conn *conn);
 
 /* ---- migrate.c */

@@ -67,6 +67,7 @@ static void init_handshake(roam_conn *conn)
         send_half_init(&handshake->crypto_send[space], conn->allocator, UINT64_MAX);
         recv_half_init(&handshake->crypto_receive[space], conn->allocator);
     }
+    packet_keys_init(&handshake->zero_rtt);
     /* A server's address needs no proof; a client's is proven when the server may stop asking (RFC 9002 appendix
      * A.8). */
     handshake->peer_completed_address_validation = conn->is_server;
@@ -96,6 +97,7 @@ void conn_handshake_free(roam_conn *conn)
         send_half_done(&handshake->crypto_send[space]);
         recv_half_done(&handshake->crypto_receive[space]);
     }
+    packet_keys_done(&handshake->zero_rtt);
     packet_keys_done(&handshake->other_receive);
     free_early_packets(conn);
     mem_free(conn->allocator, handshake->token, handshake->token_bytes);
@@ -248,7 +250,7 @@ roam_conn *conn_new(const struct conn_create *create, roam_result *ret_result)
         conn_log_open(conn, create->qlog, &conn->handshake->original_dcid);
     conn_params_make(conn, create);
     conn->handshake->keylog = create->keylog;
-    if (!conn_crypto_start(conn, create->ticket_key, ret_result)) {
+    if (!conn_crypto_start(conn, create, ret_result)) {
         conn_delete(conn);
         return NULL;
     }

@@ -40,6 +40,8 @@ static void on_tls_secrets(void *context, enum tls_level level, enum aead_suite 
     struct handshake *handshake = conn->handshake;
     const struct quic_version *version = quic_version_like(conn->version);
     size_t bytes = aead_suite_info(suite)->secret_bytes;
+    if (level == TLS_EARLY)
+        conn_early_on_secret(conn, suite, receive, send);
     if (level == TLS_HANDSHAKE) {
         if (receive != NULL)
             packet_keys_set(&handshake->receive[SPACE_HANDSHAKE], conn->allocator, version, suite, receive, NULL);
@@ -55,6 +57,11 @@ static void on_tls_secrets(void *context, enum tls_level level, enum aead_suite 
         handshake->has_receive_secret |= receive != NULL;
         handshake->has_send_secret |= send != NULL;
     }
+}
+
+static bool on_tls_early(void *context, const struct early_terms *terms)
+{
+    return conn_early_may_take(context, terms);
 }
 
 static void on_tls_params(void *context, const uint8_t *data, size_t len)
@@ -77,7 +84,7 @@ static void on_tls_session(void *context, const uint8_t *data, size_t len)
     conn_tell(conn, &event);
 }
 
-bool conn_crypto_start(roam_conn *conn, const uint8_t *ticket_key, roam_result *ret_result)
+bool conn_crypto_start(roam_conn *conn, const struct conn_create *create, roam_result *ret_result)
 {
     struct handshake *handshake = conn->handshake;
     uint8_t params[PARAMS_BYTES_MAX];
@@ -90,19 +97,24 @@ bool conn_crypto_start(roam_conn *conn, const uint8_t *ticket_key, roam_result *
                                                          : NULL,
         .params = params,
         .params_len = conn_params_write(conn, params, sizeof(params)),
-        .ticket_key = ticket_key,
+        .ticket_key = create != NULL ? create->ticket_key : NULL,
         .session = conn->is_server ? NULL : conn->config->session,
         .session_len = conn->config->session_bytes,
+        .gate = create != NULL ? create->gate : NULL,
+        .early_data = conn->config->early_data,
         .keylog = handshake->keylog,
         .sink = {.context = conn,
                  .send = on_tls_send,
                  .secrets = on_tls_secrets,
                  .params = on_tls_params,
-                 .session = on_tls_session},
+                 .session = on_tls_session,
+                 .early = on_tls_early},
     };
     handshake->original_version = conn->version;
     handshake->tls = tls_new(conn->allocator, &config, ret_result);
     conn_set_initial_keys(conn, conn_initial_keys_cid(conn));
+    if (handshake->tls != NULL && !conn->is_server)
+        conn_early_offer(conn);
     return handshake->tls != NULL;
 }
 
@@ -114,6 +126,8 @@ void conn_start_tls(roam_conn *conn)
         error = ROAM_INTERNAL_ERROR;
     if (error != ROAM_NO_ERROR)
         conn_fail(conn, error, 0, tls_failure(handshake->tls));
+    else
+        conn_early_ready(conn);
     conn->owner->wake(conn->owner->context, conn);
 }
 
@@ -136,7 +150,9 @@ struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space)
 {
     struct packet_keys *keys = NULL;
     if (space == SPACE_APPLICATION)
-        keys = &conn->keys.send;
+        keys = conn_application_packet(conn) == PACKET_ONE_RTT ? &conn->keys.send
+               : conn->handshake != NULL && !conn->is_server   ? &conn->handshake->zero_rtt
+                                                               : NULL;
     else if (conn->handshake != NULL && !conn->handshake->discarded[space])
         keys = &conn->handshake->send[space];
     return keys != NULL && keys->available ? keys : NULL;
@@ -158,6 +174,7 @@ static uint64_t feed_tls(roam_conn *conn, enum packet_space space)
             return error;
         }
     }
+    conn_early_take(conn);
     return ROAM_NO_ERROR;
 }
 
@@ -184,10 +201,17 @@ static void take_one_rtt_keys(roam_conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     one_rtt_keys_set(&conn->keys, conn->allocator, quic_version_like(conn->version), handshake->suite,
-                     handshake->send_secret, handshake->receive_secret);
+                     conn->keys.send.available ? NULL : handshake->send_secret, handshake->receive_secret);
     wipe(handshake->receive_secret, sizeof(handshake->receive_secret));
     wipe(handshake->send_secret, sizeof(handshake->send_secret));
     handshake->has_receive_secret = handshake->has_send_secret = false;
+}
+
+void conn_learn_alpn(roam_conn *conn)
+{
+    for (const char *const *alpn = conn->config->alpn; *alpn != NULL; alpn++)
+        if (strcmp(*alpn, tls_alpn(conn->handshake->tls)) == 0)
+            conn->alpn = *alpn;
 }
 
 static void on_handshake_complete(roam_conn *conn)
@@ -197,12 +221,11 @@ static void on_handshake_complete(roam_conn *conn)
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no 1-RTT secrets");
         return;
     }
-    if (conn_params_apply(conn) != ROAM_NO_ERROR)
+    if (!handshake->params_applied && conn_params_apply(conn) != ROAM_NO_ERROR)
         return;
     take_one_rtt_keys(conn);
-    for (const char *const *alpn = conn->config->alpn; *alpn != NULL; alpn++)
-        if (strcmp(*alpn, tls_alpn(handshake->tls)) == 0)
-            conn->alpn = *alpn;
+    conn_learn_alpn(conn);
+    conn_early_end(conn);
     conn->handshake_complete = true;
     conn->resumed = tls_is_resumed(handshake->tls);
     conn->forward_secrecy = tls_has_dh(handshake->tls);
@@ -219,7 +242,7 @@ static void on_handshake_complete(roam_conn *conn)
     //= rfc9001#4.1.2 Server sends HANDSHAKE_DONE as soon as the handshake completes.
     conn->handshake_done_pending = true;
     conn->new_token_pending = true;
-    if (tls_send_ticket(handshake->tls) == ROAM_NO_ERROR)
+    if (tls_send_ticket(handshake->tls, conn->now) == ROAM_NO_ERROR)
         conn->ticket_sent = true;
     conn_on_confirmed(conn);
 }
@@ -250,6 +273,9 @@ void conn_settle_handshake(roam_conn *conn)
         on_handshake_complete(conn);
     if (!conn->confirmed || !conn_is_alive(conn))
         return;
+    /* Early data that was overtaken. */
+    if (conn->now < conn_early_deadline(conn) && conn_early_deadline(conn) != ROAM_TIME_NEVER)
+        return;
     /* A server's tickets come when it likes, most often with the end of the handshake. */
     if (conn->client != NULL && conn->now < conn->client->tickets_until)
         return;
@@ -271,6 +297,8 @@ void conn_send_first_flight_again(roam_conn *conn)
 {
     struct loss_context context = conn_loss_context(conn);
     loss_declare_path(&conn->handshake->spaces[SPACE_INITIAL].sent, SPACE_INITIAL, &context, conn->paths.active_id);
+    //= rfc9000#17.2.5.2 0-RTT packets too: their contents go to the new CID.
+    conn_give_up_early_data(conn);
     conn->pto_count = 0;
     conn->handshake->spaces[SPACE_INITIAL].probes = 0;
 }

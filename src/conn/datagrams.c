@@ -195,7 +195,7 @@ roam_result roam_conn_send_datagram(roam_conn *conn, roam_time now, const void *
     conn->now = now;
     if (!conn_is_alive(conn))
         return ROAM_ERR_CLOSED;
-    if (!conn->handshake_complete)
+    if (!conn_may_send_data(conn))
         return ROAM_ERR_STATE;
     //= rfc9221#3-2 None is sent before the peer's max_datagram_frame_size has come, with a value that is not zero.
     if (conn->peer.max_datagram_frame_bytes == 0)

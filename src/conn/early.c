@@ -26,7 +26,8 @@ void conn_keep_early(roam_conn *conn, const struct packet_context *context, cons
                                     .remote = context->remote,
                                     .len = len,
                                     .datagram_bytes = context->datagram_bytes,
-                                    .ecn = context->ecn};
+                                    .ecn = context->ecn,
+                                    .type = (uint8_t)context->type};
     memcpy(packet->data, data, len);
     struct early_packet **end = &handshake->early;
     while (*end != NULL)
@@ -39,9 +40,12 @@ void conn_keep_early(roam_conn *conn, const struct packet_context *context, cons
 
 static bool early_has_keys(const roam_conn *conn, const struct early_packet *packet)
 {
-    if ((packet->data[0] & LONG_HEADER_BIT) == 0)
+    const struct handshake *handshake = conn->handshake;
+    if (packet->type == PACKET_ONE_RTT)
         return conn->keys.receive.available;
-    return conn->handshake->receive[SPACE_HANDSHAKE].available;
+    /* 0-RTT keys come before these, or not at all: then the packet is dropped. */
+    return handshake->receive[SPACE_HANDSHAKE].available ||
+           (packet->type == PACKET_ZERO_RTT && handshake->discarded[SPACE_HANDSHAKE]);
 }
 
 void conn_replay_early(roam_conn *conn)

@@ -120,6 +120,9 @@ roam_drop conn_path_for_packet(roam_conn *conn, struct packet_context *context)
     /* Nearly every packet: the peer is where it was. */
     if (path != NULL && (path->id == conn->paths.active_id || conn->preferred == PREFERRED_NONE))
         return ROAM_DROP_NONE;
+    /* What was sent before the handshake was complete says nothing about where the client is after it. */
+    if (path == NULL && context->type == PACKET_ZERO_RTT)
+        return ROAM_DROP_ADDRESS_CHANGE_IN_HANDSHAKE;
     struct migration_facts facts = gather_facts(conn, context);
     struct migration_verdict verdict = migration_on_packet(&facts);
     if (verdict.drop == ROAM_DROP_NONE && verdict.create_path)
@@ -285,7 +288,7 @@ static void say_again(roam_conn *conn, struct path *path, const struct packet_co
 void conn_after_payload(roam_conn *conn, struct packet_context *context)
 {
     const uint64_t active_id = conn->paths.active_id;
-    if (!conn_is_alive(conn))
+    if (!conn_is_alive(conn) || context->type == PACKET_ZERO_RTT)
         return;
     /* What no path could be made for may have brought the CID that was missing. */
     if (context->path_id == PATH_ID_NONE && conn->is_server)

@@ -4,6 +4,31 @@
 #include "conn/log.h"
 #include "conn/versions.h"
 
+/* Those that a client remembers for its next connection, RFC 9000 section 7.4.1. */
+static void promise(const roam_conn *conn, struct transport_params *ret)
+{
+    const roam_config *config = conn->config;
+    ret->max_idle_timeout_ms = config->max_idle_timeout / ROAM_MILLISECONDS(1);
+    ret->max_udp_payload = config->max_udp_payload;
+    ret->initial_max_data = config->initial_max_data;
+    ret->initial_max_stream_data_bidi_local = ret->initial_max_stream_data_bidi_remote =
+        ret->initial_max_stream_data_uni = config->initial_max_stream_data;
+    ret->initial_max_streams_bidi = config->initial_max_streams_bidi;
+    ret->initial_max_streams_uni = config->initial_max_streams_uni;
+    ret->active_connection_id_limit = config->active_connection_id_limit;
+    ret->max_datagram_frame_size = config->max_datagram_frame_bytes;
+}
+
+bool conn_params_keep(const roam_conn *conn, const struct early_terms *terms)
+{
+    struct transport_params now, then;
+    const char *ignored;
+    transport_params_init(&now);
+    promise(conn, &now);
+    return transport_params_parse(&then, terms->params, terms->params_len, true, &ignored) == ROAM_NO_ERROR &&
+           transport_params_lowered(&now, &then) == NULL;
+}
+
 void conn_params_make(roam_conn *conn, const struct conn_create *create)
 {
     const roam_config *config = conn->config;
@@ -26,19 +51,11 @@ void conn_params_make(roam_conn *conn, const struct conn_create *create)
         }
         conn_offer_preferred(conn, &create->local, &params);
     }
-    params.max_idle_timeout_ms = config->max_idle_timeout / ROAM_MILLISECONDS(1);
-    params.max_udp_payload = config->max_udp_payload;
-    params.initial_max_data = config->initial_max_data;
-    params.initial_max_stream_data_bidi_local = params.initial_max_stream_data_bidi_remote =
-        params.initial_max_stream_data_uni = config->initial_max_stream_data;
-    params.initial_max_streams_bidi = config->initial_max_streams_bidi;
-    params.initial_max_streams_uni = config->initial_max_streams_uni;
+    promise(conn, &params);
     params.max_ack_delay_ms = config->max_ack_delay / ROAM_MILLISECONDS(1);
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
     //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
-    params.active_connection_id_limit = config->active_connection_id_limit;
-    params.max_datagram_frame_size = config->max_datagram_frame_bytes;
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);
     conn->handshake->ours = params;
@@ -136,6 +153,8 @@ uint64_t conn_params_apply(roam_conn *conn)
         conn_fail(conn, ROAM_VERSION_NEGOTIATION_ERROR, 0, mismatch);
         return ROAM_VERSION_NEGOTIATION_ERROR;
     }
+    if (!conn_early_judge(conn))
+        return ROAM_PROTOCOL_VIOLATION;
     keep_peer_params(conn);
     uint64_t error = conn->is_server ? (uint64_t)ROAM_NO_ERROR : take_server_cids(conn);
     if (error != ROAM_NO_ERROR) {

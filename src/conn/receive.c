@@ -34,6 +34,10 @@ static bool keys_may_come(const roam_conn *conn, enum packet_type type)
         return false;
     if (type == PACKET_ONE_RTT)
         return !conn->handshake_complete;
+    //= rfc9001#5.7 0-RTT packets that come before the whole ClientHello.
+    if (type == PACKET_ZERO_RTT)
+        return conn->is_server && conn->config->early_data && !conn->handshake->receive[SPACE_HANDSHAKE].available &&
+               !conn->handshake->discarded[SPACE_HANDSHAKE];
     return type == PACKET_HANDSHAKE && !conn->handshake->discarded[SPACE_HANDSHAKE];
 }
 
@@ -43,8 +47,10 @@ static struct packet_keys *receive_keys(roam_conn *conn, const struct packet_hea
     if (type == PACKET_ONE_RTT)
         return conn->keys.receive.available ? &conn->keys.receive : NULL;
     struct handshake *handshake = conn->handshake;
-    if (handshake == NULL || type == PACKET_ZERO_RTT)
+    if (handshake == NULL)
         return NULL;
+    if (type == PACKET_ZERO_RTT)
+        return conn->is_server && handshake->zero_rtt.available ? &handshake->zero_rtt : NULL;
     struct packet_keys *keys = type == PACKET_INITIAL && header->version != conn->version
                                    ? &handshake->other_receive
                                    : &handshake->receive[packet_space_of(type)];
@@ -54,10 +60,10 @@ static struct packet_keys *receive_keys(roam_conn *conn, const struct packet_hea
 static void drop_without_keys(roam_conn *conn, const struct packet_header *header, const struct packet_context *context,
                               const uint8_t *data)
 {
-    if (header->type == PACKET_ZERO_RTT)
-        conn_count_drop(conn, ROAM_DROP_ZERO_RTT_REJECTED);
-    else if (keys_may_come(conn, header->type))
+    if (keys_may_come(conn, header->type))
         conn_keep_early(conn, context, data, header->packet_len);
+    else if (header->type == PACKET_ZERO_RTT)
+        conn_count_drop(conn, ROAM_DROP_ZERO_RTT_REJECTED);
     else
         conn_count_drop(conn, ROAM_DROP_KEYS_DISCARDED);
 }
@@ -209,6 +215,8 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
         conn_log_received(conn, header, context, opened->payload, opened->len,
                           (opened->first_octet & KEY_PHASE_BIT) != 0);
     learn_from_handshake_packet(conn, header, path_set_find(&conn->paths, context->path_id));
+    if (conn->is_server)
+        conn->streams.early = header->type == PACKET_ZERO_RTT;
     uint64_t error = conn_process_payload(conn, context, opened->payload, opened->len, &frame_type);
     observe(conn, header, context);
     //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.

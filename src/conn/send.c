@@ -42,7 +42,7 @@ static void seal(roam_conn *conn, const struct pending_packet *packet)
     if (packet->length_at != NULL)
         packet_length_write(packet->length_at, pending_packet_bytes(packet) - packet->number_offset);
     packet_protection_seal(conn_send_keys(conn, packet->space), &job, 1);
-    if (packet->space == SPACE_APPLICATION)
+    if (packet->type == PACKET_ONE_RTT)
         key_update_on_sent(&conn->keys, packet->number);
 }
 

@@ -258,6 +258,7 @@ roam_time conn_deadline(roam_conn *conn)
     deadline = min_u64(deadline, conn->keys.previous_until);
     deadline = min_u64(deadline, trim_deadline(conn));
     deadline = min_u64(deadline, conn_datagrams_deadline(conn));
+    deadline = min_u64(deadline, conn_early_deadline(conn));
     if (conn->pacing_until > 0)
         deadline = min_u64(deadline, conn->pacing_until);
     return deadline;
@@ -293,6 +294,7 @@ static void expire(roam_conn *conn)
     conn_mobility_expire(conn);
     conn_issue_cids(conn);
     conn_datagrams_expire(conn);
+    conn_early_expire(conn);
     trim(conn);
     if (conn->pacing_until <= now)
         conn->pacing_until = 0;

@@ -147,6 +147,8 @@ void conn_follow_version(roam_conn *conn)
     uint32_t version = conn->handshake->other_version;
     //= rfc9369#4.1-6 Once a packet of the negotiated version was processed, Initials go out in it.
     set_version(conn, version);
+    //= rfc9369#4.1-9 No 0-RTT packet goes out in the negotiated version; what was sent in the other one is not taken.
+    packet_keys_done(&conn->handshake->zero_rtt);
     conn_forget_other_version(conn);
 }
 
@@ -208,6 +210,7 @@ static void begin_again(roam_conn *conn, uint32_t version)
     send_half_init(&handshake->crypto_send[SPACE_INITIAL], conn->allocator, UINT64_MAX);
     tls_free(handshake->tls);
     handshake->tls = NULL;
+    packet_keys_done(&handshake->zero_rtt);
     handshake->has_reacted = true;
     conn->version = version;
     roam_result result;

@@ -1,6 +1,8 @@
 /*
  * See session.h. A session is
- *     format (1) | version of QUIC (4) | name (1 + n) | number of certificates (1) | each of them (2 + n) | GnuTLS's data | SHA-256 (32)
+ *     format (1) | version of QUIC (4) | name (1 + n) | number of certificates (1) | each of them (2 + n) |
+ *     early data allowed (1) | ticket's lifetime (4) | its age_add (4) | suite (1) | ALPN (1 + n) |
+ *     the server's parameters (1 + n) | GnuTLS's data | SHA-256 (32)
  * where the hash is over everything before it. What was damaged on its way is found out by it before GnuTLS sees it, which
  * believes whatever it is given here. It is no protection against whoever may write to where the application keeps its
  * sessions: that must be as safe as the application itself.
@@ -52,7 +54,20 @@ static void write_certificates(struct writer *writer, gnutls_session_t session)
     }
 }
 
-size_t session_write(gnutls_session_t session, const char *name, uint32_t version, uint8_t *ret, size_t capacity)
+static void write_early(struct writer *writer, const struct session_early *early)
+{
+    write_u8(writer, early->allowed);
+    write_u32(writer, early->lifetime);
+    write_u32(writer, early->age_add);
+    write_u8(writer, early->terms.suite);
+    write_u8(writer, early->terms.alpn_len);
+    write_bytes(writer, early->terms.alpn, early->terms.alpn_len);
+    write_u8(writer, early->terms.params_len);
+    write_bytes(writer, early->terms.params, early->terms.params_len);
+}
+
+size_t session_write(gnutls_session_t session, const char *name, uint32_t version, const struct session_early *early,
+                     uint8_t *ret, size_t capacity)
 {
     struct writer writer = writer_init(ret, capacity - HASH_BYTES);
     gnutls_datum_t data;
@@ -67,6 +82,7 @@ size_t session_write(gnutls_session_t session, const char *name, uint32_t versio
     write_u8(&writer, (uint8_t)name_len);
     write_bytes(&writer, name, name_len);
     write_certificates(&writer, session);
+    write_early(&writer, early);
     write_bytes(&writer, data.data, data.size);
     gnutls_memset(data.data, 0, data.size);
     gnutls_free(data.data);
@@ -99,6 +115,23 @@ static void read_certificates(struct reader *reader, struct session_parts *ret)
     }
 }
 
+static void read_early(struct reader *reader, struct session_early *ret)
+{
+    struct early_terms *terms = &ret->terms;
+    ret->allowed = read_u8(reader) != 0;
+    ret->lifetime = read_u32(reader);
+    ret->age_add = read_u32(reader);
+    terms->suite = read_u8(reader);
+    terms->alpn_len = read_u8(reader);
+    read_copy(reader, terms->alpn, terms->alpn_len);
+    terms->params_len = read_u8(reader);
+    if (terms->params_len > EARLY_PARAMS_MAX) {
+        reader->failed = true;
+        return;
+    }
+    read_copy(reader, terms->params, terms->params_len);
+}
+
 bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
 {
     if (!is_whole(data, len))
@@ -110,19 +143,23 @@ bool session_read(struct session_parts *ret, const uint8_t *data, size_t len)
     ret->name_len = read_u8(&reader);
     ret->name = read_bytes(&reader, ret->name_len);
     read_certificates(&reader, ret);
+    read_early(&reader, &ret->early);
     ret->data = reader.pos;
     ret->data_len = reader_left(&reader);
     return !reader.failed && ret->data_len > 0;
 }
 
 bool session_offer(gnutls_session_t session, struct roam_credentials *credentials, const char *name, uint32_t version,
-                   const uint8_t *data, size_t len)
+                   const uint8_t *data, size_t len, struct session_early *ret_early)
 {
     struct session_parts parts;
     struct verdict ignored;
     //= rfc9369#5-1 One of another version is not offered.
-    return session_read(&parts, data, len) && parts.version == version && parts.name_len == strlen(name) &&
-           memcmp(parts.name, name, parts.name_len) == 0 &&
-           credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
-           gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;
+    bool offered = session_read(&parts, data, len) && parts.version == version && parts.name_len == strlen(name) &&
+                   memcmp(parts.name, name, parts.name_len) == 0 &&
+                   credentials_accept_again(credentials, parts.certificates, parts.count, name, &ignored) &&
+                   gnutls_session_set_data(session, parts.data, parts.data_len) >= 0;
+    if (offered)
+        *ret_early = parts.early;
+    return offered;
 }

@@ -15,9 +15,8 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "crypto/credentials.h"
 #include "crypto/session.h"
-#include "crypto/tls_messages.h"
+#include "crypto/tls_early.h"
 #include "crypto/tls_priority.h"
 
 /* RFC 9001 section 8.2. */
@@ -25,37 +24,13 @@
 
 /* RFC 8446 section 6. */
 enum {
-    ALERT_UNEXPECTED_MESSAGE = 10,
+    ALERT_ILLEGAL_PARAMETER = 47,
     ALERT_INTERNAL_ERROR = 80,
     ALERT_MISSING_EXTENSION = 109,
     ALERT_NO_APPLICATION_PROTOCOL = 120
 };
 
-#define ALPN_MAX        32 /* protocols */
-#define ALPN_NAME_MAX   255
-#define SERVER_NAME_MAX 255
-#define FAILURE_MAX     VERDICT_TEXT_MAX
-
-struct tls {
-    roam_allocator allocator;
-    bool is_server;
-    bool complete;
-    bool params_received;
-    uint32_t version;             /* of QUIC */
-    const uint8_t *ticket_key;    /* server: of the endpoint's; NULL: none */
-    enum tls_level receive_level; /* of the last receive secret: handshake octets come at this level only */
-    uint64_t error;
-    char failure[FAILURE_MAX];
-    gnutls_session_t session;
-    roam_credentials *credentials;
-    roam_keylog keylog; /* write NULL: none */
-    struct tls_sink sink;
-    struct partial_message partial;
-    uint8_t *params;
-    size_t params_len;
-    char server_name[SERVER_NAME_MAX + 1];
-    char alpn[ALPN_NAME_MAX + 1];
-};
+#define ALPN_MAX 32 /* protocols */
 
 static uint64_t fail(struct tls *tls, uint64_t error, const char *text)
 {
@@ -87,9 +62,9 @@ static enum tls_level level_of(gnutls_record_encryption_level_t level)
     }
 }
 
-static bool suite_of(gnutls_session_t session, enum aead_suite *ret)
+bool tls_suite_of(gnutls_cipher_algorithm_t cipher, enum aead_suite *ret)
 {
-    switch (gnutls_cipher_get(session)) {
+    switch (cipher) {
     case GNUTLS_CIPHER_AES_128_GCM:
         *ret = AEAD_AES_128_GCM;
         return true;
@@ -110,7 +85,12 @@ static int on_secrets(gnutls_session_t session, gnutls_record_encryption_level_t
     struct tls *tls = tls_of(session);
     enum tls_level level = level_of(gnutls_level);
     enum aead_suite suite;
-    if (!suite_of(session, &suite) || len != aead_suite_info(suite)->secret_bytes) {
+    /* A second ClientHello brings the client's early secret once more: it is the first that counts. */
+    if (tls->trial || (level == TLS_EARLY && tls->early_keyed))
+        return 0;
+    tls->early_keyed |= level == TLS_EARLY;
+    if (!tls_suite_of(level == TLS_EARLY ? gnutls_early_cipher_get(session) : gnutls_cipher_get(session), &suite) ||
+        len != aead_suite_info(suite)->secret_bytes) {
         fail(tls, ROAM_CRYPTO_ERROR + ALERT_INTERNAL_ERROR, "TLS negotiated a cipher that it was not offered");
         return GNUTLS_E_INTERNAL_ERROR;
     }
@@ -124,7 +104,11 @@ static int on_message(gnutls_session_t session, gnutls_record_encryption_level_t
                       gnutls_handshake_description_t type, const void *data, size_t len)
 {
     struct tls *tls = tls_of(session);
-    if (type != GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC) /* no handshake message, and unknown to QUIC */
+    if (tls->trial)
+        tls_early_look(tls, (const uint8_t *)data, len);
+    else if (type == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET && tls->gate != NULL)
+        return tls_early_send_ticket(tls, (const uint8_t *)data, len) ? 0 : GNUTLS_E_MEMORY_ERROR;
+    else if (type != GNUTLS_HANDSHAKE_CHANGE_CIPHER_SPEC) /* no handshake message, and unknown to QUIC */
         tls->sink.send(tls->sink.context, level_of(level), (const uint8_t *)data, len);
     return 0;
 }
@@ -146,6 +130,8 @@ static int on_params_received(gnutls_session_t session, const unsigned char *dat
     if (tls->params_received)
         return 0; /* the second ClientHello, after a HelloRetryRequest */
     tls->params_received = true;
+    if (!tls->is_server)
+        tls_early_remember(&tls->next, data, len);
     tls->sink.params(tls->sink.context, data, len);
     /* Now the version is known. GnuTLS takes one key for a handshake, and looks for a ticket only in the last of the
      * extensions. */
@@ -199,10 +185,12 @@ static int on_encrypted_extensions(gnutls_session_t session, unsigned type, unsi
     return check_extensions(tls) ? 0 : GNUTLS_E_MISSING_EXTENSION;
 }
 
-static void tell_session(struct tls *tls)
+static void tell_session(struct tls *tls, const uint8_t *ticket, size_t ticket_len)
 {
     uint8_t data[SESSION_BYTES_MAX];
-    size_t len = session_write(tls->session, tls->server_name, tls->version, data, sizeof(data));
+    struct session_early early;
+    tls_early_read_ticket(tls, ticket, ticket_len, &early);
+    size_t len = session_write(tls->session, tls->server_name, tls->version, &early, data, sizeof(data));
     if (len > 0)
         tls->sink.session(tls->sink.context, data, len);
     wipe(data, sizeof(data));
@@ -222,7 +210,7 @@ static int on_keylog(gnutls_session_t session, const char *label, const gnutls_d
     struct tls *tls = tls_of(session);
     gnutls_datum_t client_random, server_random;
     char line[ROAM_KEYLOG_LINE_MAX + 1];
-    if (tls->keylog.write == NULL)
+    if (tls->keylog.write == NULL || tls->trial)
         return 0;
     gnutls_session_get_random(session, &client_random, &server_random);
     size_t len = strlen(label) + 2 + 2 * (size_t)client_random.size + 2 * (size_t)secret->size;
@@ -255,7 +243,7 @@ static roam_result set_alpn(gnutls_session_t session, const char *const *names, 
     return gnutls_alpn_set_protocols(session, protocols, n, flags) < 0 ? ROAM_ERR_MEMORY : ROAM_OK;
 }
 
-static roam_result set_up_client(struct tls *tls, const struct tls_config *config)
+static roam_result set_up_client(struct tls *tls, const struct tls_config *config, struct session_early *ret_early)
 {
     const char *name = config->server_name != NULL ? config->server_name : config->config->server_name;
     roam_address address;
@@ -271,7 +259,7 @@ static roam_result set_up_client(struct tls *tls, const struct tls_config *confi
         return ROAM_ERR_CONFIG;
     if (config->session != NULL)
         session_offer(tls->session, tls->credentials, tls->server_name, tls->version, config->session,
-                      config->session_len);
+                      config->session_len, ret_early);
     return ROAM_OK;
 }
 
@@ -284,7 +272,7 @@ static roam_result set_up_server(struct tls *tls, const struct tls_config *confi
     /* Authorities tell a client with a pinned certificate of its own making not to send it. */
     gnutls_certificate_send_x509_rdn_sequence(tls->session, 1);
     tls->ticket_key = config->ticket_key;
-    return ROAM_OK;
+    return tls->gate == NULL || tls_early_accept(tls) ? ROAM_OK : ROAM_ERR_MEMORY;
 }
 
 static bool set_callbacks(struct tls *tls)
@@ -324,25 +312,66 @@ void tls_set_version(struct tls *tls, uint32_t version)
     tls->version = version;
 }
 
-static roam_result set_up(struct tls *tls, const struct tls_config *config)
+static unsigned flags_of(const struct tls *tls)
 {
     //= rfc9001#8.3 No EndOfEarlyData message.
-    unsigned flags = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_END_OF_EARLY_DATA;
-    flags |= config->is_server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET
-                               : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT | GNUTLS_KEY_SHARE_TOP;
+    const unsigned common = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_END_OF_EARLY_DATA;
+    if (tls->is_server)
+        return common | GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET | (tls->gate != NULL ? GNUTLS_ENABLE_EARLY_DATA : 0);
+    /* Two shares leave a server no reason for a HelloRetryRequest, after which GnuTLS would offer early data again. */
+    return common | GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT |
+           (tls->early_offered ? GNUTLS_ENABLE_EARLY_DATA | GNUTLS_KEY_SHARE_TOP2 : GNUTLS_KEY_SHARE_TOP);
+}
 
-    if (!tls_set_params(tls, config->params, config->params_len) || gnutls_init(&tls->session, flags) < 0)
-        return ROAM_ERR_MEMORY;
-    tls->credentials =
-        config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
-    if (tls->credentials == NULL || !set_callbacks(tls) ||
+static roam_result make_session(struct tls *tls, const struct tls_config *config, struct session_early *ret_early)
+{
+    if (gnutls_init(&tls->session, flags_of(tls)) < 0 || !set_callbacks(tls) ||
         !tls_priority_set(tls->session, config->config->ciphers, config->config->resume_without_dh) ||
         gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, tls->credentials->x509) < 0)
         return ROAM_ERR_MEMORY;
     roam_result result = set_alpn(tls->session, config->config->alpn, config->is_server);
     if (result != ROAM_OK)
         return result;
-    return config->is_server ? set_up_server(tls, config) : set_up_client(tls, config);
+    return config->is_server ? set_up_server(tls, config) : set_up_client(tls, config, ret_early);
+}
+
+/* GnuTLS would make early keys of nothing where it finds the ticket too old. So a ClientHello is made first that offers
+ * no early data, and shows how old the ticket is. */
+static roam_result try_early(struct tls *tls, const struct tls_config *config)
+{
+    struct session_early early = {.allowed = false};
+    tls->trial = true;
+    roam_result result = make_session(tls, config, &early);
+    if (result == ROAM_OK && early.allowed) {
+        gnutls_handshake(tls->session);
+        tls->early_offered = tls_early_may_offer(tls, &early, config->config);
+        tls->terms = early.terms;
+    }
+    tls->trial = false;
+    if (tls->session != NULL)
+        gnutls_deinit(tls->session);
+    tls->session = NULL;
+    return result;
+}
+
+static roam_result set_up(struct tls *tls, const struct tls_config *config)
+{
+    struct session_early ignored;
+    if (!tls_set_params(tls, config->params, config->params_len))
+        return ROAM_ERR_MEMORY;
+    tls->credentials =
+        config->config->credentials != NULL ? credentials_ref(config->config->credentials) : roam_credentials_new();
+    if (tls->credentials == NULL)
+        return ROAM_ERR_MEMORY;
+    /* A client's certificate is judged when the handshake is complete: before that nothing of it is taken. */
+    if (config->is_server && config->gate != NULL && config->gate->asks != NULL && !tls->credentials->require_client)
+        tls->gate = config->gate;
+    if (!config->is_server && config->early_data && config->session != NULL) {
+        roam_result result = try_early(tls, config);
+        if (result != ROAM_OK)
+            return result;
+    }
+    return make_session(tls, config, &ignored);
 }
 
 struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *config, roam_result *ret_result)
@@ -353,6 +382,7 @@ struct tls *tls_new(const roam_allocator *allocator, const struct tls_config *co
         tls->allocator = *allocator;
         tls->is_server = config->is_server;
         tls->sink = config->sink;
+        tls->config = config->config;
         tls->version = config->version;
         if (config->keylog != NULL)
             tls->keylog = *config->keylog;
@@ -415,6 +445,14 @@ uint64_t tls_start(struct tls *tls)
     return handshake(tls);
 }
 
+//= rfc8446#4.2.10 Early data is of the protocol that it was sent for, or the server must not take it.
+static void check_early(struct tls *tls)
+{
+    if (tls_early_data_is_accepted(tls) &&
+        (strlen(tls->alpn) != tls->terms.alpn_len || memcmp(tls->alpn, tls->terms.alpn, tls->terms.alpn_len) != 0))
+        fail(tls, ROAM_CRYPTO_ERROR + ALERT_ILLEGAL_PARAMETER, "early data was taken for another protocol");
+}
+
 static uint64_t take_message(struct tls *tls, enum tls_level level, const uint8_t *message, size_t len)
 {
     static const gnutls_record_encryption_level_t levels[TLS_LEVELS] = {
@@ -427,6 +465,8 @@ static uint64_t take_message(struct tls *tls, enum tls_level level, const uint8_
     uint64_t error = message_check(tls->is_server, level, message, len, &why);
     if (error != ROAM_NO_ERROR)
         return fail(tls, error, why);
+    if (tls->gate != NULL && message[0] == GNUTLS_HANDSHAKE_CLIENT_HELLO)
+        tls_early_read_hello(tls, tls->config, message, len);
     /* Once the handshake is complete, this also processes the message. */
     error = settle(tls, gnutls_handshake_write(tls->session, levels[level], message, len));
     if (error == ROAM_NO_ERROR && !tls->complete)
@@ -435,8 +475,10 @@ static uint64_t take_message(struct tls *tls, enum tls_level level, const uint8_
     if (error == ROAM_NO_ERROR && !tls->is_server && message[0] == GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS &&
         !tls->complete)
         check_extensions(tls);
+    if (error == ROAM_NO_ERROR && tls->error == ROAM_NO_ERROR && !tls->is_server && tls->complete)
+        check_early(tls);
     if (error == ROAM_NO_ERROR && !tls->is_server && message[0] == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
-        tell_session(tls);
+        tell_session(tls, message, len);
     return tls->error;
 }
 
@@ -473,15 +515,26 @@ bool tls_is_complete(const struct tls *tls)
     return tls->complete;
 }
 
-uint64_t tls_send_ticket(struct tls *tls)
+uint64_t tls_send_ticket(struct tls *tls, roam_time now)
 {
     assert(tls->is_server && tls->complete);
+    tls->next.issued = now;
     return settle(tls, gnutls_session_ticket_send(tls->session, 1, 0));
 }
 
 bool tls_is_resumed(const struct tls *tls)
 {
     return gnutls_session_is_resumed(tls->session) != 0;
+}
+
+const struct early_terms *tls_early_terms(const struct tls *tls)
+{
+    return tls->early_offered ? &tls->terms : NULL;
+}
+
+bool tls_early_data_is_accepted(const struct tls *tls)
+{
+    return tls->is_server ? tls->early_keyed : (gnutls_session_get_flags(tls->session) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
 }
 
 bool tls_has_dh(const struct tls *tls)

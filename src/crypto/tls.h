@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "crypto/aead.h"
+#include "crypto/early_gate.h"
 
 enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEVELS };
 
@@ -34,6 +35,9 @@ struct tls_sink {
     void (*params)(void *context, const uint8_t *data, size_t len);
     /* Client: a ticket came, and with this, once, the session can be resumed. Copy it; it is a secret. */
     void (*session)(void *context, const uint8_t *data, size_t len);
+    /* Server: is early data taken that relies on these terms? The ticket was ours, and is the client's; asked once, and
+     * with true the ticket is used up. Only for a configuration with a gate. */
+    bool (*early)(void *context, const struct early_terms *terms);
 };
 
 struct tls_config {
@@ -47,6 +51,8 @@ struct tls_config {
     const uint8_t *session;    /* client: a session to resume, as sink.session told it, or NULL. One that cannot be
                                 * used only means a full handshake */
     size_t session_len;
+    struct early_gate *gate;   /* server: NULL, or early data may be taken: must outlive the object */
+    bool early_data;           /* client: to be offered where the session allows it */
     const roam_keylog *keylog; /* NULL: secrets are told to nobody but the sink */
     struct tls_sink sink;
 };
@@ -72,7 +78,13 @@ bool tls_is_complete(const struct tls *tls);
 bool tls_is_between_messages(const struct tls *tls);
 
 /* Server, after completion: sends a session ticket (through sink.send at TLS_APPLICATION). */
-uint64_t tls_send_ticket(struct tls *tls);
+uint64_t tls_send_ticket(struct tls *tls, roam_time now);
+
+/* Client: what early data may rely on; NULL where none is offered. */
+const struct early_terms *tls_early_terms(const struct tls *tls);
+
+/* Server: from the ClientHello on; client: after completion. */
+bool tls_early_data_is_accepted(const struct tls *tls);
 
 /* After completion: an earlier session was resumed, without certificates. */
 bool tls_is_resumed(const struct tls *tls);

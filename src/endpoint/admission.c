@@ -189,6 +189,7 @@ static roam_conn *accept_connection(roam_endpoint *endpoint, const roam_datagram
         .original_dcid = credit->original_dcid,
         .address_validated = credit->validated,
         .ticket_key = endpoint->ticket_key,
+        .gate = endpoint->accept->early_data ? &endpoint->gate : NULL,
     };
     roam_conn *conn = conn_new(&create, &result);
     if (conn == NULL || !endpoint_adopt(endpoint, conn)) {

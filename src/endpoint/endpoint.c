@@ -78,6 +78,19 @@ static size_t owner_new_token(void *context, uint32_t version, const roam_addres
     return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
 }
 
+//= rfc8446#8.1 Each ticket brings early data once; what may have been forgotten brings none.
+static bool owner_early_once(void *context, const struct early_terms *terms)
+{
+    roam_endpoint *endpoint = context;
+    const struct token ticket = {.kind = TOKEN_NEW, .issued = terms->issued, .mark = terms->mark};
+    if (endpoint->config.tokens_remembered == 0 || !token_filter_allows(&endpoint->used_tickets, &ticket)) {
+        endpoint->stats.early_data_refused++;
+        return false;
+    }
+    token_filter_on_used(&endpoint->used_tickets, &ticket);
+    return true;
+}
+
 static void owner_observe(void *context, const struct observed_packet *packet)
 {
     const roam_endpoint *endpoint = context;
@@ -103,6 +116,7 @@ static struct conn_owner owner_of(roam_endpoint *endpoint)
         .wake = owner_wake,
         .handshake_over = owner_handshake_over,
         .new_token = owner_new_token,
+        .early_once = owner_early_once,
     };
 }
 
@@ -175,6 +189,7 @@ static void derive_keys(roam_endpoint *endpoint)
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connection ID nonces", endpoint->scatter_key, CIPHER_BLOCK_BYTES);
     token_key_derive(endpoint->token_key, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
+    early_gate_init(&endpoint->gate, &endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connections' names", endpoint->id_key, SIPHASH_KEY_BYTES);
     wipe(key, ROAM_STATIC_KEY_BYTES);
 }
@@ -229,6 +244,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
     token_filter_init(&endpoint->used_tokens, &endpoint->allocator, endpoint->config.tokens_remembered);
+    token_filter_init(&endpoint->used_tickets, &endpoint->allocator, endpoint->config.tokens_remembered);
     derive_keys(endpoint);
     if (!endpoint_cids_init(endpoint)) {
         roam_endpoint_free(endpoint);
@@ -251,6 +267,8 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     event_queue_done(&endpoint->events);
     replies_free(endpoint);
     token_filter_done(&endpoint->used_tokens);
+    token_filter_done(&endpoint->used_tickets);
+    early_gate_done(&endpoint->gate);
     config_copy_free(&allocator, endpoint->accept);
     endpoint_cids_done(endpoint);
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));

@@ -80,6 +80,8 @@ struct roam_endpoint {
     uint8_t token_key[TOKEN_KEY_BYTES];
     struct token_filter used_tokens;
     uint8_t ticket_key[TICKET_KEY_BYTES];
+    struct early_gate gate;
+    struct token_filter used_tickets; /* that early data came with */
     uint8_t id_key[SIPHASH_KEY_BYTES];
 
     roam_endpoint_stats stats;

@@ -59,6 +59,15 @@ static bool route_reset(roam_endpoint *endpoint, const roam_datagram *datagram, 
     return conn != NULL && conn_on_stateless_reset(conn, endpoint->now, token, &datagram->remote);
 }
 
+/* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
+static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len,
+                    size_t segment)
+{
+    conn_receive(conn, endpoint->now, datagram, data, len, segment);
+    if (conn_has_loans(conn) && !list_is_linked(&conn->lent_node))
+        list_append(&endpoint->lent, &conn->lent_node);
+}
+
 /* A token is used up by the connection that stands on it, not by a damaged Initial that brought it. */
 static void on_accepted(roam_endpoint *endpoint, const struct token *token)
 {
@@ -76,7 +85,7 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
     roam_conn *conn = admit_initial(endpoint, datagram, header, len, &token);
     if (conn == NULL)
         return;
-    conn_receive(conn, endpoint->now, datagram, data, len, len);
+    deliver(endpoint, conn, datagram, data, len, len);
     if (conn->handshake != NULL && !conn->handshake->any_packet)
         endpoint_release(endpoint, conn);
     else
@@ -111,15 +120,6 @@ void route_prefetch(const roam_endpoint *endpoint, const roam_datagram *datagram
         return;
     memcpy(cid.bytes, datagram->data + 1, cid.len);
     conn_table_prefetch(&endpoint->table, &cid);
-}
-
-/* Where stream data lies in the datagram, it must be copied before that is reclaimed. */
-static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagram *datagram, uint8_t *data, size_t len,
-                    size_t segment)
-{
-    conn_receive(conn, endpoint->now, datagram, data, len, segment);
-    if (conn_has_loans(conn) && !list_is_linked(&conn->lent_node))
-        list_append(&endpoint->lent, &conn->lent_node);
 }
 
 /* Octets from data on that belong to the connection of the first datagram there: what the kernel has put together is

@@ -406,6 +406,21 @@ void send_half_on_reset_lost(struct send_half *half)
         half->reset_pending = true;
 }
 
+void send_half_restart(struct send_half *half)
+{
+    assert(half->base == 0 && half->acked.count == 0);
+    half->sent = 0;
+    half->reset_final_size = 0;
+    half->reset_pending = half->state == SEND_RESET_SENT;
+    if (!is_sending(half))
+        return;
+    range_set_done(&half->lost);
+    half->lost_rest = (struct range){0, 0};
+    half->cursor = NULL;
+    half->fin_sent = half->fin_lost = false;
+    half->state = SEND_OPEN;
+}
+
 bool send_half_is_terminal(const struct send_half *half)
 {
     return half->state == SEND_DATA_RECVD || half->state == SEND_RESET_RECVD;

@@ -98,6 +98,9 @@ void send_half_on_reset_lost(struct send_half *half);
  * most max, as lost. Returns how many; an end or a RESET_STREAM that went out without data counts as one. */
 size_t send_half_retransmit_oldest(struct send_half *half, size_t max);
 
+/* Nothing that was sent has arrived or ever will: it counts as never sent. Only where nothing was acknowledged. */
+void send_half_restart(struct send_half *half);
+
 bool send_half_is_terminal(const struct send_half *half);
 
 void send_half_check(const struct send_half *half);

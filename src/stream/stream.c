@@ -13,19 +13,20 @@
 #include "base/varint.h"
 #include "stream/stream_internal.h"
 
-/* The limits that both sides set for a stream of this kind, RFC 9000 section 18.2. */
+/* The limit that the peer sets for a stream of this kind, RFC 9000 section 18.2. */
+uint64_t stream_initial_limit(const roam_stream *stream)
+{
+    const struct stream_set *set = stream->set;
+    if ((stream->id & STREAM_UNIDIRECTIONAL) != 0)
+        return set->peer.initial_max_stream_data_uni;
+    return stream_is_local(set, stream->id) ? set->peer.initial_max_stream_data_bidi_remote
+                                            : set->peer.initial_max_stream_data_bidi_local;
+}
+
 static void init_flow_control(roam_stream *stream)
 {
     const struct stream_set *set = stream->set;
-    uint64_t send_limit;
-    if ((stream->id & STREAM_UNIDIRECTIONAL) != 0) {
-        send_limit = set->peer.initial_max_stream_data_uni;
-    } else if (stream_is_local(set, stream->id)) {
-        send_limit = set->peer.initial_max_stream_data_bidi_remote;
-    } else {
-        send_limit = set->peer.initial_max_stream_data_bidi_local;
-    }
-    flow_send_init(&stream->send_flow, send_limit);
+    flow_send_init(&stream->send_flow, stream_initial_limit(stream));
     flow_receive_init(&stream->receive_flow, set->config->initial_max_stream_data);
 }
 
@@ -47,6 +48,7 @@ roam_stream *stream_new(struct stream_set *set, uint64_t id)
     stream->has_send = !unidirectional || stream_is_local(set, id);
     stream->has_receive = !unidirectional || !stream_is_local(set, id);
     stream->app_holds = true;
+    stream->early = set->early;
     send_half_init(&stream->send, set->allocator, set->config->stream_buffer_bytes);
     recv_half_init(&stream->receive, set->allocator);
     init_flow_control(stream);
@@ -98,9 +100,16 @@ uint64_t stream_send_limit(const roam_stream *stream)
     return min_u64(stream->send_flow.limit, by_connection);
 }
 
+//= rfc9000#4.6 What was opened for early data that was rejected may be more than the peer allows now.
+static bool is_beyond_limit(const roam_stream *stream)
+{
+    const struct stream_set *set = stream->set;
+    return stream_is_local(set, stream->id) && stream->id / 4 >= set->peer_max_streams[stream_direction(stream->id)];
+}
+
 enum stream_queue stream_queue_wanted(const roam_stream *stream)
 {
-    if (stream->set->closed)
+    if (stream->set->closed || is_beyond_limit(stream))
         return STREAM_QUEUE_NONE;
     if (stream_owes_stop(stream) || stream_owes_max_stream_data(stream))
         return STREAM_QUEUE_URGENT;

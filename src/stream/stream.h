@@ -43,6 +43,7 @@ struct roam_stream {
     bool readable_told;   /* READABLE is out and was not answered by a read that found nothing */
     bool write_was_short; /* WRITABLE is owed when there is room */
     bool finished_told;
+    bool early;                   /* see roam_stream_is_early */
     bool stop_pending, stop_sent; /* STOP_SENDING must go out (again) / went out */
     uint64_t stop_code;
     enum stream_queue queue;
@@ -81,8 +82,10 @@ struct stream_set {
     bool is_server;
     bool lending; /* what comes now stays where it lies until stream_set_end_loans */
     bool closed;  /* stream_set_close */
+    bool early;   /* what comes, and what is opened, belongs to early data */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
+    bool holds_back;            /* some stream of ours is beyond peer_max_streams */
     bool awaiting_credit;       /* a *_BLOCKED frame went out, and no credit has come since */
     struct flow_send send_flow; /* of the connection */
     struct flow_receive receive_flow;
@@ -114,6 +117,10 @@ void stream_set_init(struct stream_set *set, const roam_allocator *allocator, ro
                      const roam_config *config, const roam_rng *rng, const struct stream_sink *sink);
 void stream_set_done(struct stream_set *set);
 void stream_set_peer_params(struct stream_set *set, const struct transport_params *params);
+
+/* Client: nothing that was sent so far has reached anybody, and these are the peer's limits now, be they lower. All of it
+ * is to be sent again; what is beyond the limits waits for better ones. Only where nothing was acknowledged. */
+void stream_set_restart(struct stream_set *set, const struct transport_params *params);
 
 /* NULL: ROAM_ERR_LIMIT (STREAMS_BLOCKED is then owed) or ROAM_ERR_MEMORY. */
 roam_stream *stream_open(struct stream_set *set, bool unidirectional, roam_result *ret_result);

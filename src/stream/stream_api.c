@@ -180,6 +180,11 @@ uint64_t roam_stream_id(const roam_stream *stream)
     return stream->id;
 }
 
+bool roam_stream_is_early(const roam_stream *stream)
+{
+    return stream->early;
+}
+
 roam_conn *roam_stream_conn(const roam_stream *stream)
 {
     return stream->conn;

@@ -76,6 +76,7 @@ uint64_t stream_on_stream(struct stream_set *set, const struct frame *frame)
     uint64_t error = find_for_frame(set, frame->stream.stream_id, RECEIVING_HALF, &stream);
     if (error != ROAM_NO_ERROR || stream == NULL)
         return error;
+    stream->early |= set->early;
     if (!is_within_limits(stream, frame->stream.offset + frame->stream.len))
         return ROAM_FLOW_CONTROL_ERROR;
 

@@ -51,6 +51,9 @@ bool stream_owes_stop(const roam_stream *stream);
 bool stream_owes_max_stream_data(const roam_stream *stream);
 bool stream_owes_blocked(const roam_stream *stream);
 
+/* What the peer's parameters say that may be sent on it. */
+uint64_t stream_initial_limit(const roam_stream *stream);
+
 /* The offset up to which the stream may send: its own limit and what the connection has left. */
 uint64_t stream_send_limit(const roam_stream *stream);
 

@@ -69,6 +69,21 @@ void stream_set_done(struct stream_set *set)
     stream_set_trim(set);
 }
 
+/* Streams that were beyond the limit may send now. */
+static void release_held(struct stream_set *set)
+{
+    if (set->tables == NULL || !set->holds_back)
+        return;
+    set->holds_back = false;
+    LIST_FOR_EACH_SAFE(node, &set->tables->all)
+    {
+        roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
+        unsigned direction = stream_direction(stream->id);
+        set->holds_back |= stream_is_local(set, stream->id) && stream->id / 4 >= set->peer_max_streams[direction];
+        stream_settle(stream);
+    }
+}
+
 static void raise_peer_streams(struct stream_set *set, unsigned direction, uint64_t limit)
 {
     //= rfc9000#4.6 A MAX_STREAMS frame that does not raise the limit is ignored
@@ -76,20 +91,57 @@ static void raise_peer_streams(struct stream_set *set, unsigned direction, uint6
         return;
     set->peer_max_streams[direction] = limit;
     set->streams_blocked_pending[direction] = false;
+    release_held(set);
     if (!set->open_was_refused[direction])
         return;
     set->open_was_refused[direction] = false;
     set->sink->event(set->conn, NULL, ROAM_EVENT_STREAMS_AVAILABLE, 0);
 }
 
-void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
+static void keep_peer_params(struct stream_set *set, const struct transport_params *params)
 {
     set->peer.initial_max_stream_data_bidi_local = params->initial_max_stream_data_bidi_local;
     set->peer.initial_max_stream_data_bidi_remote = params->initial_max_stream_data_bidi_remote;
     set->peer.initial_max_stream_data_uni = params->initial_max_stream_data_uni;
+}
+
+void stream_set_peer_params(struct stream_set *set, const struct transport_params *params)
+{
+    keep_peer_params(set, params);
     flow_send_raise(&set->send_flow, params->initial_max_data);
+    /* A client has streams before the server's answer only where it sent early data. */
+    if (set->tables != NULL)
+        LIST_FOR_EACH_SAFE(node, &set->tables->all)
+        {
+            roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
+            if (flow_send_raise(&stream->send_flow, stream_initial_limit(stream)))
+                stream_settle(stream);
+        }
     raise_peer_streams(set, 0, params->initial_max_streams_bidi);
     raise_peer_streams(set, 1, params->initial_max_streams_uni);
+}
+
+void stream_set_restart(struct stream_set *set, const struct transport_params *params)
+{
+    keep_peer_params(set, params);
+    flow_send_init(&set->send_flow, params->initial_max_data);
+    set->peer_max_streams[0] = params->initial_max_streams_bidi;
+    set->peer_max_streams[1] = params->initial_max_streams_uni;
+    set->bytes_sent = set->bytes_resent = 0;
+    set->awaiting_credit = false;
+    if (set->tables == NULL)
+        return;
+    LIST_FOR_EACH_SAFE(node, &set->tables->all)
+    {
+        roam_stream *stream = CONTAINER_OF(node, roam_stream, all_node);
+        flow_send_init(&stream->send_flow, stream_initial_limit(stream));
+        if (stream->has_send)
+            send_half_restart(&stream->send);
+        bool held = stream->id / 4 >= set->peer_max_streams[stream_direction(stream->id)];
+        set->holds_back |= held;
+        set->streams_blocked_pending[stream_direction(stream->id)] |= held;
+        stream_settle(stream);
+    }
 }
 
 uint64_t stream_on_max_streams(struct stream_set *set, const struct frame *frame)
@@ -259,6 +311,6 @@ void stream_set_check(const struct stream_set *set)
     for (unsigned direction = 0; direction < 2; direction++) {
         assert(set->opened_by_peer[direction] <= set->max_streams[direction]);
         assert(set->closed_by_peer[direction] <= set->opened_by_peer[direction]);
-        assert(set->next_id[direction] / 4 <= set->peer_max_streams[direction]);
+        assert(set->holds_back || set->next_id[direction] / 4 <= set->peer_max_streams[direction]);
     }
 }

@@ -349,3 +349,57 @@ uint64_t transport_params_parse(struct transport_params *ret, const uint8_t *dat
     *ret = params;
     return ROAM_NO_ERROR;
 }
+
+/* ---- 0-RTT, RFC 9000 section 7.4.1 */
+
+void transport_params_remember(struct transport_params *params)
+{
+    struct transport_params kept;
+    transport_params_init(&kept);
+    //= rfc9000#7.4.1 Acknowledgement delays, CIDs, reset token and preferred address are not carried over.
+    //= rfc9000#7.4.1 A client remembers all others that it can process.
+    kept.max_idle_timeout_ms = params->max_idle_timeout_ms;
+    kept.max_udp_payload = params->max_udp_payload;
+    kept.initial_max_data = params->initial_max_data;
+    kept.initial_max_stream_data_bidi_local = params->initial_max_stream_data_bidi_local;
+    kept.initial_max_stream_data_bidi_remote = params->initial_max_stream_data_bidi_remote;
+    kept.initial_max_stream_data_uni = params->initial_max_stream_data_uni;
+    kept.initial_max_streams_bidi = params->initial_max_streams_bidi;
+    kept.initial_max_streams_uni = params->initial_max_streams_uni;
+    kept.disable_active_migration = params->disable_active_migration;
+    kept.active_connection_id_limit = params->active_connection_id_limit;
+    kept.max_datagram_frame_size = params->max_datagram_frame_size;
+    *params = kept;
+}
+
+#define PROMISE(field)                                                                                                 \
+    {                                                                                                                  \
+        offsetof(struct transport_params, field), #field                                                               \
+    }
+
+const char *transport_params_lowered(const struct transport_params *params, const struct transport_params *remembered)
+{
+    //= rfc9000#7.4.1 A server that accepts 0-RTT lowers none of the limits that the client may have used.
+    //= rfc9221#3-7 ... nor max_datagram_frame_size.
+    static const struct {
+        size_t offset;
+        const char *name;
+    } promises[] = {
+        PROMISE(active_connection_id_limit),
+        PROMISE(initial_max_data),
+        PROMISE(initial_max_stream_data_bidi_local),
+        PROMISE(initial_max_stream_data_bidi_remote),
+        PROMISE(initial_max_stream_data_uni),
+        PROMISE(initial_max_streams_bidi),
+        PROMISE(initial_max_streams_uni),
+        PROMISE(max_datagram_frame_size),
+    };
+    for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
+        uint64_t now, then;
+        memcpy(&now, (const char *)params + promises[i].offset, sizeof(now));
+        memcpy(&then, (const char *)remembered + promises[i].offset, sizeof(then));
+        if (now < then)
+            return promises[i].name;
+    }
+    return NULL;
+}

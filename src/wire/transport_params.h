@@ -66,4 +66,12 @@ void transport_params_write(struct writer *writer, const struct transport_params
 uint64_t transport_params_parse(struct transport_params *ret, const uint8_t *data, size_t len, bool from_server,
                                 const char **ret_reason);
 
+/* Clears what a client does not carry over into a later connection, so that *params is what it remembers for 0-RTT (RFC
+ * 9000 section 7.4.1). */
+void transport_params_remember(struct transport_params *params);
+
+/* NULL where a server with `params` keeps what a client that remembers `remembered` may have relied on in 0-RTT; else the
+ * name of a limit that is lower now. */
+const char *transport_params_lowered(const struct transport_params *params, const struct transport_params *remembered);
+
 #endif

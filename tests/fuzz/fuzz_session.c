@@ -71,7 +71,7 @@ static void get_genuine(void)
     server.tls = tls_new(&allocator, &config, NULL);
     require(server.tls != NULL);
     tls_handshake(&client, &server);
-    require(tls_send_ticket(server.tls) == ROAM_NO_ERROR);
+    require(tls_send_ticket(server.tls, 0) == ROAM_NO_ERROR);
     tls_carry(&server, &client, SIZE_MAX);
     genuine_len = client.session_len;
     require(genuine_len > HASH_BYTES);

@@ -2,7 +2,7 @@
  * Applications on hosts. A client opens streams in rounds, with silence between the rounds; each stream is one
  * transfer that says in its first 16 octets which one it is, and the server serves it: echo, download, upload with a
  * receipt, or upload on a unidirectional stream. Every octet is compared on both sides. A transfer is done when both
- * sides have seen its end. Beside the streams go datagrams (chatter.h).
+ * sides have seen its end. A client that offers early data begins its first round with the first flight. Beside the streams go datagrams (chatter.h).
  */
 #ifndef SIM_APP_H
 #define SIM_APP_H
@@ -61,17 +61,24 @@ struct app_history {
 
 #define ROUNDS_MAX 16
 
+/* A session with a certificate of the simulator's fits. */
+#define APP_SESSION_MAX 8192
+
 struct client_app {
     struct host *host;
     struct workload *workload;
     roam_config config;
     roam_conn *conn; /* NULL before and after */
     bool connected, confirmed, closed;
-    roam_error error;           /* once closed */
-    bool stranded;              /* ... while it waited for a network, or for a CID to send from one with */
-    size_t round, rounds;       /* current, how many */
-    roam_time gaps[ROUNDS_MAX]; /* silence before each round */
-    bool stay_open;             /* do not close by itself */
+    bool meets_first; /* it takes a session from a connection before, and offers early data with it */
+    bool meeting;     /* ... and this is that connection */
+    uint8_t session[APP_SESSION_MAX];
+    enum roam_early_data early_data; /* what became of it */
+    roam_error error;                /* once closed */
+    bool stranded;                   /* ... while it waited for a network, or for a CID to send from one with */
+    size_t round, rounds;            /* current, how many */
+    roam_time gaps[ROUNDS_MAX];      /* silence before each round */
+    bool stay_open;                  /* do not close by itself */
     roam_time close_not_before;
     bool finished; /* all rounds are done */
     roam_time finished_at;

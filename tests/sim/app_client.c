@@ -1,7 +1,7 @@
 /*
  * The client: rounds of transfers, then the end.
  *
- * connect -> CONNECTED -> round 0 .. round n, each begun by the timer and over when its transfers are done on both
+ * (meet -> NEW_SESSION -> close ->) connect -> CONNECTED, or early data offered -> round 0 .. round n, each begun by the timer and over when its transfers are done on both
  * sides -> the timer closes the connection -> CLOSED.
  */
 #include <assert.h>
@@ -223,7 +223,11 @@ static void on_timer(struct sim_event *event)
 {
     struct client_app *app = SIM_CONTAINER(event, struct client_app, timer);
     roam_time now = world_now(app->host->world);
-    if (app->conn == NULL)
+    if (app->conn == NULL && !app->closed) {
+        client_app_start(app);
+        return;
+    }
+    if (app->conn == NULL || app->meeting)
         return;
     if (!app->round_running && app->round < app->rounds) {
         begin_round(app);
@@ -311,14 +315,36 @@ static void on_closed(struct client_app *app)
     set_timer(app, ROAM_TIME_NEVER);
 }
 
+/* The connection is only there for its session. One that ends without is not missed. */
+static void on_meeting_event(struct client_app *app, const roam_event *event)
+{
+    if (event->type == ROAM_EVENT_NEW_SESSION && event->token_bytes <= sizeof(app->session)) {
+        memcpy(app->session, event->token, event->token_bytes);
+        app->config.session = app->session;
+        app->config.session_bytes = event->token_bytes;
+        roam_conn_close(app->conn, host_now(app->host), APP_CODE, "met");
+    } else if (event->type == ROAM_EVENT_CLOSED) {
+        app->meeting = app->meets_first = false;
+        oracle_forget(app->host, app->conn);
+        roam_conn_free(app->conn, host_now(app->host));
+        app->conn = NULL;
+        set_timer(app, world_now(app->host->world));
+    }
+}
+
 static void on_event(void *context, const roam_event *event)
 {
     struct client_app *app = context;
+    if (app->meeting) {
+        on_meeting_event(app, event);
+        return;
+    }
     app_history_add(&app->history, event);
     switch (event->type) {
     case ROAM_EVENT_CONNECTED:
         app->connected = true;
-        if (app->rounds > 0)
+        app->early_data = roam_conn_early_data(app->conn);
+        if (app->rounds > 0 && !app->round_running)
             set_timer(app, world_now(app->host->world) + app->gaps[0]);
         if (app->chatter.left > 0)
             sim_clock_set(&app->host->world->clock, &app->chatter.timer,
@@ -349,6 +375,7 @@ void client_app_init(struct client_app *app, struct host *host, struct workload 
     app->host = host;
     app->workload = workload;
     app->config = *config;
+    app->meets_first = config->early_data;
     sim_event_init(&app->timer, on_timer);
     sim_event_init(&app->watch, on_watch);
     sim_event_init(&app->chatter.timer, on_chatter);
@@ -379,6 +406,9 @@ void client_app_start(struct client_app *app)
         return;
     }
     oracle_forget(app->host, app->conn);
+    app->meeting = app->meets_first;
+    if (!app->meeting && app->rounds > 0 && roam_conn_early_data(app->conn) == ROAM_EARLY_OFFERED)
+        begin_round(app);
     host_turn(app->host);
 }
 

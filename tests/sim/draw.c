@@ -199,11 +199,25 @@ static void draw_datagrams(struct drawn *drawn)
     draw_taking(rng, &drawn->lab.config.server);
 }
 
+/* In a quarter of the worlds clients meet the server first, and come back with early data; of these one in four servers
+ * then takes none. */
+static void draw_early_data(struct drawn *drawn)
+{
+    struct lab_config *config = &drawn->lab.config;
+    /* Without CIDs two connections cannot follow on each other from one socket. */
+    if (sim_rng_below(&drawn->early, 4) != 0 || config->client_endpoint.cid_bytes == 0)
+        return;
+    config->client.early_data = config->server.early_data = true;
+    if (sim_rng_below(&drawn->early, 4) == 0)
+        config->server_endpoint.tokens_remembered = 0;
+}
+
 void draw_world(struct drawn *drawn)
 {
     struct lab_config *config = &drawn->lab.config;
     draw_config(drawn);
     draw_datagrams(drawn);
+    draw_early_data(drawn);
     draw_versions(drawn);
     bool immobile = config->server_endpoint.cid_bytes == 0;
     config->clients = one_in(drawn, 5) ? 2 : 1;

@@ -75,6 +75,10 @@ static void count(struct drawn *drawn)
     totals->seeds = 1;
     for (size_t i = 0; i < lab->config.clients; i++)
         totals->pings += lab->clients[i].app.pings;
+    for (size_t i = 0; i < lab->config.clients; i++) {
+        totals->early += lab->clients[i].app.early_data == ROAM_EARLY_ACCEPTED;
+        totals->rejected += lab->clients[i].app.early_data == ROAM_EARLY_REJECTED;
+    }
     totals->resized = lab->server_app.history.counts[ROAM_EVENT_PATH_MTU];
     for (size_t i = 0; i < lab->config.clients; i++)
         totals->resized += lab->clients[i].app.history.counts[ROAM_EVENT_PATH_MTU];
@@ -146,6 +150,7 @@ void drawn_run(struct drawn_result *ret, uint64_t seed, const struct sim_certs *
     drawn->lab.config.qlog = view_qlog_open(&qlog, view, name);
     sim_rng_init(&drawn->rng, seed, "drawn");
     sim_rng_init(&drawn->chatter, seed, "chatter");
+    sim_rng_init(&drawn->early, seed, "early data");
     draw_world(drawn);
     if (lab_open(&drawn->lab))
         live(drawn);
@@ -187,7 +192,8 @@ void drawn_totals_print(const struct drawn_totals *totals)
         "paths validated, %llu failed, %llu reverts, %llu changes of MTU, %llu of CID plan, %llu of datagram size, "
         "%llu "
         "datagrams under the 3x "
-        "limit, %llu DATAGRAM frames (%llu of them taken, %llu let go unsent), %llu impatient pings, %llu worlds "
+        "limit, %llu DATAGRAM frames (%llu of them taken, %llu let go unsent), %llu impatient pings, %llu connections "
+        "with early data, %llu whose early data was rejected, %llu worlds "
         "starved of CIDs, %.0f virtual s\n",
         (unsigned long long)totals->clients, (unsigned long long)totals->transfers, (double)totals->bytes / 1e6,
         (unsigned long long)totals->packets, (unsigned long long)totals->sent, (unsigned long long)totals->lost,
@@ -200,5 +206,6 @@ void drawn_totals_print(const struct drawn_totals *totals)
         (unsigned long long)totals->reverts, (unsigned long long)f[FAULT_MTU], (unsigned long long)f[FAULT_CID_PLAN],
         (unsigned long long)totals->resized, (unsigned long long)totals->guarded, (unsigned long long)totals->said,
         (unsigned long long)totals->heard, (unsigned long long)totals->unsaid, (unsigned long long)totals->pings,
-        (unsigned long long)totals->starved, (double)totals->virtual_ms / 1000);
+        (unsigned long long)totals->early, (unsigned long long)totals->rejected, (unsigned long long)totals->starved,
+        (double)totals->virtual_ms / 1000);
 }

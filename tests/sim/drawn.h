@@ -41,13 +41,14 @@ struct drawn_totals {
     uint64_t faults[FAULT_KINDS];
     uint64_t migrated, rebound; /* calls that were accepted */
     uint64_t moves, validated, failed_paths, reverts;
-    uint64_t guarded;     /* datagrams to addresses that were not proven yet */
-    uint64_t pings;       /* by impatient applications */
-    uint64_t by_itself;   /* moves that a client decided upon */
-    uint64_t resized;     /* times that a path got another size of datagrams */
-    uint64_t said, heard; /* datagrams of applications: sent, and taken */
-    uint64_t unsaid;      /* ... and let go before they were sent */
-    uint64_t starved;     /* worlds in which the server had no CID left to answer with */
+    uint64_t guarded;         /* datagrams to addresses that were not proven yet */
+    uint64_t pings;           /* by impatient applications */
+    uint64_t by_itself;       /* moves that a client decided upon */
+    uint64_t resized;         /* times that a path got another size of datagrams */
+    uint64_t said, heard;     /* datagrams of applications: sent, and taken */
+    uint64_t unsaid;          /* ... and let go before they were sent */
+    uint64_t early, rejected; /* connections whose early data was taken, and was not */
+    uint64_t starved;         /* worlds in which the server had no CID left to answer with */
     uint64_t virtual_ms;
 };
 
@@ -97,6 +98,7 @@ struct drawn {
     struct lab lab;
     struct sim_rng rng;
     struct sim_rng chatter; /* of datagrams, so that they change nothing else */
+    struct sim_rng early;   /* likewise of early data */
     roam_time fault_span;   /* faults happen within this time from the start */
     struct sim_event end;   /* of all faults */
     bool over;

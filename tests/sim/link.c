@@ -45,10 +45,20 @@ static bool is_lost(struct link *link)
     return link->in_burst || sim_rng_chance(&link->rng, config->loss_ppm);
 }
 
+/* RFC 9000 section 17.2.1. */
+static bool is_version_negotiation(const struct sim_packet *packet)
+{
+    static const uint8_t version[4];
+    return packet->len >= 5 && (packet->data[0] & 0x80) != 0 && memcmp(packet->data + 1, version, 4) == 0;
+}
+
 /* The bit that tells a long header from a short one stays: with it, octets that are ciphertext would become lengths,
- * and what a receiver answers would no longer follow from the seed. */
+ * and what a receiver answers would no longer follow from the seed. Version Negotiation is let alone: nothing but UDP
+ * protects it, so that to damage it is to forge it, and what that comes to is an attack's test. */
 static void corrupt(struct link *link, struct sim_packet *packet)
 {
+    if (is_version_negotiation(packet))
+        return;
     uint64_t flips = sim_rng_between(&link->rng, 1, 3);
     for (uint64_t i = 0; i < flips; i++) {
         uint64_t bit = sim_rng_below(&link->rng, packet->len * 8);

@@ -34,6 +34,7 @@ static const struct scenario *const tables[] = {
     scenarios_rates,      //
     scenarios_congestion, //
     scenarios_datagrams,  //
+    scenarios_early,      //
     scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //

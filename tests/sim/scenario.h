@@ -41,6 +41,7 @@ extern const struct scenario scenarios_networks[];   /* ... and the networks of 
 
 extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
 extern const struct scenario scenarios_datagrams[];  /* S106 .. S111 */
+extern const struct scenario scenarios_early[];      /* S112 */
 
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */

@@ -25,12 +25,15 @@ static uint64_t arrived(const struct lab *lab)
     return lab->workload.transfers[lab->workload.count - 1].in.at;
 }
 
-/* Octets in order a second, over `span` from now on. */
+/* Octets of streams a second, over `span` from now on, in whatever order they come: a controller that looks for more rate
+ * loses packets of its own accord. */
 static uint64_t rate_over(struct lab *lab, roam_time span)
 {
-    uint64_t before = arrived(lab);
+    roam_conn_stats before, after;
+    roam_conn_get_stats(lab_client(lab)->conn, &before);
     lab_run(lab, span);
-    return (arrived(lab) - before) * ROAM_SECONDS(1) / span;
+    roam_conn_get_stats(lab_client(lab)->conn, &after);
+    return (after.stream_bytes_received - before.stream_bytes_received) * ROAM_SECONDS(1) / span;
 }
 
 /* Until the first packet from the new port has reached the server. */

@@ -492,7 +492,7 @@ static void take_session(void)
 {
     assert_connected();
     assert_int_equal(client.session_count, 0);
-    assert_int_equal(tls_send_ticket(server.tls), ROAM_NO_ERROR);
+    assert_int_equal(tls_send_ticket(server.tls, 0), ROAM_NO_ERROR);
     assert_true(server.sent_bytes[TLS_APPLICATION] > 0);
     tls_carry(&server, &client, 7);
     assert_int_equal(client.error, ROAM_NO_ERROR);
@@ -648,7 +648,7 @@ static void a_server_without_a_ticket_key_has_no_tickets(void **state)
     ticket_key = NULL;
     connect_ends();
     ticket_key = first_ticket_key;
-    tls_send_ticket(server.tls);
+    tls_send_ticket(server.tls, 0);
     tls_carry(&server, &client, SIZE_MAX);
     assert_int_equal(client.session_count, 0);
 }

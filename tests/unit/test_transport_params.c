@@ -439,6 +439,51 @@ static void mangled_parameters_are_refused_or_survive_the_way(void **state)
     }
 }
 
+//= rfc9000#7.4.1 A client remembers limits, and nothing that belongs to one connection.
+static void what_is_remembered_survives_the_way_without_what_is_of_one_connection(void **state)
+{
+    (void)state;
+    uint8_t octets[CAPACITY];
+    struct transport_params params = full_params();
+    struct transport_params remembered = params;
+    transport_params_remember(&remembered);
+    assert_false(remembered.has_original_destination_cid || remembered.has_retry_source_cid ||
+                 remembered.has_stateless_reset_token || remembered.has_preferred_address);
+    assert_int_equal(remembered.ack_delay_exponent, ACK_DELAY_EXPONENT_DEFAULT);
+    assert_int_equal(remembered.max_ack_delay_ms, MAX_ACK_DELAY_MS_DEFAULT);
+    assert_null(transport_params_lowered(&remembered, &params));
+    assert_null(transport_params_lowered(&params, &remembered));
+    struct transport_params parsed = parse_good(octets, write_params(octets, &remembered), true);
+    assert_null(transport_params_lowered(&parsed, &remembered));
+    assert_int_equal(parsed.max_udp_payload, params.max_udp_payload);
+    assert_int_equal(parsed.max_idle_timeout_ms, params.max_idle_timeout_ms);
+}
+
+static void expect_promise(size_t offset)
+{
+    struct transport_params then = full_params(), now = then;
+    uint64_t value;
+    memcpy(&value, (char *)&then + offset, sizeof(value));
+    value++;
+    memcpy((char *)&now + offset, &value, sizeof(value));
+    assert_null(transport_params_lowered(&now, &then));
+    assert_non_null(transport_params_lowered(&then, &now));
+}
+
+//= rfc9000#7.4.1 None of the limits that a client may have used is lowered where 0-RTT is accepted.
+static void each_lowered_limit_is_found(void **state)
+{
+    (void)state;
+    expect_promise(offsetof(struct transport_params, active_connection_id_limit));
+    expect_promise(offsetof(struct transport_params, initial_max_data));
+    expect_promise(offsetof(struct transport_params, initial_max_stream_data_bidi_local));
+    expect_promise(offsetof(struct transport_params, initial_max_stream_data_bidi_remote));
+    expect_promise(offsetof(struct transport_params, initial_max_stream_data_uni));
+    expect_promise(offsetof(struct transport_params, initial_max_streams_bidi));
+    expect_promise(offsetof(struct transport_params, initial_max_streams_uni));
+    expect_promise(offsetof(struct transport_params, max_datagram_frame_size));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +503,8 @@ int main(void)
         cmocka_unit_test(every_truncation_that_cuts_a_parameter_is_refused),
         cmocka_unit_test(what_does_not_fit_leaves_the_writer_failed),
         cmocka_unit_test(mangled_parameters_are_refused_or_survive_the_way),
+        cmocka_unit_test(what_is_remembered_survives_the_way_without_what_is_of_one_connection),
+        cmocka_unit_test(each_lowered_limit_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static inline void tls_end_session(void *context, const uint8_t *data, size_t le
 
 static inline struct tls_sink tls_end_sink(struct tls_end *end)
 {
-    return (struct tls_sink){end, tls_end_send, tls_end_secrets, tls_end_params, tls_end_session};
+    return (struct tls_sink){end, tls_end_send, tls_end_secrets, tls_end_params, tls_end_session, NULL};
 }
 
 /* ---- Bare GnuTLS ---- */
