@@ -100,6 +100,11 @@ static bool empty_buffer(struct pipe *pipe)
     if (pipe->at == pipe->len)
         return true;
     ptrdiff_t taken = roam_stream_write(pipe->stream, pipe->buffer + pipe->at, pipe->len - pipe->at);
+    if (taken == ROAM_ERR_MEMORY) {
+        errno = ENOMEM;
+        fail_locally(pipe, "what is to be sent");
+        return false;
+    }
     if (taken < 0) {
         pipe->in_ended = pipe->finished = true;
         pipe->at = pipe->len = 0;
@@ -247,6 +252,11 @@ void pipe_attach(struct pipe *pipe, roam_stream *stream, const char *first)
     }
     pump_in(pipe);
     pump_out(pipe);
+}
+
+void pipe_give_up(struct pipe *pipe)
+{
+    fail_locally(pipe, "a stream");
 }
 
 void pipe_on_event(struct pipe *pipe, const roam_event *event)

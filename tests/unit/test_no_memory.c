@@ -1,5 +1,5 @@
 /*
- * Each allocation of a connection's life fails once, by its number: at the client, then at the server. The two shake hands,
+ * Each allocation of a connection's life fails, by its number: at the client, then at the server. The two shake hands,
  * send octets and datagrams both ways, move, update keys, and close. Whatever fails, what arrives is what was sent; who does
  * not get it all has been told why; and all memory comes back.
  */
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "counting_allocator.h"
+#include "endpoint/endpoint.h"
 #include "pair.h"
 
 #define CONTENT_BYTES 40000
@@ -214,8 +215,9 @@ static void begin_life(struct life *life, struct pair_side *side)
     *life = (struct life){.side = side};
 }
 
-/* Whether there was such an allocation, counted from when both endpoints and the client's connection are there; 0: none. */
-static bool lives_without(const struct kind *kind, size_t at_client, size_t at_server)
+/* Without the allocation of this number at one side, counted from when both endpoints and the client's connection are there
+ * (0: with all), and without `more` behind it. Whether there was such an allocation. */
+static bool lives_without(const struct kind *kind, size_t at_client, size_t at_server, size_t more)
 {
     pair_prepare(&config);
     config.client.max_datagram_frame_bytes = config.server.max_datagram_frame_bytes = 1200;
@@ -227,6 +229,7 @@ static bool lives_without(const struct kind *kind, size_t at_client, size_t at_s
     config.server_endpoint.allocator = counting_allocator(&server.memory);
     pair_start(&pair, &config);
     kind->begin();
+    client.memory.refused_more = server.memory.refused_more = more;
     client.memory.refused = at_client > 0 ? client.memory.allocations + at_client : 0;
     server.memory.refused = at_server > 0 ? server.memory.allocations + at_server : 0;
     live();
@@ -245,37 +248,105 @@ static void nothing_is_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        lives_without(&kinds[i], 0, 0);
+        lives_without(&kinds[i], 0, 0, 0);
         assert_true(all_is_there());
         assert_true(client.datagrams + server.datagrams > 0);
         assert_true(pair_count_events(&pair.client, ROAM_EVENT_PATH_MOVED) >= 1);
     }
 }
 
-static void each_fails_once(bool at_server)
+static void each_fails(bool at_server, size_t more)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         size_t n = 1, went_on = 0;
-        while (lives_without(&kinds[i], at_server ? 0 : n, at_server ? n : 0)) {
+        while (lives_without(&kinds[i], at_server ? 0 : n, at_server ? n : 0, more)) {
             went_on += all_is_there();
             n++;
         }
-        print_message("%s: %zu allocations failed, %zu times all arrived\n", kinds[i].name, n - 1, went_on);
+        print_message("%s, %s: %zu allocations failed, %zu times all arrived\n", at_server ? "server" : "client",
+                      kinds[i].name, n - 1, went_on);
         assert_in_range(n, 50, 1000);
-        assert_true(went_on > 0);
+        assert_true(went_on > 0 || more > 0);
     }
 }
 
-static void each_allocation_of_the_client_fails_once(void **state)
+static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    each_fails_once(false);
+    each_fails(false, 0);
+    each_fails(true, 0);
 }
 
-static void each_allocation_of_the_server_fails_once(void **state)
+/* So that it fails once more where the first failure is dealt with. */
+static void each_allocation_fails_with_those_behind_it(void **state)
 {
     (void)state;
-    each_fails_once(true);
+    each_fails(false, 2);
+    each_fails(true, 2);
+    each_fails(false, 25);
+    each_fails(true, 25);
+}
+
+static void begin_in_peace(void)
+{
+    begin_life(&client, &pair.client);
+    begin_life(&server, &pair.server);
+    pair_prepare(&config);
+    config.client_endpoint.allocator = counting_allocator(&client.memory);
+    config.server_endpoint.allocator = counting_allocator(&server.memory);
+    pair_start(&pair, &config);
+}
+
+static void whoever_misses_an_event_is_told_of_the_end(void **state)
+{
+    (void)state;
+    begin_in_peace();
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_SECONDS(1));
+    event_queue_done(&pair.client.endpoint->events);
+    pair_forget_events(&pair);
+    client.memory.refuses = true;
+    conn_event(pair.client.conn, ROAM_EVENT_STREAMS_AVAILABLE);
+    pair_run(&pair, ROAM_MILLISECONDS(1));
+    assert_int_equal(pair.client.event_count, 1);
+    assert_int_equal(pair.client.events[0].type, ROAM_EVENT_CLOSED);
+    assert_int_equal(pair.client.events[0].error->code, ROAM_INTERNAL_ERROR);
+    client.memory.refuses = false;
+    pair_run(&pair, ROAM_SECONDS(1));
+    assert_int_equal(pair_count_events(&pair.server, ROAM_EVENT_CLOSED), 1);
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_CLOSED), 1);
+    pair_stop(&pair);
+    assert_int_equal(client.memory.bytes_out, 0);
+    assert_int_equal(server.memory.bytes_out, 0);
+}
+
+static bool refuse_the_servers_events(struct pair *of, bool to_server, roam_datagram *datagram)
+{
+    (void)datagram;
+    if (to_server && of->server.conn == NULL)
+        server.memory.refused = server.memory.allocations + *(size_t *)of->hook_context;
+    return true;
+}
+
+/* Of whom the application has not heard, it hears nothing: neither its end. */
+static void who_was_not_announced_is_not_heard_of(void **state)
+{
+    (void)state;
+    size_t n = 1;
+    for (bool more = true; more; n++) {
+        begin_in_peace();
+        pair.hook = refuse_the_servers_events;
+        pair.hook_context = &n;
+        server.memory.refused_more = 1;
+        pair_run(&pair, ROAM_SECONDS(5));
+        bool announced = pair_count_events(&pair.server, ROAM_EVENT_ACCEPTED) > 0;
+        assert_true(announced || pair.server.event_count == 0);
+        more = server.memory.allocations >= server.memory.refused;
+        assert_true(more || announced);
+        pair_stop(&pair);
+        assert_int_equal(server.memory.bytes_out, 0);
+    }
+    assert_in_range(n, 10, 1000);
 }
 
 static void no_endpoint_and_no_connection_begin_without_memory(void **state)
@@ -311,8 +382,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_refused),
-        cmocka_unit_test(each_allocation_of_the_client_fails_once),
-        cmocka_unit_test(each_allocation_of_the_server_fails_once),
+        cmocka_unit_test(each_allocation_fails_once),
+        cmocka_unit_test(each_allocation_fails_with_those_behind_it),
+        cmocka_unit_test(whoever_misses_an_event_is_told_of_the_end),
+        cmocka_unit_test(who_was_not_announced_is_not_heard_of),
         cmocka_unit_test(no_endpoint_and_no_connection_begin_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
