@@ -115,6 +115,15 @@ static bool empty_buffer(struct pipe *pipe)
     return pipe->at == pipe->len;
 }
 
+/* A terminal that is gone ends what was typed. A file that cannot be read on has more. */
+static bool is_hung_up(int fd, int error)
+{
+    struct stat status;
+    bool is_device = error == EIO && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+    errno = error;
+    return is_device;
+}
+
 /* Reads some; false where there is nothing now. */
 static bool fill_buffer(struct pipe *pipe)
 {
@@ -126,8 +135,7 @@ static bool fill_buffer(struct pipe *pipe)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     pipe->in_ended = true;
-    /* A terminal that hung up, and no more than that. */
-    if (n < 0 && errno != EIO)
+    if (n < 0 && !is_hung_up(pipe->in.fd, errno))
         fail_locally(pipe, "standard input");
     end_close(&pipe->in);
     return false;

@@ -191,8 +191,8 @@ struct roam_conn {
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
-    bool app_holds;   /* the application has the handle */
-    bool closed_told; /* ROAM_EVENT_CLOSED is out */
+    bool app_holds;     /* the application has the handle */
+    bool closed_told;   /* ROAM_EVENT_CLOSED is out */
     bool event_lost;    /* there was no memory for an event that the application must not miss: this is to end */
     bool closed_untold; /* ... not for the last one either: it is made when it is asked for */
     uint32_t version;

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
-#include <netdb.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,14 +40,14 @@
     }
 
 /* As above, but not for those libraries. */
-#define CALL_UNLESS_LIBRARY(type, failure, name, parameters, arguments, ...)                                                \
+#define CALL_UNLESS_LIBRARY(type, failure, name, parameters, arguments, ...)                                           \
     type name parameters                                                                                               \
     {                                                                                                                  \
         static const int errors[] = {__VA_ARGS__, 0};                                                                  \
         static type(*next) parameters;                                                                                 \
         if (next == NULL)                                                                                              \
             next = (type(*) parameters)inject_next(#name);                                                             \
-        bool is_counted = !gives_up(__builtin_return_address(0));                                                \
+        bool is_counted = !gives_up(__builtin_return_address(0));                                                      \
         return is_counted && inject_fails(#name, false, errors) ? (failure) : next arguments;                          \
     }
 
@@ -68,8 +68,8 @@ CALL(int, -1, connect, (int fd, const struct sockaddr *address, socklen_t bytes)
      ECONNREFUSED)
 CALL(int, -1, listen, (int fd, int backlog), (fd, backlog), EADDRINUSE)
 CALL(int, -1, accept, (int fd, struct sockaddr *address, socklen_t *bytes), (fd, address, bytes), EMFILE, ECONNABORTED)
-CALL(int, -1, accept4, (int fd, struct sockaddr *address, socklen_t *bytes, int flags), (fd, address, bytes, flags), EMFILE,
-     ECONNABORTED)
+CALL(int, -1, accept4, (int fd, struct sockaddr *address, socklen_t *bytes, int flags), (fd, address, bytes, flags),
+     EMFILE, ECONNABORTED)
 CALL(int, -1, shutdown, (int fd, int how), (fd, how), ENOTCONN)
 CALL(int, -1, setsockopt, (int fd, int level, int name, const void *value, socklen_t bytes),
      (fd, level, name, value, bytes), ENOPROTOOPT)
@@ -78,19 +78,22 @@ CALL(int, -1, getsockopt, (int fd, int level, int name, void *value, socklen_t *
 CALL(int, -1, getsockname, (int fd, struct sockaddr *address, socklen_t *bytes), (fd, address, bytes), ENOBUFS)
 CALL(int, -1, getpeername, (int fd, struct sockaddr *address, socklen_t *bytes), (fd, address, bytes), ENOTCONN)
 CALL(ssize_t, -1, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), EPERM, ENOBUFS, EIO)
-CALL(int, -1, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags), EPERM,
-     ENETUNREACH, EMSGSIZE, EAGAIN, ENOBUFS, EIO, EINTR)
+CALL(int, -1, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags),
+     EPERM, ENETUNREACH, EMSGSIZE, EAGAIN, ENOBUFS, EIO, EINTR)
 CALL(ssize_t, -1, sendto,
      (int fd, const void *data, size_t bytes, int flags, const struct sockaddr *address, socklen_t address_bytes),
      (fd, data, bytes, flags, address, address_bytes), ENETUNREACH, EAGAIN, EPERM)
 CALL(ssize_t, -1, send, (int fd, const void *data, size_t bytes, int flags), (fd, data, bytes, flags), EPIPE, EAGAIN)
-CALL(ssize_t, -1, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), ECONNREFUSED, EINTR, ENOMEM)
+CALL(ssize_t, -1, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), ECONNREFUSED, EINTR,
+     ENOMEM)
 CALL(int, -1, recvmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout),
      (fd, messages, count, flags, timeout), ECONNREFUSED, ENOMEM, EINTR)
-CALL(ssize_t, -1, recvfrom, (int fd, void *data, size_t bytes, int flags, struct sockaddr *address, socklen_t *address_bytes),
+CALL(ssize_t, -1, recvfrom,
+     (int fd, void *data, size_t bytes, int flags, struct sockaddr *address, socklen_t *address_bytes),
      (fd, data, bytes, flags, address, address_bytes), ECONNREFUSED, ENOMEM)
-CALL(ssize_t, -1, recv, (int fd, void *data, size_t bytes, int flags), (fd, data, bytes, flags), ECONNRESET, EAGAIN, ENOMEM)
-CALL(int, -1, getifaddrs, (struct ifaddrs **ret), (ret), ENOMEM)
+CALL(ssize_t, -1, recv, (int fd, void *data, size_t bytes, int flags), (fd, data, bytes, flags), ECONNRESET, EAGAIN,
+     ENOMEM)
+CALL(int, -1, getifaddrs, (struct ifaddrs * *ret), (ret), ENOMEM)
 CALL(int, EAI_AGAIN, getaddrinfo,
      (const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret),
      (host, service, hints, ret), EAGAIN)
@@ -98,7 +101,8 @@ CALL(unsigned, 0, if_nametoindex, (const char *name), (name), ENODEV)
 
 /* ---- Events */
 
-CALL_UNLESS_LIBRARY(int, -1, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout), EINTR, ENOMEM)
+CALL_UNLESS_LIBRARY(int, -1, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout), EINTR,
+                    ENOMEM)
 CALL_UNLESS_LIBRARY(ssize_t, -1, read, (int fd, void *data, size_t bytes), (fd, data, bytes), EIO)
 CALL_UNLESS_LIBRARY(ssize_t, -1, write, (int fd, const void *data, size_t bytes), (fd, data, bytes), ENOSPC, EPIPE)
 CALL(int, -1, epoll_create1, (int flags), (flags), EMFILE)
@@ -106,8 +110,8 @@ CALL(int, -1, eventfd, (unsigned value, int flags), (value, flags), EMFILE)
 CALL_UNLESS_LIBRARY(int, -1, pipe2, (int ret[2], int flags), (ret, flags), EMFILE)
 CALL_UNLESS_LIBRARY(int, -1, pipe, (int ret[2]), (ret), EMFILE)
 CALL(int, -1, timerfd_create, (int clock, int flags), (clock, flags), EMFILE)
-CALL(int, -1, timerfd_settime,
-     (int fd, int flags, const struct itimerspec *value, struct itimerspec *ret_old), (fd, flags, value, ret_old), ECANCELED)
+CALL(int, -1, timerfd_settime, (int fd, int flags, const struct itimerspec *value, struct itimerspec *ret_old),
+     (fd, flags, value, ret_old), ECANCELED)
 
 /* ---- Files */
 

@@ -54,7 +54,7 @@ def sanitizer_verdict(said, in_unit_test, test_failed):
         return None if in_unit_test and not is_roams(assertion[1]) else "assertion: " + assertion[0]
     at = REPORT.search(said).start()
     report = said[at:]
-    if "LeakSanitizer" in report.split("\n", 1)[0]:
+    if "detected memory leaks" in report.split("\n", 1)[0]:
         # A unit test that failed has left its own function without cleaning up.
         if test_failed:
             return None

@@ -11,7 +11,7 @@ static const int errors[] = {ENOMEM, 0};
 #define NEXT(name)                                                                                                     \
     static __typeof__(name) *next;                                                                                     \
     if (next == NULL)                                                                                                  \
-        next = (__typeof__(name) *)inject_next(#name)
+    next = (__typeof__(name) *)inject_next(#name)
 
 void *malloc(size_t bytes)
 {

@@ -29,10 +29,10 @@ class World:
 
     def environment(self, inject):
         """`inject`: None for those that are left in peace."""
-        options = "detect_stack_use_after_return=1:strict_string_checks=1:max_free_fill_size=4096:free_fill_byte=221"
-        ret = {**os.environ, "HOME": str(self.scratch), "XDG_RUNTIME_DIR": str(self.scratch),
-               "ASAN_OPTIONS": f"verify_asan_link_order=0:handle_abort=2:handle_segv=2:handle_sigbus=2:handle_sigfpe=2:"
-                               f"allocator_may_return_null=1:exitcode={SANITIZER_STATUS}:{options}",
+        common = f"handle_abort=2:handle_segv=2:handle_sigbus=2:handle_sigfpe=2:exitcode={SANITIZER_STATUS}"
+        ret = {**os.environ, "HOME": str(self.scratch), "XDG_RUNTIME_DIR": str(self.scratch), "LSAN_OPTIONS": common,
+               "ASAN_OPTIONS": f"verify_asan_link_order=0:allocator_may_return_null=1:detect_stack_use_after_return=1:"
+                               f"strict_string_checks=1:{common}",
                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
         if inject is not None:
             ret.update(inject, LD_PRELOAD=f"{self.shim} {self.sanitizer}")
@@ -56,14 +56,14 @@ class World:
 
 
 def wait_listening(child, said):
-    """(port, pin) when it is there; None if it has ended, or says nothing in time."""
+    """(port, pin) when it is there; None if it has ended, or says nothing in time. perf's clients want no pin."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         spoken = said.read_text(errors="replace")
         port = re.search(r"listening on \S+:(\d+)", spoken)
         pin = re.search(r"--pin (sha256:\w+)", spoken)
-        if port and pin:
-            return port[1], pin[1]
+        if port and (pin or "perf" in child.args):
+            return port[1], pin[1] if pin else None
         if child.poll() is not None:
             return None
         time.sleep(0.01)
@@ -107,11 +107,39 @@ class Command:
         return injected.verdict() or verdict, injected.text()
 
 
+def command_verdict(said, status, sent=None):
+    """What is wrong with a command that has ended so. `sent`: the signal that it was given at the end, if any."""
+    found = sanitizer_verdict(said, False, False)
+    # One that was at its end already no longer listens to signals of its own.
+    if found is None and status < 0 and status not in (-signal.SIGKILL, -(sent or 0)):
+        return f"ended by signal {-status}"
+    if found is None and status != 0 and not said.strip():
+        return f"ended with {status}, and without a word"
+    return found
+
+
+class Canary:
+    """A program that has this fault."""
+
+    def __init__(self, world, fault):
+        self.world, self.name, self.fault = world, "canary " + fault, fault
+        self.binary = os.path.join(world.build, "tests", "inject_canary")
+
+    def run(self, inject):
+        try:
+            done = subprocess.run([self.binary, self.fault], env=self.world.environment(inject), stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=3, check=False)
+        except subprocess.TimeoutExpired:
+            return "does not end", ""
+        said = done.stdout.decode(errors="replace")
+        return command_verdict(said, done.returncode), said
+
+
 class Injected:
     def __init__(self, world, inject, folder):
         self.world, self.inject, self.folder = world, inject, folder
         self.said, self.printed = folder / "said", folder / "printed"
-        self.child, self.hangs = None, False
+        self.child, self.hangs, self.sent = None, False, None
 
     def start(self, *words, given=b""):
         (self.folder / "given").write_bytes(given)
@@ -129,9 +157,11 @@ class Injected:
     def terminate(self, how=signal.SIGTERM):
         if self.child.poll() is None:
             self.child.send_signal(how)
+            self.sent = how
         return self.finish()
 
     def stop(self):
+        """At the end, whatever there was before."""
         if self.child is not None and self.child.poll() is None:
             self.child.kill()
             self.child.wait()
@@ -140,15 +170,7 @@ class Injected:
         return self.said.read_text(errors="replace") if self.said.exists() else ""
 
     def verdict(self):
-        if self.hangs:
-            return "does not end"
-        said, status = self.text(), self.child.returncode
-        found = sanitizer_verdict(said, False, False)
-        if found is None and status < 0 and status != -signal.SIGKILL:
-            found = f"ended by signal {-status}"
-        if found is None and status != 0 and not said.strip():
-            found = f"ended with {status}, and without a word"
-        return found
+        return "does not end" if self.hangs else command_verdict(self.text(), self.child.returncode, self.sent)
 
     def peer(self, *words, given=b""):
         """A command that is left in peace: its status, and what it printed."""
@@ -183,8 +205,8 @@ def connect(run):
                     "token", "--migrate-every", "100ms", "-v", "-o", "out", "--hq", f"https://127.0.0.1:{port}/file")
 
 
-def pipe(run):
-    port, pin = run.world.server("perf", "server", "--no-control", "127.0.0.1:0")
+def perf(run):
+    port, _ = run.world.server("perf", "server", "--no-control", "127.0.0.1:0")
     run.start("perf", "client", "--download", "20000", "--upload", "20000", "--requests", "5", "--handshakes", "2", "--time",
               "5s", f"127.0.0.1:{port}")
     run.finish()
@@ -281,7 +303,14 @@ def natbox(run):
     return verdict
 
 
-COMMANDS = [get, connect, pipe, check, table, serve, listen, netcat, natbox]
+COMMANDS = [get, connect, perf, check, table, serve, listen, netcat, natbox]
+
+
+FAULTS = ["leak", "hang", "crash", "assertion", "silence"]
+
+
+def canaries(world):
+    return [Canary(world, fault) for fault in FAULTS + ["honest"]]
 
 
 def commands(world):

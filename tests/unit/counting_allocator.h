@@ -12,9 +12,9 @@
 #include <roam/types.h>
 
 struct counting_allocator {
-    size_t bytes_out;   /* allocated and not yet given back */
-    size_t allocations; /* calls that asked for memory */
-    size_t refused;     /* this one of them gets nothing, from 1; 0: none */
+    size_t bytes_out;    /* allocated and not yet given back */
+    size_t allocations;  /* calls that asked for memory */
+    size_t refused;      /* this one of them gets nothing, from 1; 0: none */
     size_t refused_more; /* ... and so many behind it */
     bool refuses;
 };
