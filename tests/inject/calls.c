@@ -26,6 +26,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <uv.h>
+
 #include "inject.h"
 
 /* Passes by, or fails with the value `failure` and one of the errors. */
@@ -112,6 +114,13 @@ CALL_UNLESS_LIBRARY(int, -1, pipe, (int ret[2]), (ret), EMFILE)
 CALL(int, -1, timerfd_create, (int clock, int flags), (clock, flags), EMFILE)
 CALL(int, -1, timerfd_settime, (int fd, int flags, const struct itimerspec *value, struct itimerspec *ret_old),
      (fd, flags, value, ret_old), ECANCELED)
+
+/* libuv says what epoll has answered when a poll begins. */
+CALL(int, UV_ENOSPC, uv_poll_init, (uv_loop_t * loop, uv_poll_t *poll, int fd), (loop, poll, fd), ENOSPC)
+CALL(int, UV_EMFILE, uv_accept, (uv_stream_t * server, uv_stream_t *client), (server, client), EMFILE)
+CALL(int, UV_EBADF, uv_pipe_open, (uv_pipe_t * pipe, uv_file fd), (pipe, fd), EBADF)
+CALL(int, UV_EADDRINUSE, uv_listen, (uv_stream_t * stream, int backlog, uv_connection_cb on_connection),
+     (stream, backlog, on_connection), EADDRINUSE)
 
 /* ---- Files */
 
