@@ -6,7 +6,7 @@ import re
 import struct
 import subprocess
 
-CALLS_MAX, FRAMES_MAX, MODULES_MAX, MODULE_BYTES, NAME_BYTES = 16384, 56, 64, 128, 32
+FRAMES_MAX, MODULES_MAX, MODULE_BYTES, NAME_BYTES = 56, 64, 128, 32
 HEAD = struct.Struct("<QQQ")
 CALL = struct.Struct(f"<QIBBH{NAME_BYTES}s")
 CALL_BYTES = CALL.size + 8 * FRAMES_MAX
@@ -48,23 +48,30 @@ class Call:
         return tuple(kept) if own else None
 
 
+def was_made(path):
+    """Whether the call that was to fail was made."""
+    with open(path, "rb") as file:
+        return HEAD.unpack(file.read(HEAD.size))[0] > 0
+
+
 def read_book(path):
-    """The number of unit tests, whether a call was failed, and the calls."""
+    """The number of unit tests, and the calls."""
     with open(path, "rb") as file:
         octets = file.read()
-    failed, missing, tests = HEAD.unpack_from(octets, 0)
+    _, missing, tests = HEAD.unpack_from(octets, 0)
     if missing:
         raise RuntimeError(f"{missing} calls found no room in the book: INJECT_CALLS_MAX")
     modules = [text(octets[HEAD.size + MODULE_BYTES * i:][:MODULE_BYTES]) for i in range(MODULES_MAX)]
     calls = []
     for at in range(HEAD.size + MODULE_BYTES * MODULES_MAX, len(octets) - CALL_BYTES + 1, CALL_BYTES):
+        if not any(octets[at:at + 8]):
+            continue
         call_id, count, errors, is_memory, frames, name = CALL.unpack_from(octets, at)
-        if call_id:
-            trail = struct.unpack_from(f"<{frames}Q", octets, at + CALL.size)
-            calls.append(Call(call_id, count, errors, is_memory, text(name),
-                              [(modules[frame >> 48], frame & (1 << 48) - 1) for frame in trail]))
+        trail = struct.unpack_from(f"<{frames}Q", octets, at + CALL.size)
+        calls.append(Call(call_id, count, errors, is_memory, text(name),
+                          [(modules[frame >> 48], frame & (1 << 48) - 1) for frame in trail]))
     calls.sort(key=lambda call: call.id)
-    return tests, failed, calls
+    return tests, calls
 
 
 # readelf, as nm would ask a plugin of the compiler's about objects with link-time optimization.

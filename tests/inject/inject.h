@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INJECT_CALLS_MAX   16384
+#define INJECT_CALLS_MAX   65536
 #define INJECT_FRAMES_MAX  56
 #define INJECT_MODULES_MAX 64
 #define INJECT_NAME_BYTES  32
