@@ -248,7 +248,7 @@ def serve_twice(run, fetch, how, *words):
 
 
 def fetch_by_get(run, port, pin):
-    return run.peer("get", "--pin", pin, "--idle", "2s", "--connect-timeout", "2s", "--progress", "none",
+    return run.peer("get", "--fail", "--pin", pin, "--idle", "2s", "--connect-timeout", "2s", "--progress", "none",
                     f"https://127.0.0.1:{port}/file")
 
 
