@@ -10,7 +10,7 @@ ASAN := $(BUILD)/asan
 FUZZ := $(BUILD)/fuzz
 INJECT := $(BUILD)/inject
 
-.PHONY: help build demo check interop fuzz inject install clean format tidy build-deps test-deps peers
+.PHONY: help build demo check interop fuzz inject install clean format tidy build-deps test-deps interop-deps peers
 .DEFAULT_GOAL := build
 
 help:
@@ -30,6 +30,9 @@ build-deps:
 
 test-deps:
 	@tools/install-deps test
+
+interop-deps:
+	@tools/install-deps interop
 
 # Peers from the npm registry. Without the network everything else can still be tested, and the interop tests say
 # themselves what they miss.
@@ -71,8 +74,8 @@ check: peers $(BUILD)/.tested $(ASAN)/build.ninja
 	meson test -C $(ASAN) --no-rebuild --print-errorlogs || status=1; \
 	exit $$status
 
-# As a client and as a server, a quarter of an hour at most.
-interop: peers $(BUILD)/build.ninja
+# As a client and as a server, with every peer: some twenty minutes on two processors.
+interop: interop-deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) roam
 	ROAM=$(abspath $(BUILD))/roam ROAM_INTEROP_DIR=$(abspath $(BUILD))/interop \
 		tests/interop/matrix --write docs/interop.md

@@ -2,7 +2,8 @@
  * roam/h3.h - HTTP/3 (RFC 9114) on a connection of roam: requests and responses, streamed both ways, with trailers,
  * informational responses, priorities (RFC 9218), extended CONNECT (RFC 9220) and HTTP datagrams (RFC 9297).
  *
- * A roam_h3 takes a roam_conn whose ALPN is "h3", from ROAM_EVENT_CONNECTED on, and is fed the events of that connection:
+ * A roam_h3 takes a roam_conn whose ALPN is "h3", from ROAM_EVENT_CONNECTED on (or from ROAM_EVENT_EARLY_DATA_READY and
+ * ROAM_EVENT_EARLY_DATA_ACCEPTED on, see roam_h3_config.unsafe_early), and is fed the events of that connection:
  *
  *     while (roam_io_next(io, &event, ROAM_TIME_NEVER)) {
  *         if (event.type == ROAM_EVENT_CONNECTED)
@@ -80,13 +81,18 @@ typedef struct roam_h3_config {
      * (roam_config.max_datagram_frame_bytes): a peer ends the connection where HTTP/3 promises what QUIC did not (RFC 9297
      * section 2.1.1). Default false. */
     bool datagrams;
+    /* In early data (roam_config.early_data) somebody may ask twice for what was asked once. So before the handshake is
+     * complete a client takes requests with safe methods only (GET, HEAD, OPTIONS, TRACE), and a server answers the others
+     * with 425 (Too Early, RFC 8470 section 5.2) without showing them. True: they are taken, and the application cares
+     * (roam_h3_event.early). Default false. */
+    bool unsafe_early;
 } roam_h3_config;
 
 ROAM_API void roam_h3_config_init(roam_h3_config *ret);
 
-/* Begins HTTP/3 on a connection whose handshake is complete: client or server as the connection is. `config` NULL: the
+/* Begins HTTP/3 on a connection whose handshake is complete, or that has early data: client or server as the connection is. `config` NULL: the
  * defaults. On failure NULL, with why in *ret_result (may be NULL): ROAM_ERR_CONFIG, ROAM_ERR_MEMORY, ROAM_ERR_STATE
- * before the handshake is complete, ROAM_ERR_LIMIT where the peer does not allow the three unidirectional streams that
+ * before streams may be used, ROAM_ERR_LIMIT where the peer does not allow the three unidirectional streams that
  * HTTP/3 stands on (RFC 9114 section 6.2). */
 ROAM_API roam_h3 *roam_h3_new(roam_conn *conn, const roam_h3_config *config, roam_result *ret_result);
 
@@ -156,6 +162,7 @@ typedef struct roam_h3_event {
     size_t field_count;
     const uint8_t *data; /* DATAGRAM */
     size_t data_len;
+    bool early; /* REQUEST: the handshake is not complete, and who asks may have copied it (RFC 8470) */
 } roam_h3_event;
 
 /* Takes the next event. Returns false, *ret untouched, where none waits: then more comes with the connection's events.
@@ -182,7 +189,7 @@ typedef struct roam_h3_request_head {
 
 /* Sends a request: its head and n fields (all are copied), which is all of it where `fin` is set; else content follows by
  * roam_h3_write. Returns the id of its stream, or ROAM_ERR_LIMIT where the peer allows no more now
- * (ROAM_H3_EVENT_REQUESTS_AVAILABLE tells when it does), ROAM_ERR_STATE on a server or after a GOAWAY either way,
+ * (ROAM_H3_EVENT_REQUESTS_AVAILABLE tells when it does), ROAM_ERR_STATE on a server or after a GOAWAY either way, or with an unsafe method in early data,
  * ROAM_ERR_CONFIG where a name or a value is not one that a field may have (upper-case names among them) or a pseudo-header
  * field is missing or stands among the fields, ROAM_ERR_UNSUPPORTED for extended CONNECT where the peer's settings have not
  * allowed it, ROAM_ERR_TOO_LARGE beyond the peer's max_section_bytes, ROAM_ERR_CLOSED, ROAM_ERR_MEMORY. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cli/hq_client.h"
-#include "cli/keep_file.h"
+#include "cli/keepsakes.h"
 #include "cli/session.h"
 
 #define USAGE                                                                                                          \
@@ -262,24 +262,11 @@ static const char *server_name(const struct client *client)
     return client->options.name != NULL ? client->options.name : client->host;
 }
 
-static const char *file_of(const struct client *client, enum keepsake what)
-{
-    return what == KEEP_TOKEN ? client->options.token_file : client->options.session_file;
-}
-
-static void keep(const struct client *client, enum keepsake what, const roam_event *event)
-{
-    const char *file = file_of(client, what);
-    if (file != NULL && !keep_file_put(file, what, server_name(client), client->port, event->token, event->token_bytes))
-        say_error("cannot write to %s: %s", file, strerror(errno));
-}
-
 static void on_event(struct client *client, const roam_event *event)
 {
     struct session *session = &client->session;
     session_on_event(session, event);
-    if (event->type == ROAM_EVENT_NEW_TOKEN || event->type == ROAM_EVENT_NEW_SESSION)
-        keep(client, event->type == ROAM_EVENT_NEW_TOKEN ? KEEP_TOKEN : KEEP_SESSION, event);
+    keepsakes_keep(&client->options, server_name(client), client->port, event);
     if (client->options.download != NULL) {
         hq_client_on_event(&client->hq, event);
     } else if (client->options.handshake_only) {
@@ -343,27 +330,12 @@ static bool parse_url(struct client *client, const char *url)
     return true;
 }
 
-static bool take(const struct client *client, enum keepsake what, uint8_t *buffer, const uint8_t **ret, size_t *ret_len)
-{
-    const char *file = file_of(client, what);
-    ptrdiff_t len = file != NULL ? keep_file_take(file, what, server_name(client), client->port, buffer) : 0;
-    if (len < 0) {
-        say_error("cannot use %s: %s", file, strerror(errno));
-        return false;
-    }
-    *ret = len > 0 ? buffer : NULL;
-    *ret_len = (size_t)len;
-    return true;
-}
-
 static bool open_connection(struct client *client, roam_config *config)
 {
     const struct net_options *options = &client->options;
     roam_address local = options->bind;
     roam_result result;
-    static uint8_t token[KEEP_TOKEN_BYTES_MAX], kept_session[KEEP_SESSION_BYTES_MAX];
-    if (!take(client, KEEP_TOKEN, token, &config->token, &config->token_bytes) ||
-        !take(client, KEEP_SESSION, kept_session, &config->session, &config->session_bytes))
+    if (!keepsakes_take(options, server_name(client), client->port, config))
         return false;
     if (options->ipv4 || options->ipv6)
         local.family = local.family != ROAM_FAMILY_NONE ? local.family

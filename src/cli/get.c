@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/keepsakes.h"
+#include "cli/session.h"
+
 #define USAGE                                                                                                          \
     "usage: roam get [options] URL...\n\n"                                                                             \
     "Fetches https URLs over HTTP/3 to standard output, or with -o or -O into files: each is called FILE.part until "  \
@@ -28,6 +31,7 @@
 
 #define MAX_REDIRECTS 20
 #define TICK          ROAM_MILLISECONDS(50)
+#define SESSION_RTTS  3
 #define BLOCKED_TICK  ROAM_MILLISECONDS(1)
 
 static const struct option_spec specs[] = {
@@ -63,8 +67,16 @@ static const struct option_spec specs[] = {
     OPTION("force", 0, OPTION_NAMES, net.force, "IFACE", "never be on another interface"),
     OPTION("ipv4", '4', OPTION_FLAG, net.ipv4, NULL, "IPv4 only"),
     OPTION("ipv6", '6', OPTION_FLAG, net.ipv6, NULL, "IPv6 only"),
+    OPTION("token-file", 0, OPTION_TEXT, net.token_file, "FILE", "keep the servers' tokens there, and use one"),
+    OPTION("session-file", 0, OPTION_TEXT, net.session_file, "FILE",
+           "keep TLS sessions with the servers there, and resume one"),
+    OPTION("early", 0, OPTION_FLAG, net.early, NULL, "ask with the first flight (0-RTT) where a session allows it"),
     OPTION("cipher", 0, OPTION_CIPHER, net.ciphers, "NAME", "aes128, aes256 or chacha20; may be repeated"),
     OPTION("congestion", 0, OPTION_CONGESTION, net.congestion, "NAME", "cubic, newreno or bbr"),
+    OPTION("quic-version", 0, OPTION_QUIC, net.versions, "VERSION",
+           "v1 or v2; may be repeated, the first is begun with (v1, then v2)"),
+    OPTION("force-version", 0, OPTION_VERSION, net.force_version, "HEX", "offer this version first"),
+    OPTION("key-update-every", 0, OPTION_DURATION, net.key_update_every, "TIME", "update the keys so often"),
     OPTION("socket-buffer", 0, OPTION_BYTES, net.socket_buffer, "N",
            "ask the kernel for buffers of so many octets (4M)"),
     OPTION("qlog", 0, OPTION_TEXT, net.qlog, "DIR", "write a qlog of each connection there"),
@@ -104,6 +116,14 @@ static void on_migrate_timer(uv_timer_t *timer)
     move_all(timer->data, true);
 }
 
+static void on_key_update_timer(uv_timer_t *timer)
+{
+    struct getter *getter = timer->data;
+    for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next)
+        if (!origin->closed && roam_conn_is_confirmed(origin->conn))
+            roam_conn_update_keys(origin->conn, roam_io_now(getter->io));
+}
+
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 static void on_closed(struct getter *getter, struct get_origin *origin, const roam_event *event)
@@ -116,6 +136,33 @@ static void on_closed(struct getter *getter, struct get_origin *origin, const ro
             transfer_drain(getter, &getter->transfers[i]);
 }
 
+/* What the connection has come to, for --verbose. */
+static void print_agreed(const struct getter *getter, const roam_event *event)
+{
+    roam_conn_stats stats;
+    roam_conn_get_stats(event->conn, &stats);
+    fprintf(stderr, "%10.3f ms  agreed version=0x%08x cipher=%s resumed=%s early=%s\n",
+            (double)(event->time - getter->started) / 1e6, stats.version, stats.cipher, stats.resumed ? "yes" : "no",
+            early_data_name(event->conn));
+}
+
+static void begin_h3(struct get_origin *origin, const roam_event *event)
+{
+    roam_h3_config config;
+    roam_result result;
+    roam_h3_config_init(&config);
+    origin->h3 = roam_h3_new(event->conn, &config, &result);
+    if (origin->h3 == NULL)
+        roam_conn_close(event->conn, event->time, ROAM_H3_INTERNAL_ERROR, roam_result_name(result));
+}
+
+/* What may be asked for twice: more than that has to wait for the handshake. */
+static bool may_be_early(const struct get_options *options)
+{
+    return options->data == NULL &&
+           (options->method == NULL || strcmp(options->method, "GET") == 0 || strcmp(options->method, "HEAD") == 0);
+}
+
 static void on_event(struct getter *getter, const roam_event *event)
 {
     struct get_origin *origin = event->conn != NULL ? roam_conn_user(event->conn) : NULL;
@@ -123,15 +170,16 @@ static void on_event(struct getter *getter, const roam_event *event)
         print_event(stderr, event, getter->started);
     if (origin == NULL)
         return;
+    origin->has_session |= event->type == ROAM_EVENT_NEW_SESSION;
+    keepsakes_keep(&getter->options.net, origin->url.host, origin->url.port, event);
     if (event->type == ROAM_EVENT_PATH_SETTLED && getter->options.net.verbose)
         print_move(stderr, event);
-    if (event->type == ROAM_EVENT_CONNECTED) {
-        roam_h3_config config;
-        roam_result result;
-        roam_h3_config_init(&config);
-        origin->h3 = roam_h3_new(event->conn, &config, &result);
+    if (event->type == ROAM_EVENT_CONNECTED && getter->options.net.verbose)
+        print_agreed(getter, event);
+    if (event->type == ROAM_EVENT_CONNECTED ||
+        (event->type == ROAM_EVENT_EARLY_DATA_READY && may_be_early(&getter->options))) {
         if (origin->h3 == NULL)
-            roam_conn_close(event->conn, event->time, ROAM_H3_INTERNAL_ERROR, roam_result_name(result));
+            begin_h3(origin, event);
     } else if (event->type == ROAM_EVENT_CLOSED) {
         on_closed(getter, origin, event);
     } else if (origin->h3 != NULL && roam_h3_on_event(origin->h3, event->time, event)) {
@@ -154,6 +202,21 @@ static void give_up(struct getter *getter, int status, const char *why)
         transfer_fail(getter, &getter->transfers[i], status, false, why);
 }
 
+/* An answer to early data comes before the handshake is complete at the server, and so before the next session. */
+static bool waits_for_session(const struct getter *getter, roam_time since)
+{
+    const struct net_options *net = &getter->options.net;
+    roam_path_info path;
+    for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next) {
+        if (origin->closed || origin->has_session || net->session_file == NULL || !net->early)
+            continue;
+        if (roam_conn_paths(origin->conn, &path, 1) == 1 &&
+            roam_io_now(getter->io) - since < SESSION_RTTS * path.smoothed_rtt + TICK)
+            return true;
+    }
+    return false;
+}
+
 static int talk(struct getter *getter)
 {
     const struct get_options *options = &getter->options;
@@ -168,6 +231,9 @@ static int talk(struct getter *getter)
         report_progress(getter, false);
     }
     report_progress(getter, true);
+    for (roam_time since = roam_io_now(getter->io); getter->signals.caught == 0 && waits_for_session(getter, since);)
+        if (roam_io_next(getter->io, &event, TICK))
+            on_event(getter, &event);
     int status = GET_OK;
     for (size_t i = 0; i < getter->count && status == GET_OK; i++)
         status = getter->transfers[i].status;
@@ -191,6 +257,7 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
     signals_start(&getter->signals, getter->io);
     start_timer(getter->io, &getter->rebind, getter, net->rebind_every, on_rebind_timer);
     start_timer(getter->io, &getter->migrate, getter, net->migrate_every, on_migrate_timer);
+    start_timer(getter->io, &getter->key_update, getter, net->key_update_every, on_key_update_timer);
     int status = setup_logs(getter->io, net) ? talk(getter) : GET_WRITE;
     while (getter->origins != NULL) {
         struct get_origin *origin = getter->origins;
@@ -204,6 +271,7 @@ static int run(struct getter *getter, const roam_endpoint_config *endpoint_confi
     }
     uv_close((uv_handle_t *)&getter->rebind, NULL);
     uv_close((uv_handle_t *)&getter->migrate, NULL);
+    uv_close((uv_handle_t *)&getter->key_update, NULL);
     signals_stop(&getter->signals);
     settle_handles(getter->io);
     report_logs(getter->io);
@@ -230,8 +298,14 @@ static bool open_data(struct getter *getter)
 
 static int make_transfers(struct getter *getter, const struct command_line *line)
 {
-    static char names[POSITIONAL_MAX][URL_HOST_MAX];
     const struct get_options *options = &getter->options;
+    char(*names)[URL_HOST_MAX] = calloc(line->positional_count, sizeof(*names));
+    getter->names = names;
+    getter->transfers = calloc(line->positional_count, sizeof(*getter->transfers));
+    if (names == NULL || getter->transfers == NULL) {
+        say_error("no memory for %zu URLs", line->positional_count);
+        return GET_USAGE;
+    }
     for (size_t i = 0; i < line->positional_count; i++) {
         struct transfer *transfer = &getter->transfers[getter->count++];
         *transfer = (struct transfer){.text = line->positional[i], .total = UINT64_MAX, .out = {.fd = -1}};
@@ -277,7 +351,10 @@ static int check_line(struct getter *getter, const struct command_line *line)
 int get_main(int argc, char **argv)
 {
     static struct getter getter;
-    struct command_line line = {.command = "roam get", .specs = specs, .spec_count = sizeof(specs) / sizeof(specs[0])};
+    struct command_line line = {.command = "roam get",
+                                .specs = specs,
+                                .spec_count = sizeof(specs) / sizeof(specs[0]),
+                                .takes_any_number = true};
     struct get_options *options = &getter.options;
     struct net_options *net = &options->net;
     roam_endpoint_config endpoint_config;
@@ -306,5 +383,7 @@ int get_main(int argc, char **argv)
     roam_credentials_free(getter.config.credentials);
     if (getter.data_fd >= 0)
         close(getter.data_fd);
+    free(getter.transfers);
+    free(getter.names);
     return status;
 }

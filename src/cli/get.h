@@ -56,7 +56,8 @@ struct get_origin {
     struct url url; /* its host and port */
     roam_conn *conn;
     roam_h3 *h3; /* once the handshake is complete */
-    bool closed;
+    bool closed, has_session;
+    bool full;        /* it takes no more requests now */
     roam_error error; /* then */
 };
 
@@ -77,7 +78,8 @@ struct transfer {
     uint64_t began_at; /* out.at then */
     bool discards;     /* what comes is not wanted */
     bool asked_range, crossed, as_get;
-    bool blocked; /* the output takes no more now */
+    bool too_early; /* it was asked for in early data, which the server did not want */
+    bool blocked;   /* the output takes no more now */
     struct get_output out;
 };
 
@@ -86,9 +88,10 @@ struct getter {
     roam_config config;
     roam_io *io;
     struct signals signals;
-    uv_timer_t rebind, migrate;
+    uv_timer_t rebind, migrate, key_update;
     struct get_origin *origins;
-    struct transfer transfers[POSITIONAL_MAX];
+    struct transfer *transfers;
+    char (*names)[URL_HOST_MAX]; /* of their files, by --remote-name */
     size_t count;
     int data_fd; /* --data @FILE, -1: none */
     uint64_t data_bytes;

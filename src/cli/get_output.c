@@ -93,6 +93,10 @@ bool output_remember(struct get_output *out, const char *url, const char *valida
     if (out->meta == NULL || out->validator[0] == '\0')
         return true;
     FILE *file = fopen(out->meta, "we");
+    if (file == NULL && errno == ENAMETOOLONG) {
+        out->validator[0] = '\0'; /* a name that leaves no room for another beside it: it is fetched as a whole */
+        return true;
+    }
     if (file == NULL)
         return false;
     bool written = fprintf(file, "%s\n%s\n", url, out->validator) > 0;

@@ -12,6 +12,7 @@
 #include "cli/get.h"
 #include "cli/h3_field.h"
 #include "cli/http_date.h"
+#include "cli/keepsakes.h"
 
 #define CHUNK_BYTES (64 * 1024)
 /* What a pipe takes without waiting when it says that it takes something. */
@@ -168,6 +169,7 @@ static void ask(struct getter *getter, struct transfer *transfer)
         add_field(fields, &n, "content-length", length);
     }
     int64_t id = roam_h3_request(transfer->origin->h3, &head, fields, n, !sends || getter->data_bytes == 0, transfer);
+    transfer->origin->full = id == ROAM_ERR_LIMIT;
     if (id == ROAM_ERR_LIMIT)
         return; /* the peer allows no more yet: the next step tries again */
     if (id < 0) {
@@ -283,6 +285,12 @@ static void on_response(struct getter *getter, struct transfer *transfer, const 
         print_head(event);
     if (follow(getter, transfer, event))
         return;
+    /* RFC 8470 section 5.2. */
+    if (event->status == 425 && getter->options.net.early && !transfer->too_early) {
+        let_go(transfer);
+        transfer->too_early = true;
+        return;
+    }
     if (event->status >= 400 && (options->fail || (event->status >= 500 && transfer->attempts < options->retry))) {
         if (!(event->status == 416 && transfer->asked_range)) {
             snprintf(why, sizeof(why), "the server says %d", event->status);
@@ -388,6 +396,10 @@ static struct get_origin *find_origin(struct getter *getter, const struct url *u
         return NULL;
     origin->url = *url;
     getter->config.user = origin;
+    if (!keepsakes_take(&getter->options.net, url->host, url->port, &getter->config)) {
+        free(origin);
+        return NULL;
+    }
     origin->conn = roam_io_connect(getter->io, url->host, url->port, &getter->config, &result);
     if (origin->conn == NULL) {
         say_error("connection to %s failed: %s%s%s", url->host, roam_result_name(result),
@@ -417,7 +429,10 @@ static void step(struct getter *getter, struct transfer *transfer)
         }
         transfer->state = TRANSFER_CONNECTING;
     }
-    if (transfer->state == TRANSFER_CONNECTING && transfer->origin->h3 != NULL)
+    if (transfer->too_early && transfer->state == TRANSFER_CONNECTING &&
+        roam_conn_state(transfer->origin->conn) == ROAM_CONN_HANDSHAKE)
+        return;
+    if (transfer->state == TRANSFER_CONNECTING && transfer->origin->h3 != NULL && !transfer->origin->full)
         ask(getter, transfer);
     if (transfer->state == TRANSFER_RUNNING && transfer->blocked)
         transfer_drain(getter, transfer);
@@ -426,6 +441,8 @@ static void step(struct getter *getter, struct transfer *transfer)
 bool transfers_step(struct getter *getter)
 {
     bool left = false;
+    for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next)
+        origin->full = false;
     for (size_t i = 0; i < getter->count; i++) {
         struct transfer *transfer = &getter->transfers[i];
         if (transfer->state == TRANSFER_DONE)

@@ -199,6 +199,7 @@ void hq_client_on_event(struct hq_client *client, const roam_event *event)
 {
     struct hq_fetch *fetch = event->stream != NULL ? roam_stream_user(event->stream) : NULL;
     switch (event->type) {
+    case ROAM_EVENT_EARLY_DATA_READY:
     case ROAM_EVENT_CONNECTED:
     case ROAM_EVENT_STREAMS_AVAILABLE:
         ask_for_more(client, event->conn);

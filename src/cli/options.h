@@ -105,14 +105,15 @@ struct net_options {
     struct watch_options watch;
 };
 
-/* What is no option; each command says how many of them it wants. */
+/* What is no option, at most, unless a command takes any number; each says how many of them it wants. */
 #define POSITIONAL_MAX 16
 
 struct command_line {
     const char *command; /* "roam connect", for messages */
     const struct option_spec *specs;
     size_t spec_count;
-    const char *positional[POSITIONAL_MAX];
+    bool takes_any_number;
+    const char **positional; /* there for the life of the process */
     size_t positional_count;
 };
 

@@ -218,8 +218,10 @@ void serve_h3_on_event(struct server *server, const roam_event *event)
 {
     if (event->conn == NULL)
         return;
-    struct serve_h3 *connection =
-        event->type == ROAM_EVENT_CONNECTED ? add_connection(server, event) : roam_conn_user(event->conn);
+    struct serve_h3 *connection = roam_conn_user(event->conn);
+    /* Early data comes before the handshake is complete; what is served here may be asked for twice. */
+    if (connection == NULL && (event->type == ROAM_EVENT_CONNECTED || event->type == ROAM_EVENT_EARLY_DATA_ACCEPTED))
+        connection = add_connection(server, event);
     if (event->type == ROAM_EVENT_CLOSED) {
         if (connection != NULL)
             remove_connection(connection);

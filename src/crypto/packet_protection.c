@@ -2,7 +2,7 @@
  * Sealing and opening packets with the keys of one direction. The octets in struct packet_keys are the truth;
  * `expanded` can be dropped at any time (packet_keys_shrink) and comes back by packet_keys_expand.
  *
- * Transitions: init -> set (or next, from other keys) -> expand <-> shrink -> done.
+ * Transitions: init -> set (or next, from other keys) -> shrink <-> expand -> done.
  */
 #include "crypto/packet_protection.h"
 
@@ -27,13 +27,18 @@ static const struct quic_version *version_of(const struct packet_keys *keys)
     return &quic_versions[keys->version];
 }
 
-/* The IV from the secret, and the header protection key where it is wanted; the packet key is made when it is
- * expanded. */
+/* All that a secret makes, in one go: whoever sets keys is about to use them. The header protection key only where it is
+ * wanted. Without memory for the expanded key, packet_keys_expand tries again. */
 static void derive(struct packet_keys *keys, bool header)
 {
+    uint8_t key[AEAD_KEY_BYTES_MAX];
+    const size_t key_bytes = aead_suite_info(keys->suite)->key_bytes;
     const struct label labels[] = {{version_of(keys)->iv_label, keys->iv, sizeof(keys->iv)},
-                                   {version_of(keys)->hp_label, keys->hp_key, aead_suite_info(keys->suite)->key_bytes}};
-    hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 2 : 1);
+                                   {version_of(keys)->key_label, key, key_bytes},
+                                   {version_of(keys)->hp_label, keys->hp_key, key_bytes}};
+    hkdf_expand_labels(keys->suite, keys->secret, labels, header ? 3 : 2);
+    keys->expanded = keys->backend->key_new(keys->allocator, keys->suite, key, keys->hp_key);
+    wipe(key, sizeof(key));
 }
 
 void packet_keys_set(struct packet_keys *keys, const roam_allocator *allocator, const struct quic_version *version,
@@ -59,8 +64,8 @@ void packet_keys_next(struct packet_keys *ret, const struct packet_keys *keys)
     ret->suite = keys->suite;
     ret->version = keys->version;
     next_secret(version_of(keys), keys->suite, keys->secret, ret->secret);
-    derive(ret, false);
     memcpy(ret->hp_key, keys->hp_key, sizeof(ret->hp_key));
+    derive(ret, false);
     ret->available = true;
 }
 

@@ -12,12 +12,12 @@
 /* Packets whose protection is made or removed together. */
 #define PACKET_PROTECTION_BATCH 16
 
-/* Plain data: octets, and `expanded`, which is a cache made when first used. The packet key comes from the secret and is
- * in the expanded form only. */
+/* Plain data: octets, and `expanded`, a cache that is made with them and again when it is called for. The packet key comes
+ * from the secret and is in the expanded form only. */
 struct packet_keys {
     const roam_allocator *allocator;
     const struct crypto_backend *backend;
-    void *expanded;   /* NULL until used */
+    void *expanded;   /* NULL: forgotten, or there was no memory */
     uint64_t packets; /* sealed with these keys, or failed to open with them */
     uint8_t iv[AEAD_NONCE_BYTES];
     uint8_t suite; /* enum aead_suite */
@@ -47,7 +47,7 @@ void packet_keys_shrink(struct packet_keys *keys);
 /* For packet_keys_expand. */
 bool packet_keys_make(struct packet_keys *keys);
 
-/* Makes the expanded form where it is not there; false without memory. Must have been called (once since shrink) before seal and open. */
+/* Makes the expanded form where it is not there; false without memory. Must have been called (since they were made, or shrunk) before seal and open. */
 static inline bool packet_keys_expand(struct packet_keys *keys)
 {
     return keys->expanded != NULL || packet_keys_make(keys);

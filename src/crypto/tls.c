@@ -133,8 +133,7 @@ static int on_params_received(gnutls_session_t session, const unsigned char *dat
     if (!tls->is_server)
         tls_early_remember(&tls->next, data, len);
     tls->sink.params(tls->sink.context, data, len);
-    /* Now the version is known. GnuTLS takes one key for a handshake, and looks for a ticket only in the last of the
-     * extensions. */
+    /* Now the version is known, and GnuTLS takes one key for a handshake. */
     return tls->ticket_key == NULL || session_enable_tickets(session, tls->ticket_key, tls->version)
                ? 0
                : GNUTLS_E_MEMORY_ERROR;
@@ -288,8 +287,10 @@ static bool set_callbacks(struct tls *tls)
     gnutls_session_set_verify_function(session, on_certificate);
     gnutls_session_set_keylog_function(session, on_keylog);
     gnutls_handshake_set_timeout(session, GNUTLS_INDEFINITE_TIMEOUT);
+    /* Application: before all that has to do with tickets, wherever the client has put it. Without a key GnuTLS would
+     * not look at psk_key_exchange_modes, and so at no ticket either. */
     return gnutls_session_ext_register(session, "QUIC transport parameters", EXTENSION_TRANSPORT_PARAMETERS,
-                                       GNUTLS_EXT_TLS, on_params_received, on_params_wanted, NULL, NULL, NULL,
+                                       GNUTLS_EXT_APPLICATION, on_params_received, on_params_wanted, NULL, NULL, NULL,
                                        GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_EE) >= 0;
 }
 

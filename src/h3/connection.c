@@ -62,6 +62,14 @@ static roam_h3 *fail_new(roam_h3 *h3, roam_result result, roam_result *ret_resul
     return NULL;
 }
 
+static bool may_begin(const roam_conn *conn)
+{
+    enum roam_early_data early = roam_conn_early_data(conn);
+    return roam_conn_state(conn) == ROAM_CONN_ESTABLISHED ||
+           (roam_conn_state(conn) == ROAM_CONN_HANDSHAKE &&
+            (early == ROAM_EARLY_OFFERED || early == ROAM_EARLY_ACCEPTED));
+}
+
 roam_h3 *roam_h3_new(roam_conn *conn, const roam_h3_config *config, roam_result *ret_result)
 {
     roam_h3 *h3 = calloc(1, sizeof(*h3));
@@ -82,7 +90,7 @@ roam_h3 *roam_h3_new(roam_conn *conn, const roam_h3_config *config, roam_result 
     h3->datagrams_ready = true; // some may have come before this was made
     if (!take_config(h3, config))
         return fail_new(h3, ROAM_ERR_CONFIG, ret_result);
-    if (roam_conn_state(conn) != ROAM_CONN_ESTABLISHED)
+    if (!may_begin(conn))
         return fail_new(h3, ROAM_ERR_STATE, ret_result);
     roam_result result = make_nghttp3(h3);
     if (result != ROAM_OK)
@@ -341,10 +349,10 @@ static bool stream_next(struct h3_stream *stream, roam_h3_event *ret)
     return true;
 }
 
-/* A request that ended before it was shown: nobody waits to hear of it. */
+/* A request that ended before it was shown, or was answered unseen: nobody waits to hear of it. */
 static void forget_unseen(struct h3_stream *stream)
 {
-    if (stream->received && !stream->sent)
+    if (stream->received && !stream->sent && !stream->head_sent)
         h3_give_up(stream, stream->code != 0 ? stream->code : ROAM_H3_REQUEST_CANCELLED);
     if (h3_is_over(stream))
         h3_remove(stream);

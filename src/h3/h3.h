@@ -156,6 +156,8 @@ roam_result h3_open_critical(roam_h3 *h3);
 void h3_read_critical(struct h3_stream *stream);
 
 /* receive.c */
+/* A request that nobody may take before the handshake is complete. */
+bool h3_is_too_early(const roam_h3 *h3, const char *method);
 bool h3_message_next(struct h3_stream *stream, roam_h3_event *ret);
 
 /* send.c */

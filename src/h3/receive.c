@@ -137,6 +137,27 @@ static bool at_end(struct h3_stream *stream)
     return roam_stream_peek(stream->quic, &data, &end) == 0 && end && !stream->frame.head_len;
 }
 
+bool h3_is_too_early(const roam_h3 *h3, const char *method)
+{
+    static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "TRACE"}; // RFC 9110 section 9.2.1
+    if (h3->config.unsafe_early || roam_conn_state(h3->conn) != ROAM_CONN_HANDSHAKE)
+        return false;
+    for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++)
+        if (method != NULL && strcmp(method, safe[i]) == 0)
+            return false;
+    return true;
+}
+
+/* RFC 8470 section 5.2: whoever asked asks again when the handshake is complete. */
+static bool refuse_early(struct h3_stream *stream)
+{
+    stream->shown = true;
+    roam_h3_respond(stream->h3, stream->id, 425, NULL, 0, true);
+    roam_h3_stop(stream->h3, stream->id, ROAM_H3_NO_ERROR);
+    stream->shown = false;
+    return false;
+}
+
 static bool show_section(struct h3_stream *stream, roam_h3_event *ret)
 {
     roam_h3 *h3 = stream->h3;
@@ -150,7 +171,10 @@ static bool show_section(struct h3_stream *stream, roam_h3_event *ret)
     else
         ret->type = ret->status < 200 ? ROAM_H3_EVENT_INFORMATIONAL : ROAM_H3_EVENT_RESPONSE;
     stream->has_head |= ret->type != ROAM_H3_EVENT_INFORMATIONAL;
+    if (ret->type == ROAM_H3_EVENT_REQUEST && h3_is_too_early(h3, ret->method))
+        return refuse_early(stream);
     stream->shown = true;
+    ret->early = ret->type == ROAM_H3_EVENT_REQUEST && roam_conn_state(h3->conn) == ROAM_CONN_HANDSHAKE;
     ret->fin = ret->type != ROAM_H3_EVENT_INFORMATIONAL && at_end(stream);
     return true;
 }

@@ -218,7 +218,7 @@ int64_t roam_h3_request(roam_h3 *h3, const roam_h3_request_head *head, const roa
 {
     if (!h3_lives(h3))
         return ROAM_ERR_CLOSED;
-    if (h3->server || h3->goaway_received || h3->shutdowns > 0)
+    if (h3->server || h3->goaway_received || h3->shutdowns > 0 || h3_is_too_early(h3, head->method))
         return ROAM_ERR_STATE;
     nghttp3_nv pseudo[MAX_PSEUDO], *all;
     size_t count = 0;

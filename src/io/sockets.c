@@ -293,7 +293,7 @@ static bool fill_batch(roam_io *io)
     while (datagram_batch_offer(batch, !io->one_by_one)) {
         if (roam_endpoint_transmit(io->endpoint, now, &batch->datagrams[batch->count], 1) == 0)
             return false;
-        batch->count++;
+        datagram_batch_add(batch, !io->one_by_one);
     }
     return true;
 }

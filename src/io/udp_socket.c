@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/minmax.h"
+#include "conn/limits.h"
 #include "io/sockaddr.h"
 
 /* ECN is the low two bits of the octet that IPv4 calls TOS and IPv6 traffic class. */
@@ -68,6 +69,38 @@ bool datagram_batch_offer(struct datagram_batch *batch, bool segmented)
     batch->datagrams[batch->count] = (roam_datagram){
         .data = at, .capacity = segmented ? left : SEND_BYTES_MAX, .segment_bytes = segmented ? SEND_BYTES_MAX : 0};
     return true;
+}
+
+static bool is_segmented(const roam_datagram *datagram)
+{
+    return datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len;
+}
+
+static size_t segment_of(const roam_datagram *datagram)
+{
+    return is_segmented(datagram) ? datagram->segment_bytes : datagram->len;
+}
+
+/* May `next`, which stands right behind `last`, leave with it? Only what is of one size: a probe of the path's MTU that
+ * the kernel refuses must not take smaller datagrams with it. */
+static bool can_join(const roam_datagram *last, const roam_datagram *next)
+{
+    const size_t segment = segment_of(last), together = last->len + next->len;
+    return segment == segment_of(next) && last->len % segment == 0 && together <= SEGMENTED_BYTES_MAX &&
+           together <= segment * SEGMENTS_MAX && last->ecn == next->ecn &&
+           roam_address_equal(&last->remote, &next->remote) && roam_address_equal(&last->local, &next->local);
+}
+
+void datagram_batch_add(struct datagram_batch *batch, bool segmented)
+{
+    const roam_datagram *next = &batch->datagrams[batch->count];
+    if (!segmented || batch->count == 0 || !can_join(next - 1, next)) {
+        batch->count++;
+        return;
+    }
+    roam_datagram *last = &batch->datagrams[batch->count - 1];
+    last->segment_bytes = segment_of(last);
+    last->len += next->len;
 }
 
 /* ---- Opening */
@@ -284,11 +317,6 @@ static void add_source(struct msghdr *header, const roam_address *local)
         memcpy(&info.ipi6_addr, local->ip, sizeof(info.ipi6_addr));
         memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info, sizeof(info));
     }
-}
-
-static bool is_segmented(const roam_datagram *datagram)
-{
-    return datagram->segment_bytes > 0 && datagram->segment_bytes < datagram->len;
 }
 
 static void prepare_send(struct udp_socket *socket, struct datagram_batch *batch, size_t i, bool with_source)

@@ -18,6 +18,8 @@
 
 /* What a datagram that we send may take: a jumbo frame's worth. */
 #define SEND_BYTES_MAX 9216
+/* Datagrams that any Linux with UDP_SEGMENT cuts out of one. */
+#define SEGMENTS_MAX 64
 /* Datagrams to send stand back to back in so many octets: two full batches for segmentation offload, which the second
  * level of a processor's cache holds until the kernel has copied them. */
 #define SEND_BUFFER_BYTES (2 * 65536)
@@ -72,10 +74,12 @@ roam_result datagram_batch_init_send(struct datagram_batch *batch, const roam_al
 void datagram_batch_done(struct datagram_batch *batch, const roam_allocator *allocator);
 
 /* Empties a batch to send. Then datagram_batch_offer makes room for one more datagram behind the last, false where there
- * is none: it stands at batch->datagrams[batch->count], for several in one where `segmented`, and counts when the
- * caller raises batch->count. */
+ * is none: it stands at batch->datagrams[batch->count], for several in one where `segmented`. datagram_batch_add counts it
+ * when it has been filled; where `segmented` it leaves together with the last, whichever connections they are of, if they
+ * are of one size, from one address, to one address and of one ECN codepoint. */
 void datagram_batch_clear(struct datagram_batch *batch);
 bool datagram_batch_offer(struct datagram_batch *batch, bool segmented);
+void datagram_batch_add(struct datagram_batch *batch, bool segmented);
 
 /* Opens a socket on `local` and asks for buffers as udp_socket_ask_buffers does; ret->local says where it really is.
  * ROAM_ERR_SYSTEM with errno, ROAM_ERR_ADDRESS. */

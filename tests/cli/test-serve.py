@@ -212,6 +212,60 @@ def test_moves(server):
     check(len(server.lines()) == before + 1 and f" 200 {SIZE} " in server.lines()[-1], server.lines()[before:])
 
 
+def agreed(done):
+    return re.search(r" agreed version=(\S+) cipher=(\S+) resumed=(\S+)", done.stderr.decode()).groups()
+
+
+def test_many():
+    """More URLs than either side takes requests at once, over one connection."""
+    some = scratch / "some"
+    some.mkdir()
+    server = Server("--no-tcp")
+    names = [f"many{n}" for n in range(250)]
+    for name in names:
+        (root / name).write_text(name)
+    done = subprocess.run([ROAM, "get", *server.trust, "-v", "-Z", "-O", *(f"{server.url}/{name}" for name in names)],
+                          capture_output=True, stdin=subprocess.DEVNULL, cwd=some, timeout=60)
+    check(done.returncode == 0 and len(re.findall(rb" agreed ", done.stderr)) == 1, done)
+    check({path.name: path.read_text() for path in some.iterdir()} == {name: name for name in names}, "what came")
+    server.end()
+
+
+def test_agreements():
+    """What both sides may be told to speak, and what is kept from one connection to the next."""
+    server = Server("--no-tcp", "--quic-version", "v2", "--quic-version", "v1", "--cipher", "chacha20")
+    check(agreed(get(server, "/a.txt", "-v"))[:2] == ("0x6b3343cf", "CHACHA20-POLY1305"), "the server's wishes")
+    check(agreed(get(server, "/a.txt", "-v", "--quic-version", "v1"))[0] == "0x00000001", "no version but one")
+    check(agreed(get(server, "/a.txt", "-v", "--force-version", "1a2a3a4a")), "no version in common at first")
+    kept = ["-v", "--quic-version", "v2", "--session-file", scratch / "kept", "--token-file", scratch / "kept"]
+    for resumed in "no", "yes", "yes":
+        check(agreed(get(server, "/a.txt", *kept))[2] == resumed, f"resumed is not {resumed}")
+        check(sorted(line.split()[0] for line in (scratch / "kept").read_text().splitlines()) ==
+              [f"127.0.0.1:{server.port}", "session"], "what is kept")
+    get(server, "/a.txt", "--session-file", scratch, expected=7)
+    done = get(server, "/big", "-v", "--key-update-every", "2ms", "-o", "updated")
+    check(b" key_updated" in done.stderr and digest(scratch / "updated") == digest(root / "big"), done)
+    server.end()
+
+
+def test_early():
+    """Early data: asked for with the first flight, by methods that are safe, once with each session."""
+    server = Server("--no-tcp", "--early")
+    kept = ["-v", "--early", "--session-file", scratch / "early"]
+
+    def early(*options):
+        return re.search(r" early=(\S+)$", get(server, "/a.txt", *kept, *options).stderr.decode(), re.M)[1]
+
+    check(early() == "no", "early data without a session")
+    used = (scratch / "early").read_text()
+    check(early() == "accepted" and early() == "accepted", "each connection brings the session of the next")
+    (scratch / "early").write_text(used)
+    check(early() == "rejected", "a session that was used")
+    said = get(server, "/a.txt", *kept, "-i", "-d", "x").stdout.decode()
+    check("HTTP/3 405" in said, said)
+    server.end()
+
+
 def test_renewal():
     """SIGHUP: new certificates for who comes, by name; who is there goes on. SIGTERM: likewise."""
     names = [certificate("one.test", "one"), certificate("two.test", "two")]
@@ -327,9 +381,10 @@ def main():
         test(server)
         print(f"{test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
     server.end()
-    began = time.monotonic()
-    test_renewal()
-    print(f"test_renewal: {time.monotonic() - began:.1f} s")
+    for test in (test_many, test_agreements, test_early, test_renewal):
+        began = time.monotonic()
+        test()
+        print(f"{test.__name__}: {time.monotonic() - began:.1f} s")
 
 
 try:

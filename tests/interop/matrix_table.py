@@ -33,8 +33,9 @@ def terminal(results):
 
 
 def steady(why):
-    """Without what is another in each run: ports, connection IDs, counts of packets."""
+    """Without what is another in each run: ports, connection IDs, counts of packets, directories."""
     why = re.sub(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){3,}\b", "...", why.split("\n")[0])
+    why = re.sub(r"(?:file://|(?<![:/\w]))/(?:[\w.-]+/)+", "", why)
     return re.sub(r"\b\d{4,}\b", "N", why).replace("|", "\\|")
 
 

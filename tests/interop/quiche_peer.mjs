@@ -476,7 +476,6 @@ class Client {
     step() {
         if (this.over) return;
         const { connection } = this;
-        if (connection.isInEarlyData()) this.ask();
         if (connection.isEstablished()) {
             if (!this.established) {
                 this.established = true;
@@ -488,6 +487,11 @@ class Client {
         }
         logPathEvents(connection, (event) => this.onPathEvent(event));
         this.send();
+        // It is in early data once its ClientHello was sent.
+        if (connection.isInEarlyData() && this.asked < this.urls.length) {
+            this.ask();
+            this.send();
+        }
         arm(this, connection, () => this.step());
         if (connection.isDraining() || connection.isClosed()) this.finish(false);
         else if (this.complete) this.finish(true);

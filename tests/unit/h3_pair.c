@@ -89,6 +89,8 @@ static void write_down(struct h3_end *end, const roam_h3_event *event)
 static void handle(struct h3_end *end, const roam_h3_event *event)
 {
     write_down(end, event);
+    if (event->type == ROAM_H3_EVENT_REQUEST)
+        end->was_early = event->early;
     if (event->type == ROAM_H3_EVENT_REQUEST && end->on_request != NULL)
         end->on_request(end, event);
     else if (event->type == ROAM_H3_EVENT_DATA && !end->does_not_read)

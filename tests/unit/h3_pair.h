@@ -36,6 +36,7 @@ struct h3_end {
     uint64_t received_in_all;
     bool does_not_read;
     bool content_wrong;
+    bool was_early; /* the newest request */
     /* A server: what it does with a request; NULL: nothing. */
     void (*on_request)(struct h3_end *end, const roam_h3_event *event);
     uint64_t answer_bytes;

@@ -534,6 +534,46 @@ static void a_session_is_resumed_without_certificates(void **state)
     expect_resumed(true);
 }
 
+/* Of a ClientHello: where its extensions begin, that is their length. */
+static size_t extensions_at(const uint8_t *hello)
+{
+    size_t at = 4 + 2 + 32;
+    at += 1 + (size_t)hello[at];                        /* legacy_session_id */
+    at += 2 + ((size_t)hello[at] << 8) + hello[at + 1]; /* cipher_suites */
+    return at + 1 + (size_t)hello[at];                  /* legacy_compression_methods */
+}
+
+/* Puts the transport parameters last but one: pre_shared_key must be the last. */
+static void send_params_late(uint8_t *hello, size_t len)
+{
+    size_t at = extensions_at(hello) + 2, next;
+    uint8_t params[256];
+    for (; hello[at] != 0 || hello[at + 1] != 0x39; at = next)
+        next = at + 4 + ((size_t)hello[at + 2] << 8) + hello[at + 3];
+    size_t bytes = 4 + ((size_t)hello[at + 2] << 8) + hello[at + 3], last = at + bytes;
+    memcpy(params, hello + at, bytes);
+    while (hello[last] != 0 || hello[last + 1] != 41)
+        last += 4 + ((size_t)hello[last + 2] << 8) + hello[last + 3];
+    assert_true(last < len);
+    memmove(hello + at, hello + at + bytes, last - at - bytes);
+    memcpy(hello + last - bytes, params, bytes);
+}
+
+static void a_ticket_is_looked_at_wherever_the_parameters_stand(void **state)
+{
+    (void)state;
+    connect_ends();
+    take_session();
+    new_client(session, session_len);
+    new_server();
+    tls_start(client.tls);
+    send_params_late(client.octets, client.flights[0].len);
+    tls_carry(&client, &server, SIZE_MAX);
+    /* The binder does not fit any more, which nobody finds who does not look at the ticket. */
+    assert_int_equal(server.error, ALERT(47));
+    assert_string_equal((const char *)server.params, "client's parameters");
+}
+
 static void a_resumed_session_brings_another_one(void **state)
 {
     (void)state;
@@ -781,6 +821,7 @@ int main(void)
         TEST(a_message_that_is_too_long_exceeds_the_buffer),
         TEST(a_promise_of_length_allocates_little),
         TEST(a_session_is_resumed_without_certificates),
+        TEST(a_ticket_is_looked_at_wherever_the_parameters_stand),
         TEST(a_resumed_session_brings_another_one),
         TEST(a_session_of_which_an_octet_is_changed_or_missing_means_a_full_handshake),
         TEST(a_session_is_of_use_under_its_servers_name_only),

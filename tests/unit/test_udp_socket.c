@@ -128,6 +128,72 @@ static void without_segments_each_datagram_has_room_of_its_own(void **state)
     assert_int_equal(n, BATCH_DATAGRAMS);
 }
 
+/* Adds a datagram of so many octets to the batch, as a connection of its own would. */
+static void add(struct fixture *fixture, size_t bytes, const roam_address *remote, uint8_t ecn, bool segmented)
+{
+    assert_true(datagram_batch_offer(&fixture->out, segmented));
+    roam_datagram *datagram = &fixture->out.datagrams[fixture->out.count];
+    memset(datagram->data, 'x', bytes);
+    datagram->len = bytes;
+    datagram->segment_bytes = 0;
+    datagram->local = fixture->from.local;
+    datagram->remote = *remote;
+    datagram->ecn = ecn;
+    datagram_batch_add(&fixture->out, segmented);
+}
+
+static void datagrams_of_one_size_to_one_address_leave_together(void **state)
+{
+    struct fixture *fixture = *state;
+    const roam_address *to = &fixture->to.local;
+    datagram_batch_clear(&fixture->out);
+    for (int i = 0; i < 3; i++)
+        add(fixture, SEGMENT, to, ROAM_ECN_ECT0, true);
+    assert_int_equal(fixture->out.count, 1);
+    assert_int_equal(fixture->out.datagrams[0].len, 3 * SEGMENT);
+    assert_int_equal(fixture->out.datagrams[0].segment_bytes, SEGMENT);
+    assert_true(udp_socket_send(&fixture->from, &fixture->out, 1, &fixture->counters, NULL, NULL));
+    assert_int_equal(udp_socket_receive(&fixture->to, &fixture->in, &fixture->counters), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fixture->in.datagrams[i].len, SEGMENT);
+}
+
+/* What is larger or smaller may be a probe of the path's MTU, which the kernel refuses with all that leaves with it. */
+static void datagrams_that_differ_leave_by_themselves(void **state)
+{
+    struct fixture *fixture = *state;
+    const roam_address *to = &fixture->to.local, *other = &fixture->from.local;
+    datagram_batch_clear(&fixture->out);
+    add(fixture, SEGMENT, to, ROAM_ECN_ECT0, true);
+    add(fixture, SEGMENT + 1, to, ROAM_ECN_ECT0, true);
+    add(fixture, SEGMENT, to, ROAM_ECN_ECT0, true);
+    add(fixture, SEGMENT, to, ROAM_ECN_NOT_ECT, true);
+    add(fixture, SEGMENT, other, ROAM_ECN_NOT_ECT, true);
+    add(fixture, SEGMENT, other, ROAM_ECN_NOT_ECT, false);
+    assert_int_equal(fixture->out.count, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(fixture->out.datagrams[i].segment_bytes, 0);
+}
+
+static void no_more_leave_together_than_the_kernel_cuts(void **state)
+{
+    struct fixture *fixture = *state;
+    datagram_batch_clear(&fixture->out);
+    for (int i = 0; i < SEGMENTS_MAX + 1; i++)
+        add(fixture, 30, &fixture->to.local, ROAM_ECN_NOT_ECT, true);
+    assert_int_equal(fixture->out.count, 2);
+    assert_int_equal(fixture->out.datagrams[0].len, SEGMENTS_MAX * 30);
+    assert_true(udp_socket_send(&fixture->from, &fixture->out, 2, &fixture->counters, NULL, NULL));
+    assert_int_equal(fixture->counters.send_errors, 0);
+    assert_false(fixture->from.cannot_segment);
+    /* Nor more octets than a datagram of UDP may have. */
+    datagram_batch_clear(&fixture->out);
+    for (int i = 0; i < 8; i++)
+        add(fixture, SEND_BYTES_MAX, &fixture->to.local, ROAM_ECN_NOT_ECT, true);
+    assert_int_equal(fixture->out.count, 2);
+    assert_int_equal(fixture->out.datagrams[0].len, 7 * SEND_BYTES_MAX);
+}
+
 static size_t buffer_of(const struct udp_socket *socket, int name)
 {
     int bytes = 0;
@@ -174,6 +240,9 @@ int main(void)
         TEST(a_socket_that_coalesces_gets_them_together),
         TEST(what_the_kernel_does_not_cut_is_cut_here),
         TEST(without_segments_each_datagram_has_room_of_its_own),
+        TEST(datagrams_of_one_size_to_one_address_leave_together),
+        TEST(datagrams_that_differ_leave_by_themselves),
+        TEST(no_more_leave_together_than_the_kernel_cuts),
         TEST(a_socket_asks_for_its_buffers_when_it_is_opened),
         TEST(buffers_are_of_the_size_that_was_asked_for_where_everybody_may_have_that),
         TEST(what_is_told_of_buffers_is_what_was_granted_and_not_what_was_wanted),

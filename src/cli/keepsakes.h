@@ -1,0 +1,14 @@
+/* What a client keeps of its servers by --token-file and --session-file. */
+#ifndef CLI_KEEPSAKES_H
+#define CLI_KEEPSAKES_H
+
+#include "cli/cli.h"
+
+/* Puts what the files have for this server into the configuration, until the next call. `name` is what its certificate
+ * bears. False where a file cannot be used, which has been said. */
+bool keepsakes_take(const struct net_options *options, const char *name, uint16_t port, roam_config *config);
+
+/* Keeps what the event has brought; what tells of something else is left alone. */
+void keepsakes_keep(const struct net_options *options, const char *name, uint16_t port, const roam_event *event);
+
+#endif
