@@ -191,6 +191,16 @@ typedef struct roam_config {
      * section 2.3); one that was begun in a version that is not listed is answered with the list. Default: none, which is
      * both: a client begins with version 1, a server is content with what the client has begun with. */
     uint32_t versions[ROAM_VERSIONS_MAX];
+
+    /* Greasing: what QUIC leaves free is given random values, so that nobody on the way comes to rely on it (RFC 9287, RFC
+     * 9000 sections 6.3 and 18.1); default true. The fixed bit of packets is 0 as often as 1 where the peer takes that, and
+     * taken as it comes. Who tells QUIC from other protocols on the same port by that bit (RFC 9443) sets false: then it
+     * is 1 in all packets of both directions. */
+    bool grease;
+
+    /* Says that the peer may ask for fewer acknowledgements, or for one at once (draft-ietf-quic-ack-frequency, frames
+     * ACK_FREQUENCY and IMMEDIATE_ACK), and asks so itself where the peer takes it; default true. */
+    bool ack_frequency;
 } roam_config;
 
 ROAM_API void roam_config_init(roam_config *ret);

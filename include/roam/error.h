@@ -80,6 +80,19 @@ typedef enum roam_drop {
 /* "unknown_connection", ... : never NULL, static. */
 ROAM_API const char *roam_drop_name(roam_drop reason);
 
+/* What a peer was kept from having more of, where no packet is dropped for it: the connection ends, with this name as the
+ * reason that the peer is told, or the oldest of what is kept is forgotten. docs/limits.md says which. Each has a counter
+ * (roam_endpoint_stats). */
+typedef enum roam_limit {
+#define ROAM_LIMIT_ENTRY(id, text) ROAM_LIMIT_##id,
+#include <roam/limits.def>
+#undef ROAM_LIMIT_ENTRY
+    ROAM_LIMITS
+} roam_limit;
+
+/* "connection_ids", ... : never NULL, static. */
+ROAM_API const char *roam_limit_name(roam_limit limit);
+
 /* What a call answers. Zero is success, everything else is negative. */
 typedef enum roam_result {
     ROAM_OK = 0,

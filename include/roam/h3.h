@@ -56,6 +56,8 @@ enum roam_h3_error {
     ROAM_QPACK_DECOMPRESSION_FAILED = 0x0200,
     ROAM_QPACK_ENCODER_STREAM_ERROR = 0x0201,
     ROAM_QPACK_DECODER_STREAM_ERROR = 0x0202,
+    ROAM_H3_WEBTRANSPORT_BUFFERED_STREAM_REJECTED = 0x3994bd84, /* draft-ietf-webtrans-http3 */
+    ROAM_H3_WEBTRANSPORT_SESSION_GONE = 0x170d7b68,
 };
 
 /* "H3_FRAME_ERROR", ...; "H3_UNKNOWN" for what nobody named: never NULL, static. */
@@ -86,6 +88,9 @@ typedef struct roam_h3_config {
      * with 425 (Too Early, RFC 8470 section 5.2) without showing them. True: they are taken, and the application cares
      * (roam_h3_event.early). Default false. */
     bool unsafe_early;
+    /* WebTransport sessions: how many a server serves at a time, those beyond are reset with H3_REQUEST_REJECTED and never
+     * shown; for a client, how many it has. Wants `datagrams`, as sessions do. Default 0: no WebTransport. */
+    size_t webtransport_sessions;
 } roam_h3_config;
 
 ROAM_API void roam_h3_config_init(roam_h3_config *ret);
@@ -137,9 +142,17 @@ typedef enum roam_h3_event_type {
      * `stream_id` on were not processed and may be repeated elsewhere (2^62 - 4: all will be for now). For a server
      * `stream_id` is a push id, and means nothing here. */
     ROAM_H3_EVENT_GOAWAY,
-    ROAM_H3_EVENT_DATAGRAM,           /* `data`, `data_len`, of the request `stream_id` */
-    ROAM_H3_EVENT_DATAGRAM_WRITABLE,  /* roam_h3_send_datagram, which found the queue full, has room again */
-    ROAM_H3_EVENT_REQUESTS_AVAILABLE, /* a client: roam_h3_request, which was at the peer's limit, can go on */
+    ROAM_H3_EVENT_DATAGRAM,          /* `data`, `data_len`, of the request `stream_id` */
+    ROAM_H3_EVENT_DATAGRAM_WRITABLE, /* roam_h3_send_datagram, which found the queue full, has room again */
+    /* roam_h3_request, which was at the peer's limit, can go on; on both sides roam_h3_webtransport_open likewise */
+    ROAM_H3_EVENT_REQUESTS_AVAILABLE,
+    /* The peer has opened the stream `stream_id` in the session `session_id`. The first of such a stream, DATA, END, WRITABLE,
+     * RESET, STOPPED and CLOSED follow as for requests. */
+    ROAM_H3_EVENT_WEBTRANSPORT_STREAM,
+    ROAM_H3_EVENT_WEBTRANSPORT_DRAINING, /* the peer asks to bring the session `stream_id` to an end */
+    /* The peer has ended the session `stream_id`, with `code` and a reason in `data`, `data_len`, which is UTF-8 of at most
+     * 1,024 octets (or was not there: 0 and none). Its streams are gone, of each CLOSED is all that still comes. */
+    ROAM_H3_EVENT_WEBTRANSPORT_CLOSED,
     ROAM_H3_EVENT_TYPES
 } roam_h3_event_type;
 
@@ -151,7 +164,7 @@ typedef struct roam_h3_event {
     roam_h3_event_type type;
     uint64_t stream_id; /* 0 too is a stream's: see the type */
     void *user;         /* the pointer of this stream */
-    uint64_t code;      /* RESET, STOPPED: an application error code */
+    uint64_t code;      /* RESET, STOPPED, WEBTRANSPORT_CLOSED: an application error code */
     bool local;         /* RESET: we found fault with it */
     bool fin;           /* REQUEST, RESPONSE, TRAILERS: nothing follows; END comes nevertheless */
     int status;         /* INFORMATIONAL, RESPONSE */
@@ -160,9 +173,10 @@ typedef struct roam_h3_event {
     const char *method, *scheme, *authority, *path, *protocol;
     const roam_h3_field *fields; /* REQUEST, INFORMATIONAL, RESPONSE, TRAILERS: the others, as they came */
     size_t field_count;
-    const uint8_t *data; /* DATAGRAM */
+    const uint8_t *data; /* DATAGRAM, WEBTRANSPORT_CLOSED */
     size_t data_len;
-    bool early; /* REQUEST: the handshake is not complete, and who asks may have copied it (RFC 8470) */
+    bool early;          /* REQUEST: the handshake is not complete, and who asks may have copied it (RFC 8470) */
+    uint64_t session_id; /* of a WebTransport stream: its session's stream */
 } roam_h3_event;
 
 /* Takes the next event. Returns false, *ret untouched, where none waits: then more comes with the connection's events.
@@ -175,6 +189,9 @@ typedef struct roam_h3_settings {
     uint64_t qpack_table_bytes, qpack_blocked_streams;
     bool connect_protocol; /* SETTINGS_ENABLE_CONNECT_PROTOCOL, RFC 9220 */
     bool datagrams;        /* SETTINGS_H3_DATAGRAM, RFC 9297 */
+    /* WebTransport sessions that it takes at a time; 0: none; UINT64_MAX: it has named no number (SETTINGS_ENABLE_WEBTRANSPORT
+     * alone) */
+    uint64_t webtransport_sessions;
 } roam_h3_settings;
 
 ROAM_API void roam_h3_peer_settings(const roam_h3 *h3, roam_h3_settings *ret);
@@ -231,17 +248,27 @@ ROAM_API void roam_h3_stop(roam_h3 *h3, uint64_t stream_id, uint64_t code);
 ROAM_API void *roam_h3_user(const roam_h3 *h3, uint64_t stream_id);
 ROAM_API void roam_h3_set_user(roam_h3 *h3, uint64_t stream_id, void *user);
 
-/* How urgent a response is, RFC 9218 section 4: 0 (most) to 7, 3 where nobody said; and whether parts of it are of use. */
+/* How urgent a response is, RFC 9218 section 4: 0 (most) to 7, 3 where nobody said; and whether parts of it are of use. A
+ * server's octets leave in this order: the urgent before all others, those that are of use only when whole one after the
+ * other, the incremental in turns. */
 typedef struct roam_h3_priority {
     uint8_t urgency;
     bool incremental;
 } roam_h3_priority;
 
+/* The longest value of a priority field, "u=7, i", with its NUL. */
+#define ROAM_H3_PRIORITY_BYTES 8
+
+/* The `priority` field by which a client says with its request how urgent the response is; its value is written to `ret`.
+ * An urgency beyond 7 is taken for 7. */
+ROAM_API roam_h3_field roam_h3_priority_field(const roam_h3_priority *priority, char ret[ROAM_H3_PRIORITY_BYTES]);
+
 /* A server: what the client said in a priority field or a PRIORITY_UPDATE, or what was set here. ROAM_ERR_ADDRESS where
- * there is no such stream, ROAM_ERR_STATE on a client. */
+ * there is no such request, ROAM_ERR_STATE on a client. */
 ROAM_API roam_result roam_h3_get_priority(const roam_h3 *h3, uint64_t stream_id, roam_h3_priority *ret);
 
-/* A client sends PRIORITY_UPDATE; a server overrides what the client says. ROAM_ERR_ADDRESS, ROAM_ERR_CONFIG. */
+/* A client sends PRIORITY_UPDATE, and orders its own content likewise; a server overrides what the client says. For a
+ * WebTransport stream it orders what we send, and nobody is told. ROAM_ERR_ADDRESS, ROAM_ERR_CONFIG. */
 ROAM_API roam_result roam_h3_set_priority(roam_h3 *h3, uint64_t stream_id, const roam_h3_priority *priority);
 
 /* Requests of which both directions are not yet at an end. */
@@ -269,6 +296,55 @@ ROAM_API size_t roam_h3_datagram_bytes(const roam_h3 *h3, uint64_t stream_id);
 
 /* Datagrams that came for no request of ours and were dropped. */
 ROAM_API uint64_t roam_h3_datagrams_dropped(const roam_h3 *h3);
+
+/* ---- WebTransport, draft-ietf-webtrans-http3 ---------------------------------------------------------------------
+ *
+ * As browsers speak it today: drafts 02 to 07. Where roam_h3_config.webtransport_sessions is not 0, a request by CONNECT
+ * with the protocol "webtransport" asks for a session: the client sends it by roam_h3_request, ROAM_ERR_UNSUPPORTED where
+ * the server's settings have not allowed it, ROAM_ERR_LIMIT where it serves no more; the server answers
+ * ROAM_H3_EVENT_REQUEST by roam_h3_respond. A status of 200 to 299 opens the session (`fin` must be false), of which
+ * ROAM_H3_EVENT_RESPONSE tells the client; any other is an ordinary response. The fields by which both agree on the draft
+ * are added.
+ *
+ * The id of the request's stream is the session's. Datagrams are HTTP datagrams of that stream. Its content is the
+ * library's: roam_h3_write, roam_h3_read and roam_h3_trailers give ROAM_ERR_STATE for it.
+ *
+ * Streams of a session are written, read, ended and stopped by the same calls as requests, by their own ids; roam_h3_write
+ * gives ROAM_ERR_STATE where only the peer sends, roam_h3_read where only we do. Their error codes are the application's, of
+ * 32 bits, which the library maps to those of HTTP/3 and back. Streams that come before their session is open wait for it,
+ * unread, 16 at most on a connection; those beyond, and those for what is no session, are reset with
+ * WEBTRANSPORT_BUFFERED_STREAM_REJECTED.
+ *
+ * A server that takes sessions looks at no request before the client's SETTINGS came, as they decide on what is asked. */
+
+/* `protocol` of the request. */
+#define ROAM_H3_WEBTRANSPORT "webtransport"
+
+/* `code` in RESET and STOPPED where the peer's was no application's, for instance as its session was gone. */
+#define ROAM_H3_WEBTRANSPORT_NO_CODE UINT64_MAX
+
+/* The longest reason of roam_h3_webtransport_close. */
+#define ROAM_H3_WEBTRANSPORT_REASON_MAX 1024
+
+/* Opens a stream in a session, by either side, and returns its id. ROAM_ERR_LIMIT where the peer allows no more streams now
+ * (ROAM_H3_EVENT_REQUESTS_AVAILABLE tells when it does), ROAM_ERR_ADDRESS where there is no such session, ROAM_ERR_STATE
+ * before it is open and after its end, ROAM_ERR_CLOSED, ROAM_ERR_MEMORY. */
+ROAM_API int64_t roam_h3_webtransport_open(roam_h3 *h3, uint64_t session_id, bool unidirectional, void *user);
+
+/* Gives up sending on a stream of a session, RESET_STREAM with this code; reading goes on. (roam_h3_stop gives up reading,
+ * roam_h3_reset both.) */
+ROAM_API void roam_h3_webtransport_reset(roam_h3 *h3, uint64_t stream_id, uint32_t code);
+
+/* Ends a session with a code and a reason (UTF-8; NULL: none; ROAM_ERR_TOO_LARGE beyond 1,024 octets). What its streams have
+ * not delivered is lost. ROAM_H3_EVENT_CLOSED of each is all that still comes. Errors as of roam_h3_webtransport_open;
+ * ROAM_ERR_LIMIT where the stream's buffer is full. */
+ROAM_API roam_result roam_h3_webtransport_close(roam_h3 *h3, uint64_t session_id, uint32_t code, const char *reason);
+
+/* Asks the peer to bring the session to an end; nothing is enforced. Errors as of roam_h3_webtransport_close. */
+ROAM_API roam_result roam_h3_webtransport_drain(roam_h3 *h3, uint64_t session_id);
+
+/* Streams of sessions that were reset as nobody waited for them. */
+ROAM_API uint64_t roam_h3_webtransport_streams_rejected(const roam_h3 *h3);
 
 #ifdef __cplusplus
 }

@@ -111,6 +111,7 @@ typedef struct roam_endpoint_stats {
     uint64_t connections[ROAM_CONN_STATES]; /* that there are now, by roam_conn_state */
     uint64_t early_data_accepted;           /* connections whose early data a server took (roam_config.early_data) */
     uint64_t early_data_refused;            /* ... did not take, as the session was used or may have been */
+    uint64_t limits[ROAM_LIMITS];           /* how often a peer has come to one, by roam_limit */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);
@@ -425,6 +426,12 @@ ROAM_API bool roam_stream_is_early(const roam_stream *stream);
 ROAM_API roam_conn *roam_stream_conn(const roam_stream *stream);
 ROAM_API void *roam_stream_user(const roam_stream *stream);
 ROAM_API void roam_stream_set_user(roam_stream *stream, void *user);
+
+/* How urgent its octets are to us, in the terms of RFC 9218 section 4: of those that were never sent, the ones of the
+ * lowest urgency (0 to 7) go first. Among streams as urgent, those with `incremental` set take turns, and those without go
+ * one after the other in the order of their ids, with a turn of the others in between. Nothing is told to the peer. By
+ * default 3 and incremental. */
+ROAM_API void roam_stream_set_priority(roam_stream *stream, uint8_t urgency, bool incremental);
 
 /* Octets written that the peer has not acknowledged yet. */
 ROAM_API uint64_t roam_stream_unacknowledged(const roam_stream *stream);

@@ -153,6 +153,9 @@ static void put_traffic(FILE *file, const roam_endpoint_stats *stats)
     put_head(file, "roam_drops_total", "counter", "Packets and datagrams that were dropped, by reason.");
     for (unsigned drop = ROAM_DROP_NONE + 1; drop < ROAM_DROPS; drop++)
         put_labelled(file, "roam_drops_total", "reason", roam_drop_name(drop), stats->drops[drop]);
+    put_head(file, "roam_limits_reached_total", "counter", "Limits that peers have come to, by which.");
+    for (unsigned limit = ROAM_LIMIT_NONE + 1; limit < ROAM_LIMITS; limit++)
+        put_labelled(file, "roam_limits_reached_total", "limit", roam_limit_name(limit), stats->limits[limit]);
     put_counter(file, "roam_events_dropped_total", "Events that nobody was told, for want of room or memory.",
                 stats->events_dropped);
 }

@@ -1,6 +1,7 @@
 /*
  * Acknowledgements in, losses found: every frame that went out is settled by the module that sent it.
  */
+#include "conn/ack_frequency.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
@@ -48,6 +49,9 @@ static void settle_acked(roam_conn *conn, enum packet_space space, const struct 
     case FRAME_DATAGRAM:
         conn_datagram_on_acked(conn, frame);
         break;
+    case FRAME_ACK_FREQUENCY:
+        conn_ack_frequency_on_settled(conn, frame->id, false);
+        break;
     default:
         stream_set_on_acked(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
         break;
@@ -61,6 +65,8 @@ static void settle_stream_acked(roam_conn *conn, struct ack_news *news)
     if (frame->len > 0 || frame->fin)
         stream_set_on_acked(&conn->streams, FRAME_STREAM, frame->id, frame->offset, frame->len, frame->fin);
     news->stream = (struct sent_frame){0};
+    conn->owner->totals->limits[ROAM_LIMIT_ACKED_RANGES] += conn->streams.acks_forgotten;
+    conn->streams.acks_forgotten = 0;
 }
 
 static void add_stream_acked(roam_conn *conn, struct ack_news *news, const struct sent_frame *frame)
@@ -102,6 +108,9 @@ static void settle_lost(roam_conn *conn, enum packet_space space, const struct s
         break;
     case FRAME_DATAGRAM:
         conn_datagram_on_lost(conn, frame);
+        break;
+    case FRAME_ACK_FREQUENCY:
+        conn_ack_frequency_on_settled(conn, frame->id, true);
         break;
     default:
         stream_set_on_lost(&conn->streams, frame->type, frame->id, frame->offset, frame->len, frame->fin);
@@ -366,5 +375,7 @@ uint64_t conn_on_ack(roam_conn *conn, const struct packet_context *context, cons
     if (conn->handshake == NULL || conn->handshake->peer_completed_address_validation)
         conn->pto_count = 0;
     conn_detect_loss(conn, context->space);
+    if (context->space == SPACE_APPLICATION)
+        conn_review_ack_frequency(conn);
     return ROAM_NO_ERROR;
 }

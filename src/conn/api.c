@@ -238,7 +238,7 @@ void roam_conn_ping(roam_conn *conn, roam_time now)
 void conn_ping_of_size(roam_conn *conn, roam_time now, uint32_t bytes)
 {
     conn->full_ping_pending = true;
-    conn->full_ping_bytes = bytes;
+    conn->full_ping_bytes = (uint16_t)min_u64(bytes, UINT16_MAX);
     roam_conn_ping(conn, now);
 }
 

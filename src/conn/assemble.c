@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "conn/ack_frequency.h"
 #include "conn/datagrams.h"
 #include "conn/paths.h"
 
@@ -78,6 +79,8 @@ static void put_ack(roam_conn *conn, struct payload *payload)
     }
     record_type(payload, FRAME_ACK, received->largest);
     ack_tracker_on_sent(received);
+    if (payload->packet->space == SPACE_APPLICATION)
+        conn_ack_frequency_on_ack_sent(conn, received->largest);
 }
 
 static void put_crypto(roam_conn *conn, struct payload *payload, enum packet_space space)
@@ -262,6 +265,35 @@ static void put_ping(roam_conn *conn, struct payload *payload, enum assemble_mod
     record_type(payload, FRAME_PING, 0);
 }
 
+static void put_ack_frequency(roam_conn *conn, struct payload *payload)
+{
+    struct writer before = payload->writer;
+    const struct ack_frequency *frequency = conn->ack_frequency;
+    if (!conn_wants_ack_frequency(conn))
+        return;
+    const uint64_t sequence = frequency->next_sent;
+    frame_write_ack_frequency(&payload->writer, sequence, frequency->wish.threshold, frequency->wish.max_delay_us, 1);
+    if (!keep_if_it_fits(payload, before))
+        return;
+    conn_ack_frequency_on_sent(conn);
+    record_type(payload, FRAME_ACK_FREQUENCY, sequence);
+}
+
+/* What is to be answered at once, where the peer can be told so: PTO probes, the question whether the peer still finds
+ * us, and the first packet on a path that nothing was acknowledged on yet. That is how a move is noticed, and how it is
+ * known to be done with. */
+static void put_immediate_ack(roam_conn *conn, struct payload *payload)
+{
+    const struct path_recovery *recovery = &payload->assembly->path->recovery;
+    const bool is_first = conn->moves > 0 && recovery->congestion.in_flight == 0 &&
+                          recovery->largest_acked[SPACE_APPLICATION] == PACKET_NUMBER_NONE;
+    if (conn->peer_min_ack_delay_ms == 0 || !payload->packet->eliciting || room(payload) == 0 ||
+        (payload->space->probes == 0 && !conn->full_ping_pending && !is_first))
+        return;
+    frame_write_immediate_ack(&payload->writer);
+    note_type(payload, FRAME_IMMEDIATE_ACK);
+}
+
 static void put_close(roam_conn *conn, struct payload *payload, enum packet_type type)
 {
     const roam_error *error = conn->error;
@@ -282,6 +314,7 @@ static void put_application_frames(roam_conn *conn, struct payload *payload)
 {
     put_handshake_frames(conn, payload);
     put_cid_frames(conn, payload);
+    put_ack_frequency(conn, payload);
     put_data(conn, payload);
     if (conn->full_ping_pending) {
         payload->assembly->expand = true;
@@ -314,6 +347,8 @@ static void put_frames(roam_conn *conn, struct payload *payload, enum packet_spa
             put_application_frames(conn, payload);
     }
     put_ping(conn, payload, mode);
+    if (mode == ASSEMBLE_NORMAL && space == SPACE_APPLICATION)
+        put_immediate_ack(conn, payload);
     //= rfc9000#9.3.3-2 A PATH_CHALLENGE on the active path is answered with a non-probing packet.
     if ((payload->packet->frames & frame_bit(FRAME_PATH_RESPONSE)) != 0 && room(payload) > 0 &&
         (payload->packet->frames & ~(frame_bit(FRAME_PATH_RESPONSE) | frame_bit(FRAME_PATH_CHALLENGE))) == 0) {
@@ -346,7 +381,7 @@ bool conn_space_wants(roam_conn *conn, enum packet_space space)
     if (space != SPACE_APPLICATION)
         return false;
     uint64_t sequence;
-    return conn->handshake_done_pending || conn->ping_pending ||
+    return conn->handshake_done_pending || conn->ping_pending || conn_wants_ack_frequency(conn) ||
            (conn->new_token_pending && path_set_active(&conn->paths)->address_validated) ||
            local_cid_next_pending(&conn->local_cids) != NULL ||
            remote_cid_next_retirement(&conn->remote_cids, &sequence) || conn_data_waits(conn);
@@ -357,6 +392,16 @@ static enum packet_type type_of_space(const roam_conn *conn, enum packet_space s
     return space == SPACE_INITIAL     ? PACKET_INITIAL
            : space == SPACE_HANDSHAKE ? PACKET_HANDSHAKE
                                       : conn_application_packet(conn);
+}
+
+//= rfc9287#3.1 The fixed bit is set to an unpredictable value. One draw is enough for 63 packets.
+static void grease_fixed_bit(const roam_conn *conn, struct assembly *assembly, uint8_t *first_octet)
+{
+    if (assembly->fixed_bits <= 1)
+        assembly->fixed_bits = rng_u64(conn->owner->rng) | UINT64_C(1) << 63;
+    if ((assembly->fixed_bits & 1) == 0)
+        *first_octet &= (uint8_t)~FIXED_BIT;
+    assembly->fixed_bits >>= 1;
 }
 
 static void write_header(roam_conn *conn, struct assembly *assembly, struct pending_packet *packet,
@@ -372,6 +417,8 @@ static void write_header(roam_conn *conn, struct assembly *assembly, struct pend
                           token ? conn->handshake->token : NULL, token ? conn->handshake->token_bytes : 0, number_len,
                           &packet->length_at);
     }
+    if (conn->greases && !writer->failed)
+        grease_fixed_bit(conn, assembly, packet->start);
     packet->number_offset = writer_len(writer);
     packet_number_write(writer, packet->number, number_len);
     packet->header_len = writer_len(writer);

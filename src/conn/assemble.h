@@ -43,9 +43,10 @@ struct assembly {
     bool expand;         /* to be padded to DATAGRAM_BYTES_MIN, where the limit allows that */
     size_t expand_bytes; /* or to more than that, as far as the limit allows */
     bool out_of_memory;
-    bool probe;     /* it asks what a path carries: its loss says nothing about congestion */
-    bool mtu_probe; /* it asks for its size, and is padded to the limit */
-    bool elsewhere; /* it goes to an address that is no path: not counted on this one */
+    bool probe;          /* it asks what a path carries: its loss says nothing about congestion */
+    bool mtu_probe;      /* it asks for its size, and is padded to the limit */
+    bool elsewhere;      /* it goes to an address that is no path: not counted on this one */
+    uint64_t fixed_bits; /* drawn ahead, one for each packet; the highest bit that is set ends them */
 };
 
 /* Appends one packet of the space, if there is anything for it in this mode. */

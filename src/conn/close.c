@@ -79,6 +79,38 @@ void conn_close_with(roam_conn *conn, enum roam_close_cause cause, uint64_t code
     conn->owner->wake(conn->owner->context, conn);
 }
 
+void conn_count_limit(roam_conn *conn, roam_limit limit)
+{
+    conn->owner->totals->limits[limit]++;
+}
+
+/* Which limit of ours that error is about. */
+static roam_limit limit_of(const roam_conn *conn, uint64_t error)
+{
+    switch (error) {
+    case ROAM_CONNECTION_ID_LIMIT_ERROR:
+        return ROAM_LIMIT_CONNECTION_IDS;
+    case ROAM_CRYPTO_BUFFER_EXCEEDED:
+        return ROAM_LIMIT_CRYPTO_BUFFER;
+    case ROAM_STREAM_LIMIT_ERROR:
+        return ROAM_LIMIT_STREAMS;
+    case ROAM_FLOW_CONTROL_ERROR:
+        return ROAM_LIMIT_FLOW_CONTROL;
+    case ROAM_INTERNAL_ERROR:
+        return conn->streams.too_many_gaps ? ROAM_LIMIT_STREAM_GAPS : ROAM_LIMIT_NONE;
+    default:
+        return ROAM_LIMIT_NONE;
+    }
+}
+
+void conn_fail_for_frame(roam_conn *conn, uint64_t error, uint64_t frame_type)
+{
+    const roam_limit limit = limit_of(conn, error);
+    if (limit != ROAM_LIMIT_NONE)
+        conn_count_limit(conn, limit);
+    conn_fail(conn, error, frame_type, limit != ROAM_LIMIT_NONE ? roam_limit_name(limit) : "");
+}
+
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
                 size_t len)
 {

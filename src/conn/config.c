@@ -32,6 +32,8 @@ void roam_config_init(roam_config *ret)
     ret->max_datagram_bytes = 8972;
     ret->max_window_bytes = 64 * MEBIBYTE;
     ret->datagram_queue_bytes = MEBIBYTE;
+    ret->grease = true;
+    ret->ack_frequency = true;
 }
 
 void roam_endpoint_config_init(roam_endpoint_config *ret)

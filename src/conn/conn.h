@@ -191,8 +191,11 @@ struct roam_conn {
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
-    bool app_holds;     /* the application has the handle */
-    bool closed_told;   /* ROAM_EVENT_CLOSED is out */
+    bool app_holds;                /* the application has the handle */
+    bool closed_told;              /* ROAM_EVENT_CLOSED is out */
+    bool greases;                  /* the peer takes packets without the fixed bit */
+    bool trimmed;                  /* buffers and expanded keys were given back since the last packet */
+    uint8_t peer_min_ack_delay_ms; /* 0: the peer takes neither ACK_FREQUENCY nor IMMEDIATE_ACK frames */
     bool event_lost;    /* there was no memory for an event that the application must not miss: this is to end */
     bool closed_untold; /* ... not for the last one either: it is made when it is asked for */
     uint32_t version;
@@ -218,6 +221,7 @@ struct roam_conn {
         uint8_t token[RESET_TOKEN_BYTES];
     } * tokens_known;
     uint8_t token_count, token_capacity;
+    bool initial_routed, half_open; /* the endpoint's */
 
     enum preferred_state preferred; /* where the server would rather be */
     struct preferred_home *home;    /* server: NULL where it offers none */
@@ -230,22 +234,21 @@ struct roam_conn {
     uint64_t largest_non_probing;  /* highest number among non-probing packets, PACKET_NUMBER_NONE */
     roam_cid row_cid;              /* CID of ours on the newest packet */
     bool move_open;                /* the newest move is not settled: it waits for proof, or for a packet */
+    bool renewal_pending;          /* all CIDs of ours are to be replaced */
+    bool rotation_pending;         /* the CID that we write is to be changed with the next packet */
     enum roam_move_why move_why;   /* of the last one */
 
     /* What waits to be sent, beside what the modules know. */
-    uint32_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
+    uint16_t full_ping_bytes; /* asked for by conn_ping_of_size; 0: the usual 1,200 */
     bool handshake_done_pending, ping_pending, new_token_pending, full_ping_pending;
-    bool renewal_pending;  /* all CIDs of ours are to be replaced */
-    bool rotation_pending; /* the CID that we write is to be changed with the next packet */
-    bool close_pending;    /* CONNECTION_CLOSE is due */
+    bool close_pending; /* CONNECTION_CLOSE is due */
     bool ticket_sent;
-    bool resumed;                   /* the handshake resumed an earlier session */
-    bool forward_secrecy;           /* and keys were exchanged in it */
-    uint8_t early_data;             /* enum roam_early_data */
-    bool trimmed;                   /* buffers and expanded keys were given back since the last packet */
-    bool eliciting_since_receive;   /* an ack-eliciting packet went out since the last packet came */
-    bool initial_routed, half_open; /* the endpoint's */
-    uint64_t next_tls_message;      /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
+    bool resumed;                        /* the handshake resumed an earlier session */
+    bool forward_secrecy;                /* and keys were exchanged in it */
+    uint8_t early_data;                  /* enum roam_early_data */
+    bool eliciting_since_receive;        /* an ack-eliciting packet went out since the last packet came */
+    struct ack_frequency *ack_frequency; /* see ack_frequency.h; NULL while both sides do as RFC 9000 has it */
+    uint64_t next_tls_message;           /* offset in the 1-RTT CRYPTO stream, once TLS is gone; TLS_MESSAGES_UNKNOWN */
 
     /* Timers. */
     uint32_t silence_pings;    /* sent since something ack-eliciting came, to a server that fell silent */
@@ -287,6 +290,7 @@ struct packet_context {
     uint64_t path_id;      /* PATH_ID_NONE: a packet that has no path (client, known server, other local address) */
     uint64_t local_cid_sequence; /* of the CID that it came to */
     bool ack_eliciting, non_probing;
+    bool hurry; /* it asks for an ACK at once */
     uint64_t frames;
 };
 
@@ -344,6 +348,7 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
 bool conn_has_loans(const roam_conn *conn);
 void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
+void conn_count_limit(roam_conn *conn, roam_limit limit);
 
 /* ---- early.c */
 void conn_keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len);
@@ -503,6 +508,7 @@ static inline void conn_fail(roam_conn *conn, uint64_t code, uint64_t frame_type
 {
     conn_close_with(conn, ROAM_CLOSE_LOCAL_TRANSPORT, code, frame_type, reason);
 }
+void conn_fail_for_frame(roam_conn *conn, uint64_t code, uint64_t frame_type);
 void conn_on_close_frame(roam_conn *conn, const struct frame *frame);
 void conn_drain(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type, const uint8_t *reason,
                 size_t len);

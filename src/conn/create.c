@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 
+#include "conn/ack_frequency.h"
 #include "conn/config_copy.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
@@ -313,6 +314,7 @@ void conn_delete(roam_conn *conn)
     mem_free(conn->allocator, conn->move_stats, sizeof(*conn->move_stats));
     mem_free(conn->allocator, conn->tokens_known, conn->token_capacity * sizeof(*conn->tokens_known));
     mem_free(conn->allocator, conn->home, sizeof(*conn->home));
+    mem_free(conn->allocator, conn->ack_frequency, sizeof(*conn->ack_frequency));
     mem_free(conn->allocator, conn->end, sizeof(*conn->end));
     free_shell(conn);
 }

@@ -194,6 +194,9 @@ uint64_t conn_on_crypto(roam_conn *conn, enum packet_space space, uint64_t offse
     if (!conn->is_server && space == SPACE_INITIAL)
         conn_forget_other_version(conn);
     uint64_t error = recv_half_push(stream, offset, data, len, false, &ignored);
+    //= rfc9000#7.5 What cannot be buffered, for its size or for its gaps, is CRYPTO_BUFFER_EXCEEDED.
+    if (stream->too_many_gaps)
+        return ROAM_CRYPTO_BUFFER_EXCEEDED;
     return error != ROAM_NO_ERROR ? error : feed_tls(conn, space);
 }
 

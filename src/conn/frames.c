@@ -1,6 +1,7 @@
 /*
  * Frames in: one table from type to handler. A handler decodes, checks, applies and schedules; it never sends.
  */
+#include "conn/ack_frequency.h"
 #include "conn/cids.h"
 #include "conn/datagrams.h"
 #include "conn/versions.h"
@@ -78,6 +79,19 @@ static uint64_t on_datagram(roam_conn *conn, struct packet_context *context, con
     return conn_on_datagram(conn, frame);
 }
 
+static uint64_t on_immediate_ack(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)frame;
+    context->hurry = true;
+    return conn_takes_ack_frequency(conn) ? ROAM_NO_ERROR : ROAM_FRAME_ENCODING_ERROR;
+}
+
+static uint64_t on_ack_frequency(roam_conn *conn, struct packet_context *context, const struct frame *frame)
+{
+    (void)context;
+    return conn_on_ack_frequency(conn, frame);
+}
+
 static const struct handler handlers[FRAME_TYPES] = {
     [FRAME_PADDING] = {.conn = on_nothing},
     [FRAME_PING] = {.conn = on_nothing},
@@ -104,6 +118,8 @@ static const struct handler handlers[FRAME_TYPES] = {
     [FRAME_CONNECTION_CLOSE_APPLICATION] = {.conn = on_close},
     [FRAME_HANDSHAKE_DONE] = {.conn = on_handshake_done},
     [FRAME_DATAGRAM... FRAME_DATAGRAM_LEN] = {.conn = on_datagram},
+    [FRAME_IMMEDIATE_ACK] = {.conn = on_immediate_ack},
+    [FRAME_INDEX_ACK_FREQUENCY] = {.conn = on_ack_frequency},
 };
 
 static uint64_t process_frame(roam_conn *conn, struct packet_context *context, const struct frame *frame)
@@ -115,7 +131,7 @@ static uint64_t process_frame(roam_conn *conn, struct packet_context *context, c
     context->ack_eliciting |= rule->ack_eliciting;
     context->non_probing |= !rule->probing;
     context->frames |= frame_bit(frame->type);
-    const struct handler *handler = &handlers[frame->type];
+    const struct handler *handler = &handlers[frame_index(frame->type)];
     return handler->stream != NULL ? handler->stream(&conn->streams, frame) : handler->conn(conn, context, frame);
 }
 

@@ -22,6 +22,9 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 /* The length field of a long header is written as two octets. */
 #define LONG_PACKET_BYTES_MAX 16383
 
+/* A peer may ask for ACKs that are delayed no less than this: event loops keep time in milliseconds. */
+#define MIN_ACK_DELAY ROAM_MILLISECONDS(1)
+
 /* Closing and draining last this many PTOs, RFC 9000 section 10.2. */
 #define CLOSE_PTOS 3
 

@@ -128,6 +128,9 @@ void conn_log_params(roam_conn *conn, const struct transport_params *params, boo
     json_number(json, "initial_max_streams_bidi", params->initial_max_streams_bidi);
     json_number(json, "initial_max_streams_uni", params->initial_max_streams_uni);
     json_number(json, "max_datagram_frame_size", params->max_datagram_frame_size);
+    json_bool(json, "grease_quic_bit", params->grease_quic_bit);
+    if (params->min_ack_delay_us != MIN_ACK_DELAY_ABSENT)
+        json_number(json, "min_ack_delay", params->min_ack_delay_us);
     qlog_end(qlog);
 }
 

@@ -215,8 +215,10 @@ static void put_lost_frame(struct json *json, const struct sent_frame *frame)
         [FRAME_RETIRE_CONNECTION_ID] = "retire_connection_id",
         [FRAME_HANDSHAKE_DONE] = "handshake_done",
         [FRAME_DATAGRAM] = "datagram",
+        [FRAME_INDEX_ACK_FREQUENCY] = "ack_frequency",
     };
-    const char *name = frame->type < FRAME_TYPES ? names[frame->type] : NULL;
+    const uint64_t index = frame_index(frame->type);
+    const char *name = index < FRAME_TYPES ? names[index] : NULL;
     json_object_begin(json, NULL);
     json_text(json, "frame_type", name != NULL ? name : "unknown");
     if (frame->type == FRAME_STREAM)

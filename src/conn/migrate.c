@@ -6,6 +6,7 @@
  *   a new place      conn_path_for_packet: an authentic packet from an unknown address makes a path
  *   the row moves    conn_after_payload -> conn_move_to
  */
+#include "conn/ack_frequency.h"
 #include "conn/cids.h"
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
@@ -204,6 +205,7 @@ void conn_move_to(roam_conn *conn, struct path *path, roam_event_type type, enum
     /* The address to fall back to was proven once, whatever became of a later challenge. */
     bool reverted = type == ROAM_EVENT_PATH_REVERTED;
     move_stats_on_move(conn, &before, why, reverted, proven || reverted);
+    conn_review_ack_frequency(conn);
 }
 
 /* The peer is not where it was: also asks at the old address, where a spoofed move would find it (RFC 9000 section

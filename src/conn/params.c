@@ -1,8 +1,22 @@
 /* Transport parameters of a connection: ours as the configuration says, the peer's checked against what really
  * happened in the handshake (RFC 9000 section 7.3) and put to work. */
+#include "conn/ack_frequency.h"
 #include "conn/cids.h"
 #include "conn/log.h"
 #include "conn/versions.h"
+
+static void grease(const roam_conn *conn, struct transport_params *ret)
+{
+    struct reserved_param *reserved = &ret->reserved;
+    uint32_t random[3];
+    rng_fill(conn->owner->rng, random, sizeof(random));
+    //= rfc9287#3 Says that packets are taken without the fixed bit.
+    ret->grease_quic_bit = true;
+    //= rfc9000#18.1 A reserved parameter, so that unknown ones are ignored everywhere.
+    *reserved = (struct reserved_param){.present = true, .n = random[0], .len = random[1] % sizeof(reserved->value)};
+    rng_fill(conn->owner->rng, reserved->value, reserved->len);
+    ret->version_information.reserved = quic_version_reserve(random[2]);
+}
 
 /* Those that a client remembers for its next connection, RFC 9000 section 7.4.1. */
 static void promise(const roam_conn *conn, struct transport_params *ret)
@@ -56,6 +70,10 @@ void conn_params_make(roam_conn *conn, const struct conn_create *create)
     //= rfc9000#5.2.3-1 Without CIDs a packet from a new address finds no connection: say so.
     //= rfc9000#9-3 A request, no rule: who moves in spite of it is validated and followed like anybody (migration.c).
     params.disable_active_migration = config->disable_active_migration || (conn->is_server && ours.len == 0);
+    if (config->ack_frequency)
+        params.min_ack_delay_us = min_ack_delay_us(params.max_ack_delay_ms);
+    if (config->grease)
+        grease(conn, &params);
     if (conn->log != NULL)
         conn_log_params(conn, &params, true);
     conn->handshake->ours = params;
@@ -76,6 +94,8 @@ void conn_on_params(roam_conn *conn, const uint8_t *data, size_t len)
     handshake->params_error =
         transport_params_parse(&handshake->peer, data, len, !conn->is_server, &handshake->params_reason);
     handshake->params_received = true;
+    //= rfc9287#3.1 Once the peer's parameters have come, and never before: nothing of it is remembered.
+    conn->greases = handshake->params_error == ROAM_NO_ERROR && conn->config->grease && handshake->peer.grease_quic_bit;
 }
 
 //= rfc9000#7.3 Endpoints check that equality.
@@ -130,6 +150,7 @@ static void keep_peer_params(roam_conn *conn)
         .ack_delay_exponent = (uint8_t)peer->ack_delay_exponent,
         .disable_active_migration = peer->disable_active_migration,
     };
+    conn_keep_min_ack_delay(conn, peer->min_ack_delay_us);
 }
 
 uint64_t conn_params_apply(roam_conn *conn)

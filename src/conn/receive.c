@@ -3,6 +3,7 @@
  * move - in this order (RFC 9000 sections 12 and 13.1, RFC 9001 section 5). What is wrong with a packet is a named
  * drop; what is wrong with an authentic one is a connection error.
  */
+#include "conn/ack_frequency.h"
 #include "conn/cids.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
@@ -207,6 +208,25 @@ static bool long_header_fits(roam_conn *conn, const struct packet_header *header
     return true;
 }
 
+/* False without memory. */
+static bool note_received(roam_conn *conn, struct pn_space *space, const struct packet_context *context)
+{
+    const bool application = context->space == SPACE_APPLICATION;
+    const struct ack_policy usual = ack_policy_usual(application ? conn->config->max_ack_delay : 0);
+    const bool asked = application && conn->ack_frequency != NULL;
+    const uint64_t floor = space->received.floor;
+    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
+    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
+    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
+    // (duplicates do not count).
+    if (!ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn, conn->now,
+                                 asked ? &conn->ack_frequency->policy : &usual))
+        return false;
+    if (space->received.floor != floor)
+        conn_count_limit(conn, ROAM_LIMIT_ACK_RANGES);
+    return true;
+}
+
 static void process_authentic(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                               const struct opened *opened)
 {
@@ -222,23 +242,19 @@ static void process_authentic(roam_conn *conn, const struct packet_header *heade
     //= rfc9000#5.2-2 Whatever protected the packet, what was done of it is not undone: the connection ends.
     //= rfc9000#10.3-2 Use CONNECTION_CLOSE, not reset, for fatal errors if state allows.
     if (error != ROAM_NO_ERROR) {
-        conn_fail(conn, error, frame_type, "");
+        conn_fail_for_frame(conn, error, frame_type);
         return;
     }
     struct pn_space *space = conn_space(conn, context->space);
-    roam_time delay = context->space == SPACE_APPLICATION ? conn->config->max_ack_delay : 0;
     /* An ACK in this very packet may have let the tracker forget how far back it remembers: then the number counts
      * as received. */
     bool remembered = space != NULL && !ack_tracker_is_duplicate(&space->received, context->number);
-    //= rfc9221#5.2-1 ACKs of packets with nothing but DATAGRAM frames are delayed like any others.
-    //= rfc9000#13.1 Acknowledge only after unprotecting and processing all frames.
-    //= rfc9000#21.10-1 Ignore the ECN mark of an IP packet unless at least one QUIC packet in it was processed
-    // (duplicates do not count).
-    if (remembered && !ack_tracker_on_received(&space->received, context->number, context->ack_eliciting, context->ecn,
-                                               conn->now, delay)) {
+    if (remembered && !note_received(conn, space, context)) {
         conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory for an acknowledgement");
         return;
     }
+    if (remembered && context->hurry)
+        ack_tracker_hurry(&space->received, conn->now);
     conn_on_packet_received_timers(conn, context);
     conn_after_payload(conn, context);
 }
@@ -278,7 +294,7 @@ static bool receive_packet(roam_conn *conn, const struct packet_header *header, 
 {
     context->type = header->type;
     context->space = packet_space_of(header->type);
-    context->ack_eliciting = context->non_probing = false;
+    context->ack_eliciting = context->non_probing = context->hurry = false;
     context->frames = 0;
     if (!long_header_fits(conn, header, context))
         return false;
@@ -344,6 +360,11 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
         roam_drop drop = packet_header_parse(&header, pos, left, cid_len);
         if (drop == ROAM_DROP_NONE && pos != data && !roam_cid_equal(&header.dcid, &first_dcid))
             drop = ROAM_DROP_CID_MISMATCH; //= rfc9000#12.2 Ignore later packets with another destination CID.
+        //= rfc9000#17.2 Packets with a zero fixed bit are not valid and must be discarded.
+        //= rfc9000#17.3.1 Short ones too.
+        //= rfc9287#3 Unless grease_quic_bit was sent: then both values are accepted.
+        if (drop == ROAM_DROP_NONE && packet_lacks_fixed_bit(&header) && !conn->config->grease)
+            drop = ROAM_DROP_FIXED_BIT_ZERO;
         if (conn->log != NULL)
             conn_log_incoming(conn, drop == ROAM_DROP_NONE ? &header : NULL, left);
         if (drop != ROAM_DROP_NONE) {

@@ -54,7 +54,8 @@ bool conn_is_app_limited(roam_conn *conn, const struct path *path)
 
 static bool is_mere_ping(const struct pending_packet *packet)
 {
-    return (packet->frames & ~(frame_bit(FRAME_PING) | frame_bit(FRAME_PADDING) | frame_bit(FRAME_ACK))) == 0;
+    return (packet->frames & ~(frame_bit(FRAME_PING) | frame_bit(FRAME_IMMEDIATE_ACK) | frame_bit(FRAME_PADDING) |
+                               frame_bit(FRAME_ACK))) == 0;
 }
 
 void conn_describe_sent(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet,

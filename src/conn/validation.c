@@ -22,8 +22,8 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
         if (conn->is_server && path->id != conn->paths.active_id)
             path->probed_at = conn->now;
         /* Without memory for it, the challenge counts as lost: the peer asks again. */
-        if (path_set_rouse(&conn->paths, path))
-            path_owe_response(path, data, conn->now);
+        if (path_set_rouse(&conn->paths, path) && !path_owe_response(path, data, conn->now))
+            conn_count_limit(conn, ROAM_LIMIT_PATH_RESPONSES);
         conn_path_data_event(conn, ROAM_EVENT_PATH_CHALLENGE_RECEIVED, path, data);
     }
     return ROAM_NO_ERROR;

@@ -65,7 +65,8 @@ void conn_versions_describe(const roam_conn *conn, struct version_information *r
     //= rfc9368#3-2 A client's chosen version is one of those that it offers.
     //= rfc9368#3-1 All that go with this first flight, in order of preference.
     *ret = (struct version_information){.chosen = conn->version,
-                                        .available_count = config_versions(conn->config, &versions)};
+                                        .available_count = config_versions(conn->config, &versions),
+                                        .reserved = ret->reserved};
     memcpy(ret->available, versions, ret->available_count * sizeof(*versions));
 }
 

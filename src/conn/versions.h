@@ -10,7 +10,7 @@ bool config_allows_version(const roam_config *config, uint32_t version);
 /* Known ones, each of them once. */
 bool config_versions_are_valid(const roam_config *config);
 
-/* Our Version Information, as things stand. */
+/* Our Version Information, as things stand; its reserved version stays. */
 void conn_versions_describe(const roam_conn *conn, struct version_information *ret);
 
 /* The destination CID that Initial keys are made from. */

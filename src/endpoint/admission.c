@@ -140,6 +140,11 @@ static bool judge_token(roam_endpoint *endpoint, const roam_datagram *datagram, 
     enum token_verdict verdict =
         token_open(&token, endpoint->token_key, header->token, header->token_len, &remote, endpoint_unix_time(endpoint),
                    endpoint->config.retry_token_lifetime, endpoint->config.new_token_lifetime);
+    //= rfc9287#3.1 Only with a NEW_TOKEN token of ours may the first Initial lack the fixed bit.
+    if (packet_lacks_fixed_bit(header) && (verdict == TOKEN_UNKNOWN || token.kind != TOKEN_NEW)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_FIXED_BIT_ZERO);
+        return false;
+    }
     bool is_retry = verdict != TOKEN_UNKNOWN && token.kind == TOKEN_RETRY;
     //= rfc9369#5-2 A token of a connection of another version proves nothing.
     bool of_version = verdict != TOKEN_VALID || token.version == header->version;

@@ -53,6 +53,8 @@ static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *ci
 {
     roam_endpoint *endpoint = context;
     (void)conn;
+    if (endpoint->table.quarantine_count == QUARANTINE_MAX)
+        endpoint->stats.limits[ROAM_LIMIT_RETIRED_CIDS]++;
     conn_table_quarantine(&endpoint->table, cid, endpoint->now);
 }
 
@@ -100,6 +102,8 @@ static bool owner_early_once(void *context, const struct early_terms *terms)
         endpoint->stats.early_data_refused++;
         return false;
     }
+    if (token_filter_is_full(&endpoint->used_tickets))
+        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
     token_filter_on_used(&endpoint->used_tickets, &ticket);
     return true;
 }

@@ -4,6 +4,12 @@
 
 struct reply *reply_new(roam_endpoint *endpoint, const roam_datagram *datagram, size_t capacity)
 {
+    //= rfc9000#21.5.6-6 Who answers to that port is another service, and what we would say has octets of the sender's
+    // choice in it (section 21.5.5).
+    if (migration_port_is_blocked(datagram->remote.port)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_BLOCKED_PORT);
+        return NULL;
+    }
     if (endpoint->reply_count >= REPLIES_MAX) {
         endpoint_count_drop(endpoint, ROAM_DROP_REPLY_QUEUE_FULL);
         return NULL;

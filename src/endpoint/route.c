@@ -72,8 +72,11 @@ static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagra
 static void on_accepted(roam_endpoint *endpoint, const struct token *token)
 {
     endpoint->stats.connections_accepted++;
-    if (token->mark != 0)
-        token_filter_on_used(&endpoint->used_tokens, token);
+    if (token->mark == 0)
+        return;
+    if (token_filter_is_full(&endpoint->used_tokens))
+        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
+    token_filter_on_used(&endpoint->used_tokens, token);
 }
 
 /* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not
@@ -92,12 +95,27 @@ static void route_initial(roam_endpoint *endpoint, const roam_datagram *datagram
         on_accepted(endpoint, &token);
 }
 
+/* Where no connection has said that it takes them, packets without the fixed bit are not QUIC's. Two exceptions, where
+ * the peer may remember what was said to it: a client that was given a token when it last was here (whether the token is
+ * one, admission sees), and one whose connection is no longer known here, and who is to hear of that. */
+static bool may_lack_fixed_bit(const roam_endpoint *endpoint, const struct packet_header *header)
+{
+    if (endpoint->accept == NULL || !endpoint->accept->grease)
+        return false;
+    //= rfc9287#3.1 A client may clear the bit in Initials with a token of such a connection.
+    return header->type == PACKET_ONE_RTT || (header->type == PACKET_INITIAL && header->token_len > 0);
+}
+
 static void route_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,
                           uint8_t *data, size_t len)
 {
     //= rfc9000#10.3.1-2 Do the check when the first packet of a datagram is unattributable or undecryptable.
     if (route_reset(endpoint, datagram, data, len))
         return;
+    if (packet_lacks_fixed_bit(header) && !may_lack_fixed_bit(endpoint, header)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_FIXED_BIT_ZERO);
+        return;
+    }
     if (header->type != PACKET_ONE_RTT && header->type != PACKET_VERSION_NEGOTIATION &&
         !endpoint_accepts_version(endpoint, header->version)) {
         answer_other_version(endpoint, datagram, header, len);

@@ -16,8 +16,9 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
 {
     uint8_t token[RESET_TOKEN_BYTES];
     bool may_reset = header->dcid.len > 0 && endpoint_may_reset(endpoint, &header->dcid, token);
-    endpoint_count_drop(endpoint, may_reset || header->dcid.len == 0 ? ROAM_DROP_UNKNOWN_CONNECTION
-                                                                     : ROAM_DROP_OTHER_SERVERS_CID);
+    endpoint_count_drop(endpoint, packet_lacks_fixed_bit(header)       ? ROAM_DROP_FIXED_BIT_ZERO
+                                  : may_reset || header->dcid.len == 0 ? ROAM_DROP_UNKNOWN_CONNECTION
+                                                                       : ROAM_DROP_OTHER_SERVERS_CID);
     if (!may_reset)
         return;
     //= rfc9000#10.3.3-1 Each reset is smaller than its trigger.

@@ -75,7 +75,7 @@ void token_filter_on_used(struct token_filter *filter, const struct token *token
 {
     if (filter->max == 0)
         return;
-    if (filter->young.count == filter->max) {
+    if (token_filter_is_full(filter)) {
         forget(filter, &filter->old);
         filter->old = filter->young;
         filter->young = (struct token_generation){0};

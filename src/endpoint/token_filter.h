@@ -32,6 +32,12 @@ void token_filter_done(struct token_filter *filter);
 /* May it be believed? */
 bool token_filter_allows(const struct token_filter *filter, const struct token *token);
 
+/* The next one that is used makes it forget its older generation. */
+static inline bool token_filter_is_full(const struct token_filter *filter)
+{
+    return filter->max > 0 && filter->young.count == filter->max;
+}
+
 /* It was. Without memory everything up to now is forgotten. */
 void token_filter_on_used(struct token_filter *filter, const struct token *token);
 

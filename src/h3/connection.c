@@ -28,7 +28,8 @@ static bool take_config(roam_h3 *h3, const roam_h3_config *config)
     }
     const roam_h3_config *c = &h3->config;
     return c->max_section_bytes >= 128 && c->max_section_bytes <= MAX_SECTION_BYTES && c->max_fields >= 4 &&
-           c->max_requests >= 1 && c->max_requests <= UINT32_MAX && c->qpack_table_bytes <= MAX_SECTION_BYTES;
+           c->max_requests >= 1 && c->max_requests <= UINT32_MAX && c->qpack_table_bytes <= MAX_SECTION_BYTES &&
+           (c->webtransport_sessions == 0 || (c->datagrams && (!h3->server || c->connect_protocol)));
 }
 
 static roam_result make_nghttp3(roam_h3 *h3)
@@ -82,6 +83,7 @@ roam_h3 *roam_h3_new(roam_conn *conn, const roam_h3_config *config, roam_result 
     hash_map_init(&h3->streams, &h3->allocator, secret);
     list_init(&h3->all);
     list_init(&h3->ready);
+    list_init(&h3->early);
     h3->conn = conn;
     h3->server = roam_conn_is_server(conn);
     h3->first_refused = UINT64_MAX;
@@ -161,42 +163,12 @@ static bool is_ours(const roam_h3 *h3, const roam_stream *quic)
     return quic == h3->control || quic == h3->encoder || quic == h3->decoder;
 }
 
-/* A request beyond what we serve at a time, or after the second GOAWAY: RFC 9114 sections 4.1.1 and 5.2. */
-static void reject(roam_stream *quic)
-{
-    roam_stream_reset(quic, ROAM_H3_REQUEST_REJECTED);
-    roam_stream_stop(quic, ROAM_H3_REQUEST_REJECTED);
-    roam_stream_free(quic);
-}
-
-static void opened(roam_h3 *h3, roam_stream *quic)
-{
-    uint64_t id = roam_stream_id(quic);
-    bool unidirectional = (id & 2) != 0;
-    if (!unidirectional && !h3->server) {
-        h3_fail(h3, ROAM_H3_STREAM_CREATION_ERROR,
-                "a server may not open bidirectional streams"); // RFC 9114 section 6.1
-        roam_stream_free(quic);
-        return;
-    }
-    if (!unidirectional && (h3->open_requests >= h3->config.max_requests || id >= h3->first_refused)) {
-        nghttp3_conn_close_stream(h3->ng, (int64_t)id, ROAM_H3_REQUEST_REJECTED); // known by a PRIORITY_UPDATE
-        reject(quic);
-        return;
-    }
-    if (!unidirectional && id >= h3->next_id)
-        h3->next_id = id + 4;
-    if (h3_add(h3, quic, unidirectional ? H3_UNTYPED_STREAM : H3_REQUEST_STREAM) == NULL) {
-        h3_fail(h3, ROAM_H3_INTERNAL_ERROR, NULL);
-        roam_stream_free(quic);
-    }
-}
-
 static void on_writable(roam_h3 *h3, roam_stream *quic, struct h3_stream *stream)
 {
     if (stream != NULL)
         stream->blocked = false;
-    if (nghttp3_conn_unblock_stream(h3->ng, (int64_t)roam_stream_id(quic)) != 0)
+    bool nghttp3_knows = stream == NULL || stream->kind != H3_WEBTRANSPORT_STREAM;
+    if (nghttp3_knows && nghttp3_conn_unblock_stream(h3->ng, (int64_t)roam_stream_id(quic)) != 0)
         h3_fail(h3, ROAM_H3_INTERNAL_ERROR, NULL);
     h3_flush(h3);
     if (stream != NULL && stream->write_was_short && stream->content_left == 0 && !stream->sent) {
@@ -237,6 +209,9 @@ static void on_request_event(struct h3_stream *stream, const roam_event *event)
         break;
     case ROAM_EVENT_STREAM_FINISHED:
         stream->sent = true;
+        // Both know of a session's end now. Some peers do not end their direction of it.
+        if (stream->session != NULL && stream->session->over)
+            h3_shut_receiving(stream, ROAM_H3_NO_ERROR);
         break;
     default:
         return;
@@ -248,7 +223,7 @@ static void on_stream_event(roam_h3 *h3, const roam_event *event)
 {
     roam_stream *quic = event->stream;
     if (event->type == ROAM_EVENT_STREAM_OPENED) {
-        opened(h3, quic);
+        h3_opened(h3, quic);
         return;
     }
     if (is_ours(h3, quic)) {
@@ -258,14 +233,22 @@ static void on_stream_event(roam_h3 *h3, const roam_event *event)
             on_writable(h3, quic, NULL);
         return;
     }
-    struct h3_stream *stream = h3_find(h3, roam_stream_id(quic));
+    uint64_t id = roam_stream_id(quic);
+    struct h3_stream *stream = h3_find(h3, id);
     if (stream == NULL || stream == h3->doomed)
         return;
-    if (stream->kind == H3_REQUEST_STREAM && event->type == ROAM_EVENT_STREAM_WRITABLE)
+    bool messages = stream->kind == H3_REQUEST_STREAM || stream->kind == H3_WEBTRANSPORT_STREAM;
+    bool comes = event->type == ROAM_EVENT_STREAM_READABLE || event->type == ROAM_EVENT_STREAM_RESET;
+    if (messages && event->type == ROAM_EVENT_STREAM_WRITABLE)
         on_writable(h3, quic, stream);
-    else if (stream->kind == H3_REQUEST_STREAM)
+    else if (messages || (!comes && !h3_is_unidirectional(stream)))
         on_request_event(stream, event);
-    else if (event->type == ROAM_EVENT_STREAM_READABLE || event->type == ROAM_EVENT_STREAM_RESET) {
+    else if (!h3_is_unidirectional(stream)) {
+        h3_read_untyped(stream);
+        stream = h3_find_request(h3, id);
+        if (stream != NULL && event->type == ROAM_EVENT_STREAM_RESET)
+            on_request_event(stream, event);
+    } else if (comes) {
         h3_read_critical(stream);
         h3_flush(h3);
     }
@@ -287,7 +270,7 @@ bool roam_h3_on_event(roam_h3 *h3, roam_time now, const roam_event *event)
     else if (event->type == ROAM_EVENT_DATAGRAM_WRITABLE)
         h3->datagram_writable = true;
     else if (event->type == ROAM_EVENT_STREAMS_AVAILABLE)
-        h3->requests_available = !h3->server;
+        h3->requests_available = !h3->server || h3->config.webtransport_sessions > 0;
     else if (event->stream != NULL && h3_lives(h3))
         on_stream_event(h3, event);
     close_if_failed(h3, now);
@@ -322,20 +305,20 @@ static bool connection_next(roam_h3 *h3, roam_h3_event *ret)
            tell_flag(&h3->requests_available, ROAM_H3_EVENT_REQUESTS_AVAILABLE, ret);
 }
 
-/* The next of a stream. What it says of itself comes before its end. */
-static bool stream_next(struct h3_stream *stream, roam_h3_event *ret)
+static uint64_t code_for_application(const struct h3_stream *stream, uint64_t code)
 {
-    if (h3_message_next(stream, ret))
-        return true;
-    if (stream->h3->failure != 0 || !stream->shown)
-        return false;
+    return stream->kind == H3_WEBTRANSPORT_STREAM ? h3_webtransport_from_http(code) : code;
+}
+
+static bool end_next(struct h3_stream *stream, roam_h3_event *ret)
+{
     if (tell_flag(&stream->reset, ROAM_H3_EVENT_RESET, ret)) {
-        ret->code = stream->reset_code;
+        ret->code = code_for_application(stream, stream->reset_code);
         ret->local = stream->reset_locally;
         return true;
     }
     if (tell_flag(&stream->stopped, ROAM_H3_EVENT_STOPPED, ret)) {
-        ret->code = stream->stop_code;
+        ret->code = code_for_application(stream, stream->stop_code);
         return true;
     }
     if (tell_flag(&stream->writable, ROAM_H3_EVENT_WRITABLE, ret))
@@ -344,9 +327,25 @@ static bool stream_next(struct h3_stream *stream, roam_h3_event *ret)
         return false;
     ret->type = ROAM_H3_EVENT_CLOSED;
     stream->h3->doomed = stream;
-    stream->h3->open_requests--;
+    stream->h3->open_requests -= stream->kind == H3_REQUEST_STREAM;
     list_unlink(&stream->ready);
     return true;
+}
+
+/* The next of a stream. What it says of itself comes before its end. */
+static bool stream_next(struct h3_stream *stream, roam_h3_event *ret)
+{
+    bool webtransport = stream->kind == H3_WEBTRANSPORT_STREAM;
+    if (webtransport && h3_webtransport_next(stream, ret))
+        return true;
+    while (!webtransport && h3_message_next(stream, ret)) {
+        if (!h3_session_swallows(stream, ret))
+            return true;
+        *ret = (roam_h3_event){.stream_id = stream->id, .user = stream->user};
+    }
+    if (stream->h3->failure != 0 || !stream->shown)
+        return false;
+    return h3_session_next(stream, ret) || end_next(stream, ret);
 }
 
 /* A request that ended before it was shown, or was answered unseen: nobody waits to hear of it. */

@@ -12,6 +12,9 @@
 #define SETTING_BLOCKED_STREAMS  0x07
 #define SETTING_CONNECT_PROTOCOL 0x08
 #define SETTING_DATAGRAM         0x33
+#define SETTING_DATAGRAM_DRAFT04 0xffd277
+#define SETTING_WEBTRANSPORT     0x2b603742        /* ENABLE_WEBTRANSPORT, draft-ietf-webtrans-http3-02 */
+#define SETTING_SESSIONS         0xc671706a        /* WEBTRANSPORT_MAX_SESSIONS, draft 07 */
 #define SETTING_RESERVED         (0x1f * 7 + 0x21) /* means nothing, RFC 9114 section 7.2.4.1 */
 
 /* ---- Ours ------------------------------------------------------------------------------------------------------- */
@@ -32,6 +35,11 @@ static size_t write_settings(const roam_h3 *h3, uint8_t ret[128])
         len += put(payload + len, SETTING_CONNECT_PROTOCOL, 1);
     if (h3->config.datagrams)
         len += put(payload + len, SETTING_DATAGRAM, 1);
+    if (h3->config.webtransport_sessions > 0) {
+        len += put(payload + len, SETTING_DATAGRAM_DRAFT04, 1);
+        len += put(payload + len, SETTING_WEBTRANSPORT, 1);
+        len += put(payload + len, SETTING_SESSIONS, h3->config.webtransport_sessions);
+    }
     len += put(payload + len, SETTING_RESERVED, 0);
     size_t head = h3_varint_write(ret, 0x00); /* the type of a control stream */
     head += put(ret + head, H3_FRAME_SETTINGS, len);
@@ -62,6 +70,9 @@ roam_result h3_open_critical(roam_h3 *h3)
         h3->decoder = roam_stream_open(h3->conn, true, &result);
     if (h3->decoder == NULL)
         return result;
+    roam_stream *const critical[] = {h3->control, h3->encoder, h3->decoder};
+    for (size_t i = 0; i < 3; i++) // others wait for what they say
+        roam_stream_set_priority(critical[i], 0, true);
     uint8_t settings[128];
     size_t len = write_settings(h3, settings);
     if (roam_stream_write(h3->control, settings, len) != (ptrdiff_t)len)
@@ -98,8 +109,16 @@ static bool apply_setting(roam_h3 *h3, uint64_t id, uint64_t value)
     case SETTING_CONNECT_PROTOCOL:
         h3->peer.connect_protocol = value == 1;
         return value <= 1;
+    case SETTING_WEBTRANSPORT:
+        if (value == 1 && h3->peer.webtransport_sessions == 0)
+            h3->peer.webtransport_sessions = UINT64_MAX;
+        return value <= 1;
+    case SETTING_SESSIONS:
+        h3->peer.webtransport_sessions = value;
+        return true;
     case SETTING_DATAGRAM:
-        h3->peer.datagrams = value == 1;
+    case SETTING_DATAGRAM_DRAFT04:
+        h3->peer.datagrams |= value == 1;
         // RFC 9297 section 2.1.1: nobody says so who takes no DATAGRAM frames.
         return value == 0 || (value == 1 && roam_conn_datagram_bytes(h3->conn) > 0);
     default:
@@ -135,6 +154,8 @@ static void take_settings(roam_h3 *h3, const uint8_t *data, size_t len)
         }
     }
     h3->peer.received = true;
+    LIST_FOR_EACH(node, &h3->all) // some may have waited for it
+    h3_wake((struct h3_stream *)((char *)node - offsetof(struct h3_stream, all)));
 }
 
 /* nghttp3 keeps a priority for a request that is yet to come. Here it does so only for those near, and not for those that are
@@ -145,6 +166,15 @@ static bool is_of_no_use(const roam_h3 *h3, const uint8_t *data, size_t len)
     if (!h3_varint_parse(&data, &len, &id) || id % 4 != 0)
         return false;
     return id >= h3->next_id + 4 * h3->config.max_requests || (id < h3->next_id && h3_find_request(h3, id) == NULL);
+}
+
+/* nghttp3 has taken a PRIORITY_UPDATE. */
+static void prioritize(roam_h3 *h3, const uint8_t *data, size_t len)
+{
+    uint64_t id;
+    struct h3_stream *request = h3_varint_parse(&data, &len, &id) ? h3_find_request(h3, id) : NULL;
+    if (request != NULL && request->known)
+        h3_apply_priority(request);
 }
 
 static void take_frame(struct h3_stream *stream)
@@ -159,6 +189,8 @@ static void take_frame(struct h3_stream *stream)
         feed(stream, payload, h3->control_len);
     if (h3->failure == 0 && stream->frame.type == H3_FRAME_SETTINGS)
         take_settings(h3, payload, h3->control_len);
+    else if (h3->failure == 0 && stream->frame.type == H3_FRAME_PRIORITY_UPDATE)
+        prioritize(h3, payload, h3->control_len);
 }
 
 /* Frames that nobody knows are skipped, RFC 9114 section 9. Those that must not be there have small numbers, and are
@@ -209,17 +241,21 @@ static void take_control(struct h3_stream *stream, const uint8_t *data, size_t l
     }
 }
 
-/* RFC 9114 section 6.2. One of a type that nobody knows is given up without ado; its octets are not even looked at. */
-static bool take_type(struct h3_stream *stream, const uint8_t **data, size_t *len)
+/* RFC 9114 section 6.2. One of a type that nobody knows is given up without ado; its octets are not even looked at. False
+ * where there is nothing more to read of it, now or ever. */
+static bool take_type(struct h3_stream *stream)
 {
     roam_h3 *h3 = stream->h3;
     struct h3_frame *frame = &stream->frame;
-    while (!frame->has_type && *len > 0) {
-        h3_frame_head(frame, (*data)++, 1);
-        --*len;
+    enum h3_gathered gathered = h3_gather_type(stream);
+    if (gathered == H3_GATHERED_END)
+        h3_remove(stream);
+    if (gathered != H3_GATHERED_TYPE)
+        return false;
+    if (h3_webtransport_is_type(stream)) {
+        h3_webtransport_begin(stream);
+        return false;
     }
-    if (!frame->has_type)
-        return true;
     static const enum h3_kind kinds[] = {H3_CONTROL_STREAM, H3_UNTYPED_STREAM, H3_ENCODER_STREAM, H3_DECODER_STREAM};
     bool *const has[] = {&h3->has_control, NULL, &h3->has_encoder, &h3->has_decoder};
     if (frame->type >= sizeof(kinds) / sizeof(kinds[0])) {
@@ -246,26 +282,22 @@ static bool take_type(struct h3_stream *stream, const uint8_t **data, size_t *le
 void h3_read_critical(struct h3_stream *stream)
 {
     roam_h3 *h3 = stream->h3;
+    if (stream->kind == H3_UNTYPED_STREAM && !take_type(stream))
+        return;
     while (h3->failure == 0) {
         const uint8_t *data;
         bool end = false;
         ptrdiff_t n = roam_stream_peek(stream->quic, &data, &end);
         if (n < 0 || (n == 0 && end)) {
-            if (stream->kind != H3_UNTYPED_STREAM)
-                h3_fail(h3, ROAM_H3_CLOSED_CRITICAL_STREAM, "a critical stream has ended");
-            else
-                h3_remove(stream);
+            h3_fail(h3, ROAM_H3_CLOSED_CRITICAL_STREAM, "a critical stream has ended");
             return;
         }
         if (n == 0)
             return;
-        size_t len = (size_t)n;
-        if (stream->kind == H3_UNTYPED_STREAM && !take_type(stream, &data, &len))
-            return;
         if (stream->kind == H3_CONTROL_STREAM)
-            take_control(stream, data, len);
-        else if (len > 0)
-            feed(stream, data, len);
+            take_control(stream, data, (size_t)n);
+        else
+            feed(stream, data, (size_t)n);
         roam_stream_consume(stream->quic, (size_t)n);
     }
 }

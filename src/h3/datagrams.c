@@ -7,6 +7,12 @@
 /* The largest that can be sent is one that a UDP datagram carries. */
 #define DATAGRAM_MAX 65536
 
+/* A session has datagrams while it is open. */
+static bool takes_datagrams(const struct h3_stream *stream)
+{
+    return stream->session == NULL || (stream->session->open && !stream->session->over);
+}
+
 bool h3_datagram_next(roam_h3 *h3, roam_h3_event *ret)
 {
     const uint8_t *data;
@@ -18,7 +24,7 @@ bool h3_datagram_next(roam_h3 *h3, roam_h3_event *ret)
             return false;
         }
         struct h3_stream *stream = h3_find_request(h3, 4 * quarter);
-        if (stream == NULL || !stream->shown || stream->received || !h3->config.datagrams) {
+        if (stream == NULL || !stream->shown || stream->received || !h3->config.datagrams || !takes_datagrams(stream)) {
             h3->datagrams_dropped++;
             continue;
         }
@@ -48,6 +54,8 @@ roam_result roam_h3_send_datagram(roam_h3 *h3, roam_time now, uint64_t stream_id
     struct h3_stream *stream = h3_find_request(h3, stream_id);
     if (stream == NULL || stream->ended)
         return ROAM_ERR_ADDRESS;
+    if (!takes_datagrams(stream))
+        return ROAM_ERR_STATE;
     uint8_t datagram[DATAGRAM_MAX];
     if (len > roam_h3_datagram_bytes(h3, stream_id) || len > sizeof(datagram) - 8)
         return ROAM_ERR_TOO_LARGE;

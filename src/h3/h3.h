@@ -30,6 +30,14 @@
 #define H3_FRAME_MAX_PUSH_ID     0x0d
 #define H3_FRAME_PRIORITY_UPDATE 0xf0700
 
+/* How streams of WebTransport begin, draft-ietf-webtrans-http3 sections 4.1 and 4.2: before the id of their session. */
+#define H3_FRAME_WEBTRANSPORT  0x41
+#define H3_STREAM_WEBTRANSPORT 0x54
+
+/* The fields by which both ends of a session agree on draft 02, which later drafts have no use for. */
+#define H3_DRAFT02_ASKED "sec-webtransport-http3-draft02"
+#define H3_DRAFT_TAKEN   "sec-webtransport-http3-draft"
+
 /* A varint that comes octet by octet. */
 struct h3_varint {
     uint8_t bytes[8];
@@ -44,7 +52,14 @@ struct h3_frame {
     uint64_t type, left; /* left: of the payload */
 };
 
-enum h3_kind { H3_REQUEST_STREAM, H3_UNTYPED_STREAM, H3_CONTROL_STREAM, H3_ENCODER_STREAM, H3_DECODER_STREAM };
+enum h3_kind {
+    H3_REQUEST_STREAM,
+    H3_UNTYPED_STREAM,
+    H3_CONTROL_STREAM,
+    H3_ENCODER_STREAM,
+    H3_DECODER_STREAM,
+    H3_WEBTRANSPORT_STREAM,
+};
 
 struct h3_stream {
     roam_h3 *h3;
@@ -74,6 +89,27 @@ struct h3_stream {
     uint8_t *content; /* what nghttp3 was given to send and has not passed on */
     size_t content_len, content_left;
     bool content_offered;
+
+    struct h3_session *session; /* a request's: the session that it asks for, or is; else NULL */
+    uint64_t session_id;        /* a WebTransport stream's: it belongs to that session, */
+    struct h3_session *of;      /* which is not there yet, or any more: NULL */
+    struct list_node sibling;   /* on its session's list, or on h3->early while it waits for it */
+};
+
+/* The longest CLOSE_WEBTRANSPORT_SESSION: a code and a reason. */
+#define H3_CLOSE_BYTES (4 + ROAM_H3_WEBTRANSPORT_REASON_MAX)
+
+struct h3_session {
+    struct h3_stream *stream; /* the request */
+    struct list_node streams;
+    bool draft02; /* the client has asked for it */
+    bool open;
+    bool draining;          /* to be told */
+    bool close_came, ended; /* by the peer: with a capsule, and in any way */
+    bool over;              /* the application knows of its end: there are no streams */
+    struct h3_frame capsule;
+    uint8_t said[H3_CLOSE_BYTES];
+    size_t said_len;
 };
 
 /* The header or trailer section that is being decoded. */
@@ -112,6 +148,9 @@ struct roam_h3 {
     bool settings_told, goaway_told, goaway_received, datagrams_ready, datagram_writable, requests_available;
     uint64_t goaway_id;
     uint64_t datagrams_dropped;
+    size_t sessions, early_count;
+    struct list_node early; /* WebTransport streams that wait for their session */
+    uint64_t streams_rejected;
     uint8_t control_frame[H3_CONTROL_BYTES];
     size_t control_len;
 
@@ -129,12 +168,58 @@ bool h3_lives(const roam_h3 *h3);
 /* streams.c */
 struct h3_stream *h3_find(const roam_h3 *h3, uint64_t id);
 struct h3_stream *h3_find_request(const roam_h3 *h3, uint64_t id);
+struct h3_stream *h3_find_message(const roam_h3 *h3, uint64_t id);
 struct h3_stream *h3_add(roam_h3 *h3, roam_stream *quic, enum h3_kind kind);
 void h3_remove(struct h3_stream *stream);
 void h3_wake(struct h3_stream *stream);
 void h3_give_up(struct h3_stream *stream, uint64_t code);
 void h3_reject_message(struct h3_stream *stream, uint64_t code);
 bool h3_is_over(const struct h3_stream *stream);
+
+void h3_shut_receiving(struct h3_stream *stream, uint64_t code);
+void h3_shut_sending(struct h3_stream *stream, uint64_t code);
+void h3_apply_priority(struct h3_stream *stream);
+
+static inline bool h3_is_unidirectional(const struct h3_stream *stream)
+{
+    return (stream->id & 2) != 0;
+}
+
+/* untyped.c */
+enum h3_gathered {
+    H3_GATHERED_PART,
+    H3_GATHERED_TYPE, /* stream->frame has it; a WebTransport stream's is followed by the session's id */
+    H3_GATHERED_END,  /* it ended or was reset before */
+};
+void h3_opened(roam_h3 *h3, roam_stream *quic);
+enum h3_gathered h3_gather_type(struct h3_stream *stream);
+void h3_read_untyped(struct h3_stream *stream);
+
+/* webtransport.c */
+bool h3_webtransport_is_type(const struct h3_stream *stream);
+void h3_webtransport_begin(struct h3_stream *stream);
+void h3_webtransport_reject(struct h3_stream *stream, uint64_t code);
+void h3_webtransport_reject_early(roam_h3 *h3, uint64_t session_id);
+void h3_webtransport_take_early(struct h3_session *session);
+void h3_webtransport_drop_streams(struct h3_session *session);
+void h3_webtransport_forget(struct h3_stream *stream);
+bool h3_webtransport_next(struct h3_stream *stream, roam_h3_event *ret);
+ptrdiff_t h3_webtransport_read(struct h3_stream *stream, void *buf, size_t cap);
+ptrdiff_t h3_webtransport_write(struct h3_stream *stream, const void *data, size_t len, bool fin);
+uint64_t h3_webtransport_to_http(uint32_t code);
+uint64_t h3_webtransport_from_http(uint64_t code);
+
+/* session.c */
+bool h3_session_new(struct h3_stream *stream);
+void h3_session_free(struct h3_stream *stream);
+roam_result h3_session_asked(const roam_h3 *h3, const char *protocol, bool fin, bool *ret);
+bool h3_session_on_request(struct h3_stream *stream, const roam_h3_event *request);
+void h3_session_abandon(struct h3_stream *stream);
+bool h3_session_opens(const struct h3_stream *stream, int status);
+void h3_session_on_status(struct h3_stream *stream, int status);
+bool h3_session_swallows(struct h3_stream *stream, const roam_h3_event *event);
+bool h3_session_next(struct h3_stream *stream, roam_h3_event *ret);
+roam_result h3_session_find(const roam_h3 *h3, uint64_t id, struct h3_session **ret);
 
 /* frames.c */
 bool h3_varint_take(struct h3_varint *varint, const uint8_t **data, size_t *len, uint64_t *ret);
@@ -159,9 +244,11 @@ void h3_read_critical(struct h3_stream *stream);
 /* A request that nobody may take before the handshake is complete. */
 bool h3_is_too_early(const roam_h3 *h3, const char *method);
 bool h3_message_next(struct h3_stream *stream, roam_h3_event *ret);
+size_t h3_content_read(struct h3_stream *stream, void *buf, size_t cap);
 
 /* send.c */
 void h3_flush(roam_h3 *h3);
+ptrdiff_t h3_content_write(struct h3_stream *stream, const void *data, size_t len, bool fin);
 nghttp3_ssize h3_offer_content(struct h3_stream *stream, nghttp3_vec *vec, uint32_t *flags);
 
 /* datagrams.c */

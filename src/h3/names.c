@@ -28,6 +28,8 @@ const char *roam_h3_error_name(uint64_t code)
         {ROAM_QPACK_DECOMPRESSION_FAILED, "QPACK_DECOMPRESSION_FAILED"},
         {ROAM_QPACK_ENCODER_STREAM_ERROR, "QPACK_ENCODER_STREAM_ERROR"},
         {ROAM_QPACK_DECODER_STREAM_ERROR, "QPACK_DECODER_STREAM_ERROR"},
+        {ROAM_H3_WEBTRANSPORT_BUFFERED_STREAM_REJECTED, "WEBTRANSPORT_BUFFERED_STREAM_REJECTED"},
+        {ROAM_H3_WEBTRANSPORT_SESSION_GONE, "WEBTRANSPORT_SESSION_GONE"},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (names[i].code == code)
@@ -55,6 +57,9 @@ const char *roam_h3_event_name(roam_h3_event_type type)
         [ROAM_H3_EVENT_DATAGRAM] = "datagram",
         [ROAM_H3_EVENT_DATAGRAM_WRITABLE] = "datagram_writable",
         [ROAM_H3_EVENT_REQUESTS_AVAILABLE] = "requests_available",
+        [ROAM_H3_EVENT_WEBTRANSPORT_STREAM] = "webtransport_stream",
+        [ROAM_H3_EVENT_WEBTRANSPORT_DRAINING] = "webtransport_draining",
+        [ROAM_H3_EVENT_WEBTRANSPORT_CLOSED] = "webtransport_closed",
     };
     return (unsigned)type < ROAM_H3_EVENT_TYPES ? names[type] : "none";
 }

@@ -41,12 +41,17 @@ static bool feed(struct h3_stream *stream, const uint8_t *data, size_t len, bool
 /* Takes the head of a frame, and tells nghttp3 of it where it knows the type. False where the stream is not to be read on. */
 static bool take_head(struct h3_stream *stream, const uint8_t *data, size_t len)
 {
+    roam_h3 *h3 = stream->h3;
     struct h3_frame *frame = &stream->frame;
     size_t taken = h3_frame_head(frame, data, len);
     roam_stream_consume(stream->quic, taken);
     if (!frame->has_length)
         return true;
-    if (frame->type == H3_FRAME_HEADERS && frame->left > stream->h3->config.max_section_bytes) {
+    if (frame->type == H3_FRAME_WEBTRANSPORT && h3->config.webtransport_sessions > 0) {
+        h3_fail(h3, ROAM_H3_FRAME_ERROR, "a stream of a session that begins as something else");
+        return false;
+    }
+    if (frame->type == H3_FRAME_HEADERS && frame->left > h3->config.max_section_bytes) {
         h3_reject_message(stream, ROAM_H3_EXCESSIVE_LOAD);
         return false;
     }
@@ -108,19 +113,30 @@ static void read_content(struct h3_stream *stream)
     }
 }
 
-ptrdiff_t roam_h3_read(roam_h3 *h3, uint64_t stream_id, void *buf, size_t cap)
+size_t h3_content_read(struct h3_stream *stream, void *buf, size_t cap)
 {
-    struct h3_stream *stream = h3_find_request(h3, stream_id);
-    if (stream == NULL || stream->received || !h3_lives(h3))
-        return stream != NULL && stream->complete && h3_lives(h3) ? 0 : ROAM_ERR_CLOSED;
-    if (!stream->has_head)
-        return 0;
+    roam_h3 *h3 = stream->h3;
     h3->sink = buf;
     h3->sink_len = cap;
     read_content(stream);
     size_t taken = cap - h3->sink_len;
     h3->sink = NULL;
     h3->sink_len = 0;
+    return taken;
+}
+
+ptrdiff_t roam_h3_read(roam_h3 *h3, uint64_t stream_id, void *buf, size_t cap)
+{
+    struct h3_stream *stream = h3_find_message(h3, stream_id);
+    if (stream != NULL && stream->kind == H3_WEBTRANSPORT_STREAM)
+        return h3_webtransport_read(stream, buf, cap);
+    if (stream == NULL || stream->received || !h3_lives(h3))
+        return stream != NULL && stream->complete && h3_lives(h3) ? 0 : ROAM_ERR_CLOSED;
+    if (stream->session != NULL)
+        return ROAM_ERR_STATE;
+    if (!stream->has_head)
+        return 0;
+    size_t taken = h3_content_read(stream, buf, cap);
     if (stream->readable || stream->reset)
         h3_wake(stream);
     if (taken == 0 && (stream->received || h3->failure != 0))
@@ -173,6 +189,12 @@ static bool show_section(struct h3_stream *stream, roam_h3_event *ret)
     stream->has_head |= ret->type != ROAM_H3_EVENT_INFORMATIONAL;
     if (ret->type == ROAM_H3_EVENT_REQUEST && h3_is_too_early(h3, ret->method))
         return refuse_early(stream);
+    if (ret->type == ROAM_H3_EVENT_REQUEST && !h3_session_on_request(stream, ret))
+        return false;
+    if (ret->type == ROAM_H3_EVENT_REQUEST)
+        h3_apply_priority(stream);
+    else if (!h3->server && !h3->section.trailers)
+        h3_session_on_status(stream, ret->status);
     stream->shown = true;
     ret->early = ret->type == ROAM_H3_EVENT_REQUEST && roam_conn_state(h3->conn) == ROAM_CONN_HANDSHAKE;
     ret->fin = ret->type != ROAM_H3_EVENT_INFORMATIONAL && at_end(stream);
@@ -207,7 +229,9 @@ static bool take_end(struct h3_stream *stream, roam_h3_event *ret)
 bool h3_message_next(struct h3_stream *stream, roam_h3_event *ret)
 {
     roam_h3 *h3 = stream->h3;
-    while (stream->readable && !stream->received && h3->failure == 0) {
+    // Whether a session may be asked for is said by SETTINGS, and decided before the request is shown.
+    bool waits = h3->server && h3->config.webtransport_sessions > 0 && !h3->peer.received;
+    while (!waits && stream->readable && !stream->received && h3->failure == 0) {
         const uint8_t *data;
         bool end = false;
         ptrdiff_t n = roam_stream_peek(stream->quic, &data, &end);

@@ -90,6 +90,11 @@ static nghttp3_nv make_nv(const char *name, size_t name_len, const char *value, 
                         .flags = sensitive ? NGHTTP3_NV_FLAG_NEVER_INDEX : NGHTTP3_NV_FLAG_NONE};
 }
 
+static nghttp3_nv make_field(const char *name, const char *value)
+{
+    return make_nv(name, strlen(name), value, strlen(value), false);
+}
+
 /* RFC 9114 section 4.2: fields that speak of the connection have no place here. */
 static bool is_hop_by_hop(const roam_h3_field *field)
 {
@@ -109,7 +114,7 @@ static bool is_sound(const roam_h3_field *field)
            nghttp3_check_header_value((const uint8_t *)field->value, field->value_len);
 }
 
-/* Appends the fields to those that are there. The caller frees the array. */
+/* Appends the fields to those that are there, and leaves room for one more. The caller frees the array. */
 static roam_result gather(const roam_h3 *h3, const nghttp3_nv *pseudo, size_t pseudo_count, const roam_h3_field *fields,
                           size_t n, nghttp3_nv **ret)
 {
@@ -222,7 +227,10 @@ int64_t roam_h3_request(roam_h3 *h3, const roam_h3_request_head *head, const roa
         return ROAM_ERR_STATE;
     nghttp3_nv pseudo[MAX_PSEUDO], *all;
     size_t count = 0;
+    bool session = false;
     roam_result result = write_head(h3, head, pseudo, &count);
+    if (result == ROAM_OK)
+        result = h3_session_asked(h3, head->protocol, fin, &session);
     if (result == ROAM_OK)
         result = gather(h3, pseudo, count, fields, n, &all);
     if (result != ROAM_OK)
@@ -232,11 +240,15 @@ int64_t roam_h3_request(roam_h3 *h3, const roam_h3_request_head *head, const roa
         free(all);
         return result;
     }
+    count += n;
+    bool sound = !session || h3_session_new(stream);
+    if (session)
+        all[count++] = make_field(H3_DRAFT02_ASKED, "1");
     int64_t id = (int64_t)stream->id;
     stream->ended = fin;
-    int error = nghttp3_conn_submit_request(h3->ng, id, all, count + n, fin ? NULL : &reader, NULL);
+    sound = sound && nghttp3_conn_submit_request(h3->ng, id, all, count, fin ? NULL : &reader, NULL) == 0;
     free(all);
-    if (error != 0) {
+    if (!sound) {
         h3_remove(stream);
         return ROAM_ERR_MEMORY;
     }
@@ -253,35 +265,46 @@ static roam_result refuse_sending(const roam_h3 *h3, const struct h3_stream *str
     return stream->ended ? ROAM_ERR_STATE : ROAM_OK;
 }
 
+static roam_result refuse_response(const roam_h3 *h3, const struct h3_stream *stream, int status, bool fin)
+{
+    roam_result result = refuse_sending(h3, stream);
+    bool informational = status < 200;
+    if (result != ROAM_OK)
+        return result;
+    if (status < 100 || status == 101 || status > 999 || (fin && (informational || h3_session_opens(stream, status))))
+        return ROAM_ERR_CONFIG;
+    if (!h3->server || stream->head_sent || !stream->shown)
+        return ROAM_ERR_STATE;
+    return informational && stream->blocked ? ROAM_ERR_LIMIT : ROAM_OK;
+}
+
 roam_result roam_h3_respond(roam_h3 *h3, uint64_t stream_id, int status, const roam_h3_field *fields, size_t n,
                             bool fin)
 {
     struct h3_stream *stream = h3_find_request(h3, stream_id);
-    roam_result result = refuse_sending(h3, stream);
+    roam_result result = refuse_response(h3, stream, status, fin);
     if (result != ROAM_OK)
         return result;
-    bool informational = status < 200;
-    if (status < 100 || status == 101 || status > 999 || (informational && fin))
-        return ROAM_ERR_CONFIG;
-    if (!h3->server || stream->head_sent || !stream->shown)
-        return ROAM_ERR_STATE;
-    if (informational && stream->blocked)
-        return ROAM_ERR_LIMIT;
     char text[16];
     int len = snprintf(text, sizeof(text), "%d", status);
     nghttp3_nv pseudo = make_nv(":status", 7, text, (size_t)len, false), *all;
     result = gather(h3, &pseudo, 1, fields, n, &all);
     if (result != ROAM_OK)
         return result;
+    size_t count = n + 1;
+    if (h3_session_opens(stream, status) && stream->session->draft02)
+        all[count++] = make_field(H3_DRAFT_TAKEN, "draft02");
+    bool informational = status < 200;
     stream->head_sent = !informational;
     stream->ended = fin;
     int error = informational
-                    ? nghttp3_conn_submit_info(h3->ng, (int64_t)stream_id, all, n + 1)
-                    : nghttp3_conn_submit_response(h3->ng, (int64_t)stream_id, all, n + 1, fin ? NULL : &reader);
+                    ? nghttp3_conn_submit_info(h3->ng, (int64_t)stream_id, all, count)
+                    : nghttp3_conn_submit_response(h3->ng, (int64_t)stream_id, all, count, fin ? NULL : &reader);
     free(all);
     if (error != 0)
         return ROAM_ERR_MEMORY;
     h3_flush(h3);
+    h3_session_on_status(stream, status);
     return ROAM_OK;
 }
 
@@ -318,15 +341,12 @@ static void go_on(struct h3_stream *stream)
 static roam_result refuse_content(const roam_h3 *h3, const struct h3_stream *stream)
 {
     roam_result result = refuse_sending(h3, stream);
-    return result == ROAM_OK && !stream->head_sent ? ROAM_ERR_STATE : result;
+    return result == ROAM_OK && (!stream->head_sent || stream->session != NULL) ? ROAM_ERR_STATE : result;
 }
 
-ptrdiff_t roam_h3_write(roam_h3 *h3, uint64_t stream_id, const void *data, size_t len, bool fin)
+ptrdiff_t h3_content_write(struct h3_stream *stream, const void *data, size_t len, bool fin)
 {
-    struct h3_stream *stream = h3_find_request(h3, stream_id);
-    roam_result result = refuse_content(h3, stream);
-    if (result != ROAM_OK)
-        return result;
+    roam_h3 *h3 = stream->h3;
     const uint8_t *bytes = data;
     size_t taken = 0;
     do {
@@ -341,6 +361,15 @@ ptrdiff_t roam_h3_write(roam_h3 *h3, uint64_t stream_id, const void *data, size_
     if (taken == 0 && len > 0 && stream->content_left == 0 && h3->failure == 0)
         return ROAM_ERR_MEMORY;
     return h3->failure != 0 ? ROAM_ERR_CLOSED : (ptrdiff_t)taken;
+}
+
+ptrdiff_t roam_h3_write(roam_h3 *h3, uint64_t stream_id, const void *data, size_t len, bool fin)
+{
+    struct h3_stream *stream = h3_find_message(h3, stream_id);
+    if (stream != NULL && stream->kind == H3_WEBTRANSPORT_STREAM)
+        return h3_webtransport_write(stream, data, len, fin);
+    roam_result result = refuse_content(h3, stream);
+    return result == ROAM_OK ? h3_content_write(stream, data, len, fin) : result;
 }
 
 roam_result roam_h3_trailers(roam_h3 *h3, uint64_t stream_id, const roam_h3_field *fields, size_t n)

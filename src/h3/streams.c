@@ -1,4 +1,5 @@
 /* The table of streams, and how they end. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,16 @@ struct h3_stream *h3_find_request(const roam_h3 *h3, uint64_t id)
     return stream != NULL && stream->kind == H3_REQUEST_STREAM && stream != h3->doomed ? stream : NULL;
 }
 
+/* One that the application knows by its id: a request, or a stream of a session. */
+struct h3_stream *h3_find_message(const roam_h3 *h3, uint64_t id)
+{
+    struct h3_stream *stream = h3_find(h3, id);
+    if (stream == NULL || stream == h3->doomed)
+        return NULL;
+    return stream->kind == H3_REQUEST_STREAM || (stream->kind == H3_WEBTRANSPORT_STREAM && stream->shown) ? stream
+                                                                                                          : NULL;
+}
+
 struct h3_stream *h3_add(roam_h3 *h3, roam_stream *quic, enum h3_kind kind)
 {
     struct h3_stream *stream = calloc(1, sizeof(*stream));
@@ -26,6 +37,7 @@ struct h3_stream *h3_add(roam_h3 *h3, roam_stream *quic, enum h3_kind kind)
     stream->kind = kind;
     list_init(&stream->all);
     list_init(&stream->ready);
+    list_init(&stream->sibling);
     if (!hash_map_insert(&h3->streams, &stream->id, sizeof(stream->id), stream)) {
         free(stream);
         return NULL;
@@ -38,6 +50,10 @@ struct h3_stream *h3_add(roam_h3 *h3, roam_stream *quic, enum h3_kind kind)
 void h3_remove(struct h3_stream *stream)
 {
     roam_h3 *h3 = stream->h3;
+    h3_session_free(stream);
+    h3_webtransport_forget(stream);
+    if (stream->kind == H3_REQUEST_STREAM)
+        h3_webtransport_reject_early(h3, stream->id);
     if (h3->doomed == stream)
         h3->doomed = NULL;
     else
@@ -63,7 +79,7 @@ bool h3_is_over(const struct h3_stream *stream)
     return stream->received && stream->sent;
 }
 
-static void shut_receiving(struct h3_stream *stream, uint64_t code)
+void h3_shut_receiving(struct h3_stream *stream, uint64_t code)
 {
     if (stream->received)
         return;
@@ -75,7 +91,7 @@ static void shut_receiving(struct h3_stream *stream, uint64_t code)
         h3_fail(stream->h3, ROAM_H3_INTERNAL_ERROR, NULL);
 }
 
-static void shut_sending(struct h3_stream *stream, uint64_t code)
+void h3_shut_sending(struct h3_stream *stream, uint64_t code)
 {
     if (stream->sent)
         return;
@@ -89,8 +105,8 @@ static void shut_sending(struct h3_stream *stream, uint64_t code)
 /* Both directions, RFC 9114 section 4.1.1. */
 void h3_give_up(struct h3_stream *stream, uint64_t code)
 {
-    shut_sending(stream, code);
-    shut_receiving(stream, code);
+    h3_shut_sending(stream, code);
+    h3_shut_receiving(stream, code);
     stream->code = code;
     h3_wake(stream);
     h3_flush(stream->h3);
@@ -105,21 +121,27 @@ void h3_reject_message(struct h3_stream *stream, uint64_t code)
     h3_give_up(stream, code);
 }
 
+static uint64_t code_for_peer(const struct h3_stream *stream, uint64_t code)
+{
+    return stream->kind == H3_WEBTRANSPORT_STREAM ? h3_webtransport_to_http((uint32_t)code) : code;
+}
+
 void roam_h3_reset(roam_h3 *h3, uint64_t stream_id, uint64_t code)
 {
-    struct h3_stream *stream = h3_find_request(h3, stream_id);
+    struct h3_stream *stream = h3_find_message(h3, stream_id);
     if (stream == NULL || !h3_lives(h3))
         return;
     stream->reset = stream->stopped = false;
-    h3_give_up(stream, code);
+    h3_session_abandon(stream);
+    h3_give_up(stream, code_for_peer(stream, code));
 }
 
 void roam_h3_stop(roam_h3 *h3, uint64_t stream_id, uint64_t code)
 {
-    struct h3_stream *stream = h3_find_request(h3, stream_id);
+    struct h3_stream *stream = h3_find_message(h3, stream_id);
     if (stream == NULL || !h3_lives(h3))
         return;
-    shut_receiving(stream, code);
+    h3_shut_receiving(stream, code_for_peer(stream, code));
     h3_wake(stream);
     h3_flush(h3);
 }
@@ -150,18 +172,35 @@ roam_result roam_h3_get_priority(const roam_h3 *h3, uint64_t stream_id, roam_h3_
     return ROAM_OK;
 }
 
+/* What nghttp3 knows of it holds for the QUIC stream, too: there are more octets in its buffer than nghttp3 orders. */
+void h3_apply_priority(struct h3_stream *stream)
+{
+    nghttp3_pri priority;
+    if (stream->h3->server && nghttp3_conn_get_stream_priority(stream->h3->ng, &priority, (int64_t)stream->id) == 0)
+        roam_stream_set_priority(stream->quic, (uint8_t)priority.urgency, priority.inc != 0);
+}
+
 roam_result roam_h3_set_priority(roam_h3 *h3, uint64_t stream_id, const roam_h3_priority *priority)
 {
     if (priority->urgency > NGHTTP3_URGENCY_LOW)
         return ROAM_ERR_CONFIG;
-    struct h3_stream *stream = h3_find_request(h3, stream_id);
-    if (stream == NULL || !stream->known)
+    struct h3_stream *stream = h3_find_message(h3, stream_id);
+    bool request = stream != NULL && stream->kind == H3_REQUEST_STREAM;
+    if (stream == NULL || (request && !stream->known))
         return ROAM_ERR_ADDRESS;
     nghttp3_pri to = {.urgency = priority->urgency, .inc = priority->incremental};
-    if (nghttp3_conn_set_stream_priority(h3->ng, (int64_t)stream_id, &to) != 0)
+    if (request && nghttp3_conn_set_stream_priority(h3->ng, (int64_t)stream_id, &to) != 0)
         return ROAM_ERR_MEMORY;
+    roam_stream_set_priority(stream->quic, priority->urgency, priority->incremental);
     h3_flush(h3);
     return ROAM_OK;
+}
+
+roam_h3_field roam_h3_priority_field(const roam_h3_priority *priority, char ret[ROAM_H3_PRIORITY_BYTES])
+{
+    unsigned urgency = priority->urgency < NGHTTP3_URGENCY_LOW ? priority->urgency : NGHTTP3_URGENCY_LOW;
+    int len = snprintf(ret, ROAM_H3_PRIORITY_BYTES, "u=%u%s", urgency, priority->incremental ? ", i" : "");
+    return (roam_h3_field){.name = "priority", .value = ret, .name_len = 8, .value_len = (size_t)len};
 }
 
 size_t roam_h3_open_requests(const roam_h3 *h3)

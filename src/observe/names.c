@@ -115,6 +115,16 @@ const char *roam_drop_name(roam_drop reason)
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)reason);
 }
 
+const char *roam_limit_name(roam_limit limit)
+{
+    static const char *const names[ROAM_LIMITS] = {
+#define ROAM_LIMIT_ENTRY(id, text) [ROAM_LIMIT_##id] = text,
+#include <roam/limits.def>
+#undef ROAM_LIMIT_ENTRY
+    };
+    return name_of(names, ARRAY_LENGTH(names), (uint64_t)limit);
+}
+
 const char *roam_result_name(roam_result result)
 {
     static const char *const names[] = {

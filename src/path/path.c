@@ -105,10 +105,11 @@ static void drop_oldest(struct path_responses *responses)
     memmove(responses->owed[0], responses->owed[1], responses->count * sizeof(responses->owed[0]));
 }
 
-void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now)
+bool path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now)
 {
     struct path_responses *responses = &path->work->responses;
-    if (responses->count == PATH_RESPONSES_MAX)
+    const bool full = responses->count == PATH_RESPONSES_MAX;
+    if (full)
         drop_oldest(responses);
     memcpy(responses->owed[responses->count++], data, PATH_DATA_BYTES);
     /* As one PTO lets a probe out beyond the window, it does a few responses; but our backoff is none of the peer's
@@ -116,6 +117,7 @@ void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], r
      * there (RFC 9000 section 9.6.2) would wait for ever. */
     if (now >= saturating_add(responses->beyond_since, rtt_pto(&path->recovery.rtt, 0)))
         responses->beyond = 0;
+    return !full;
 }
 
 bool path_window_is_full(const struct path *path)

@@ -107,9 +107,9 @@ void path_on_sent(struct path *path, size_t bytes, roam_time now);
 /* A packet that was sent here has been acknowledged, or lost. */
 void path_on_fate(struct path *path, bool lost);
 
-/* A PATH_CHALLENGE came in on this path, which does not rest: one response is owed (the newest PATH_RESPONSES_MAX are
- * kept). */
-void path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now);
+/* A PATH_CHALLENGE came in on this path, which does not rest: one response is owed. The newest PATH_RESPONSES_MAX
+ * are kept; false where an older one was given up for it. */
+bool path_owe_response(struct path *path, const uint8_t data[PATH_DATA_BYTES], roam_time now);
 
 /* No datagram fits into the congestion window. */
 bool path_window_is_full(const struct path *path);

@@ -3,7 +3,7 @@
  * below it; a number that was processed is a duplicate for ever; once something came, `largest` is in the ranges.
  *
  * What is owed: nothing (deadline NEVER) -> an ACK at `deadline` (first ack-eliciting packet) -> an ACK at once
- * (`immediate`) by ack_tracker_on_received; back to nothing by ack_tracker_on_sent.
+ * (`immediate`) by ack_tracker_on_received and ack_tracker_hurry; back to nothing by ack_tracker_on_sent.
  *
  * How ranges are forgotten. A range may go only when its packets cannot be accepted again, and one number, `floor`,
  * sees to that: but the gaps below it close with the ranges, so that a packet that is still under way into such a gap
@@ -21,9 +21,6 @@
 
 _Static_assert(ACK_RANGES_KEPT >= 1 && ACK_RANGES_KEPT < ACK_RANGES_MAX,
                "the range with the largest number is never dropped");
-
-/* RFC 9000 section 13.2.2. */
-#define ELICITING_MAX 2
 
 void ack_tracker_init(struct ack_tracker *tracker, const roam_allocator *allocator)
 {
@@ -85,6 +82,41 @@ static bool is_out_of_order(const struct ack_tracker *tracker, uint64_t number)
     return !range_set_covers(&tracker->received, max_u64(tracker->largest_eliciting + 1, tracker->floor), number);
 }
 
+/* The lowest number from `from` on that has not come. */
+static uint64_t first_missing(const struct ack_tracker *tracker, uint64_t from)
+{
+    const struct range_set *received = &tracker->received;
+    from = max_u64(from, tracker->floor);
+    for (size_t i = received->count; i-- > 0 && received->ranges[i].end > from;) {
+        if (received->ranges[i].start <= from)
+            return received->ranges[i].end;
+    }
+    return from;
+}
+
+/* draft-ietf-quic-ack-frequency section 6.2: with this packet the peer can declare one lost that was not reported, or
+ * learns that it has declared one lost too soon. */
+static bool is_beyond_reordering(const struct ack_tracker *tracker, uint64_t number, const struct ack_policy *policy)
+{
+    const uint64_t newest =
+        tracker->largest_eliciting == PACKET_NUMBER_NONE ? number : max_u64(number, tracker->largest_eliciting);
+    uint64_t reported = 0; /* what is missing below was reported */
+    if (policy->largest_sent != PACKET_NUMBER_NONE && policy->largest_sent >= policy->reordering) {
+        if (number <= policy->largest_sent - policy->reordering)
+            return true;
+        reported = policy->largest_sent - policy->reordering + 1;
+    }
+    uint64_t missing = first_missing(tracker, reported);
+    return missing < newest && newest - missing >= policy->reordering;
+}
+
+static bool is_to_be_told(const struct ack_tracker *tracker, uint64_t number, const struct ack_policy *policy)
+{
+    if (policy->reordering == 1)
+        return is_out_of_order(tracker, number);
+    return policy->reordering > 1 && is_beyond_reordering(tracker, number, policy);
+}
+
 static void count_ecn(struct ack_tracker *tracker, uint8_t ecn)
 {
     switch (ecn) {
@@ -103,7 +135,7 @@ static void count_ecn(struct ack_tracker *tracker, uint8_t ecn)
 }
 
 bool ack_tracker_on_received(struct ack_tracker *tracker, uint64_t number, bool ack_eliciting, uint8_t ecn,
-                             roam_time now, roam_time delay)
+                             roam_time now, const struct ack_policy *policy)
 {
     assert(number <= PACKET_NUMBER_MAX && !ack_tracker_is_duplicate(tracker, number));
     if (!remember(tracker, number))
@@ -120,14 +152,23 @@ bool ack_tracker_on_received(struct ack_tracker *tracker, uint64_t number, bool 
 
     tracker->eliciting++;
     //= rfc9000#13.2.2 An ACK goes after at least two ack-eliciting packets.
+    // Where the peer wants fewer of them, no range may fall out of the frame untold meanwhile.
+    const bool is_full = tracker->eliciting >= policy->eliciting ||
+                         (tracker->eliciting >= 2 && tracker->received.count > ACK_RANGES_THIN_MAX);
     //= rfc9000#13.2.1 Reordering, a gap and CE are reported at once.
-    if (tracker->eliciting >= ELICITING_MAX || is_out_of_order(tracker, number) || ecn == ROAM_ECN_CE)
+    if (is_full || is_to_be_told(tracker, number, policy) || ecn == ROAM_ECN_CE)
         tracker->immediate = true;
     //= rfc9000#13.2.1 Every ack-eliciting packet is acknowledged within the delay that was promised.
-    tracker->deadline = min_u64(tracker->deadline, tracker->immediate ? now : saturating_add(now, delay));
+    tracker->deadline = min_u64(tracker->deadline, tracker->immediate ? now : saturating_add(now, policy->delay));
     if (tracker->largest_eliciting == PACKET_NUMBER_NONE || number > tracker->largest_eliciting)
         tracker->largest_eliciting = number;
     return true;
+}
+
+void ack_tracker_hurry(struct ack_tracker *tracker, roam_time now)
+{
+    tracker->immediate = true;
+    tracker->deadline = min_u64(tracker->deadline, now);
 }
 
 bool ack_tracker_is_due(const struct ack_tracker *tracker, roam_time now)

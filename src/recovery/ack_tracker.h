@@ -16,6 +16,24 @@
  * open for late packets. */
 #define ACK_RANGES_KEPT 8
 
+/* Up to so many ranges, all that a frame of ours names are told in time, however seldom ACKs go. */
+#define ACK_RANGES_THIN_MAX 16
+
+/* When an ACK goes: as RFC 9000 section 13.2 has it, or as the peer would rather have it (ACK_FREQUENCY frames,
+ * draft-ietf-quic-ack-frequency section 6). */
+struct ack_policy {
+    roam_time delay;       /* the longest that it may wait; 0 in Initial and Handshake spaces */
+    uint32_t eliciting;    /* with the so many-th ack-eliciting packet it goes at once */
+    uint32_t reordering;   /* packets by which one may be overtaken until that is told; 1: none; 0: it never is */
+    uint64_t largest_sent; /* Largest Acknowledged of the newest ACK; PACKET_NUMBER_NONE: unknown. For reordering > 1 */
+};
+
+/* That of RFC 9000. */
+static inline struct ack_policy ack_policy_usual(roam_time delay)
+{
+    return (struct ack_policy){.delay = delay, .eliciting = 2, .reordering = 1, .largest_sent = PACKET_NUMBER_NONE};
+}
+
 struct ack_tracker {
     struct range_set received;
     uint64_t floor;             /* every number below counts as received */
@@ -35,10 +53,13 @@ void ack_tracker_done(struct ack_tracker *tracker);
 /* True where the number was processed before, or may have been (RFC 9000 section 12.3). */
 bool ack_tracker_is_duplicate(const struct ack_tracker *tracker, uint64_t number);
 
-/* A packet was authentic, new and processed. `delay`: how long an ACK may wait (0 in Initial and Handshake spaces).
- * An ACK is due at once after two ack-eliciting packets, on reordering or a gap, and on CE. False without memory. */
+/* A packet was authentic, new and processed. An ACK is due at once after as many ack-eliciting packets as the policy
+ * says, on reordering or a gap, and on CE. False without memory. */
 bool ack_tracker_on_received(struct ack_tracker *tracker, uint64_t number, bool ack_eliciting, uint8_t ecn,
-                             roam_time now, roam_time delay);
+                             roam_time now, const struct ack_policy *policy);
+
+/* The peer has asked for an ACK at once. */
+void ack_tracker_hurry(struct ack_tracker *tracker, roam_time now);
 
 /* True where an ACK frame should be sent by now. */
 bool ack_tracker_is_due(const struct ack_tracker *tracker, roam_time now);

@@ -13,8 +13,6 @@
 
 #include "base/minmax.h"
 
-#define CHUNK_BYTES 16384
-
 /* Memory for ranges that an idle half may keep. */
 #define IDLE_RANGES 8
 
@@ -59,13 +57,13 @@ void recv_half_done(struct recv_half *half)
 /* The place of the chunk that holds `offset`: small at the start of a stream, for most streams are short. */
 static void chunk_place(uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
 {
-    if (offset >= CHUNK_BYTES) {
-        *ret_start = offset - offset % CHUNK_BYTES;
-        *ret_end = *ret_start + CHUNK_BYTES;
+    if (offset >= RECV_CHUNK_BYTES) {
+        *ret_start = offset - offset % RECV_CHUNK_BYTES;
+        *ret_end = *ret_start + RECV_CHUNK_BYTES;
         return;
     }
     *ret_start = offset < 1024 ? 0 : offset < 4096 ? 1024 : 4096;
-    *ret_end = offset < 1024 ? 1024 : offset < 4096 ? 4096 : CHUNK_BYTES;
+    *ret_end = offset < 1024 ? 1024 : offset < 4096 ? 4096 : RECV_CHUNK_BYTES;
 }
 
 /* The chunk for `offset`, made where there is none; NULL without memory. Looks at the last chunk first: data comes in
@@ -168,8 +166,11 @@ static uint64_t push(struct recv_half *half, uint64_t offset, const uint8_t *dat
     if (!size_is_consistent(half, end, fin))
         return ROAM_FINAL_SIZE_ERROR;
     if (is_receiving(half) && !half->discarding && start < end) {
-        if (!take(half, start, end, data + (start - offset), lent) ||
-            range_set_add(&half->received, start, end) != RANGE_SET_OK)
+        if (!take(half, start, end, data + (start - offset), lent))
+            return ROAM_INTERNAL_ERROR;
+        enum range_set_result result = range_set_add(&half->received, start, end);
+        half->too_many_gaps = result == RANGE_SET_FULL;
+        if (result != RANGE_SET_OK)
             return ROAM_INTERNAL_ERROR;
     }
     *ret_new_highest = saturating_sub(end, half->highest);

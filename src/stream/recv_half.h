@@ -19,6 +19,11 @@ enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_DATA_RECVD, RECV_DATA_READ, R
 //= rfc9000#21.7-1 Mitigate stream fragmentation and reassembly-gap attacks.
 #define RECV_GAPS_MAX 1000
 
+/* What is held for the octets of a stream beyond their number up to the highest, which is what flow control counts: the
+ * chunk that this stands in to its end, and the ranges between the gaps. */
+#define RECV_CHUNK_BYTES        16384
+#define RECV_OVERHEAD_BYTES_MAX (RECV_CHUNK_BYTES + (RECV_GAPS_MAX + 1) * sizeof(struct range))
+
 #define FINAL_SIZE_UNKNOWN UINT64_MAX
 
 struct recv_chunk;
@@ -34,13 +39,14 @@ struct recv_half {
     uint64_t reset_code;
     struct recv_loans loans; /* what came in order and lies elsewhere, not in the chunks */
     bool discarding;         /* STOP_SENDING: what comes is counted and thrown away */
+    bool too_many_gaps;      /* data was refused for want of a range to put it in */
 };
 
 void recv_half_init(struct recv_half *half, const roam_allocator *allocator);
 void recv_half_done(struct recv_half *half);
 
 /* Data came. The caller has checked flow control. Returns ROAM_NO_ERROR, FINAL_SIZE_ERROR, or INTERNAL_ERROR without
- * memory or beyond RECV_GAPS_MAX. *ret_new_highest gets by how much `highest` rose. */
+ * memory or, where `too_many_gaps` says so afterwards, beyond RECV_GAPS_MAX. *ret_new_highest gets by how much `highest` rose. */
 uint64_t recv_half_push(struct recv_half *half, uint64_t offset, const uint8_t *data, size_t len, bool fin,
                         uint64_t *ret_new_highest);
 

@@ -48,6 +48,8 @@ roam_stream *stream_new(struct stream_set *set, uint64_t id)
     stream->has_send = !unidirectional || stream_is_local(set, id);
     stream->has_receive = !unidirectional || !stream_is_local(set, id);
     stream->app_holds = true;
+    stream->urgency = URGENCY_DEFAULT;
+    stream->incremental = true;
     stream->early = set->early;
     send_half_init(&stream->send, set->allocator, set->config->stream_buffer_bytes);
     recv_half_init(&stream->receive, set->allocator);
@@ -120,6 +122,46 @@ enum stream_queue stream_queue_wanted(const roam_stream *stream)
     return send_half_wants(&stream->send, stream->send_flow.limit) ? STREAM_QUEUE_FRESH : STREAM_QUEUE_NONE;
 }
 
+/*
+ * Before which node of set->fresh it belongs: behind all that are as urgent. Those that are of no use in parts (RFC 9218
+ * section 4.2) go in the order in which they were opened, so that the first is whole as early as can be; an empty buffer
+ * in between does not cost it its place.
+ */
+static struct list_node *place_in_fresh(const roam_stream *stream)
+{
+    struct list_node *head = &stream->set->tables->fresh, *place = head;
+    for (struct list_node *node = head->prev; node != head; node = node->prev) {
+        const roam_stream *other = CONTAINER_OF(node, roam_stream, send_node);
+        if (other->urgency < stream->urgency || (other->urgency == stream->urgency && stream->incremental))
+            break;
+        if (other->urgency > stream->urgency || (!other->incremental && other->id > stream->id))
+            place = node;
+    }
+    return place;
+}
+
+void stream_yield(roam_stream *stream)
+{
+    struct list_node *head = &stream->set->tables->fresh;
+    if (stream->queue != STREAM_QUEUE_FRESH || stream->incremental) {
+        // To the end of whichever queue it belongs to now.
+        list_unlink(&stream->send_node);
+        stream->queue = STREAM_QUEUE_NONE;
+        return;
+    }
+    // It keeps its place; but one that takes turns goes in between, so that those are not starved (RFC 9218 section 10).
+    for (struct list_node *node = stream->send_node.next; node != head; node = node->next) {
+        const roam_stream *other = CONTAINER_OF(node, roam_stream, send_node);
+        if (other->urgency > stream->urgency)
+            return;
+        if (other->incremental) {
+            list_unlink(node);
+            list_insert_before(&stream->send_node, node);
+            return;
+        }
+    }
+}
+
 /* Puts the stream where it belongs; at the end of the list where that is another than before. */
 static void requeue(roam_stream *stream)
 {
@@ -136,8 +178,10 @@ static void requeue(roam_stream *stream)
         return;
     list_unlink(&stream->send_node);
     stream->queue = wanted;
-    if (wanted != STREAM_QUEUE_NONE)
-        list_append(wanted == STREAM_QUEUE_URGENT ? &set->tables->sendable : &set->tables->fresh, &stream->send_node);
+    if (wanted == STREAM_QUEUE_URGENT)
+        list_append(&set->tables->sendable, &stream->send_node);
+    else if (wanted == STREAM_QUEUE_FRESH)
+        list_insert_before(place_in_fresh(stream), &stream->send_node);
 }
 
 /* The peer's stream is over: it may open another. */

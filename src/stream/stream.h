@@ -39,7 +39,9 @@ struct roam_stream {
     struct recv_half receive;
     struct flow_send send_flow;
     struct flow_receive receive_flow;
-    bool app_holds;       /* the application has the handle */
+    bool app_holds;   /* the application has the handle */
+    bool incremental; /* takes turns with those as urgent */
+    uint8_t urgency;
     bool readable_told;   /* READABLE is out and was not answered by a read that found nothing */
     bool write_was_short; /* WRITABLE is owed when there is room */
     bool finished_told;
@@ -65,7 +67,7 @@ struct stream_tables {
     struct hash_map by_id;
     struct list_node all;
     struct list_node sendable; /* round robin: what goes before new data */
-    struct list_node fresh;    /* round robin: new data */
+    struct list_node fresh;    /* new data: the urgent before the others, and as stream.c orders those as urgent */
     struct list_node lent;     /* streams with data that lies where it came in */
     roam_stream *recent;       /* found last; NULL */
     uint64_t turn_id;          /* the stream whose turn it is to send, */
@@ -80,9 +82,11 @@ struct stream_set {
     const struct stream_sink *sink;
     struct stream_tables *tables; /* NULL: there are no streams */
     bool is_server;
-    bool lending; /* what comes now stays where it lies until stream_set_end_loans */
-    bool closed;  /* stream_set_close */
-    bool early;   /* what comes, and what is opened, belongs to early data */
+    bool too_many_gaps;      /* the data of a stream was refused for that */
+    uint32_t acks_forgotten; /* for want of ranges: what was acknowledged is sent again */
+    bool lending;            /* what comes now stays where it lies until stream_set_end_loans */
+    bool closed;             /* stream_set_close */
+    bool early;              /* what comes, and what is opened, belongs to early data */
     bool max_streams_pending[2];
     bool streams_blocked_pending[2], open_was_refused[2];
     bool holds_back;            /* some stream of ours is beyond peer_max_streams */

@@ -73,6 +73,15 @@ void roam_stream_reset(roam_stream *stream, uint64_t code)
     settle_and_wake(stream);
 }
 
+void roam_stream_set_priority(roam_stream *stream, uint8_t urgency, bool incremental)
+{
+    stream->urgency = urgency < URGENCY_MAX ? urgency : URGENCY_MAX;
+    stream->incremental = incremental;
+    list_unlink(&stream->send_node);
+    stream->queue = STREAM_QUEUE_NONE;
+    settle_and_wake(stream);
+}
+
 uint64_t roam_stream_unacknowledged(const roam_stream *stream)
 {
     const struct send_half *half = &stream->send;

@@ -225,11 +225,8 @@ bool stream_set_fill(struct stream_set *set, const struct stream_moment *moment,
     roam_stream *stream = CONTAINER_OF(head->next, roam_stream, send_node);
     if (!fill_of_stream(stream, moment, writer, ret))
         return false;
-    if (ends_its_turn(tables, stream, ret->len)) {
-        /* To the end of whichever queue it belongs to now. */
-        list_unlink(&stream->send_node);
-        stream->queue = STREAM_QUEUE_NONE;
-    }
+    if (ends_its_turn(tables, stream, ret->len))
+        stream_yield(stream);
     stream_settle(stream);
     if (flow_send_left(&set->send_flow) == 0 && !list_is_empty(&tables->fresh))
         flow_send_on_blocked(&set->send_flow);
@@ -242,7 +239,8 @@ static void on_data_acked(roam_stream *stream, uint64_t offset, uint32_t len, bo
 {
     struct send_half *half = &stream->send;
     bool lent = send_half_has_loans(half);
-    send_half_on_acked(half, offset, len, fin);
+    if (!send_half_on_acked(half, offset, len, fin))
+        stream->set->acks_forgotten++;
     if (lent && !send_half_has_loans(half))
         stream_tell(stream, ROAM_EVENT_STREAM_RETURNED, 0);
     size_t enough = (size_t)max_u64(1, min_u64(half->capacity / 2, WRITABLE_BYTES_MIN));

@@ -83,6 +83,7 @@ uint64_t stream_on_stream(struct stream_set *set, const struct frame *frame)
     uint64_t more;
     error = (set->lending ? recv_half_push_lent : recv_half_push)(
         &stream->receive, frame->stream.offset, frame->stream.data, frame->stream.len, frame->stream.fin, &more);
+    set->too_many_gaps = stream->receive.too_many_gaps;
     if (error != ROAM_NO_ERROR)
         return error;
     if (recv_loans_oldest(&stream->receive.loans) != NULL && !list_is_linked(&stream->lent_node))

@@ -10,6 +10,10 @@
 /* Octets of free buffer, or half of it, that are worth a WRITABLE event. */
 #define WRITABLE_BYTES_MIN 65536
 
+/* Of a stream whose urgency nobody has set: RFC 9218 section 4.1. */
+#define URGENCY_DEFAULT 3
+#define URGENCY_MAX     7
+
 /* Octets that a stream sends before it is another's turn: a dozen packets. */
 #define STREAM_TURN_BYTES 16384
 
@@ -42,6 +46,9 @@ static inline void stream_settle_receiving(roam_stream *stream)
     if (stream->receive_flow.update_pending || stream->receive.state != RECV_OPEN || stream->receive.discarding)
         stream_settle(stream);
 }
+
+/* Its turn is over: another goes on, if there is one as urgent. */
+void stream_yield(roam_stream *stream);
 
 /* Where the stream would have to be queued. */
 enum stream_queue stream_queue_wanted(const roam_stream *stream);

@@ -1,5 +1,5 @@
 /*
- * Frames, RFC 9000 section 19 and RFC 9221 section 4: octets <-> structures, and the one table of rules for them: which
+ * Frames, RFC 9000 section 19, RFC 9221 section 4 and draft-ietf-quic-ack-frequency: octets <-> structures, and the one table of rules for them: which
  * packet types may carry each, is it ack-eliciting, is it probing (section 9.1), which side may send it.
  */
 #ifndef WIRE_FRAME_H
@@ -37,10 +37,22 @@ enum frame_type {
     FRAME_CONNECTION_CLOSE = 0x1c,
     FRAME_CONNECTION_CLOSE_APPLICATION = 0x1d,
     FRAME_HANDSHAKE_DONE = 0x1e,
-    FRAME_DATAGRAM = 0x30, /* to the end of the packet; 0x31: with a length. RFC 9221 section 4 */
+    FRAME_IMMEDIATE_ACK = 0x1f, /* draft-ietf-quic-ack-frequency section 5 */
+    FRAME_DATAGRAM = 0x30,      /* to the end of the packet; 0x31: with a length. RFC 9221 section 4 */
     FRAME_DATAGRAM_LEN = 0x31,
-    FRAME_TYPES = 0x32 /* one above the highest; those between 0x1e and 0x30 are nobody's */
+    FRAME_ACK_FREQUENCY = 0xaf, /* draft-ietf-quic-ack-frequency section 4 */
 };
+
+/* Frame types in a row, for tables: most are their own index; those between 0x1f and 0x30 are nobody's. */
+enum { FRAME_INDEX_ACK_FREQUENCY = FRAME_DATAGRAM_LEN + 1, FRAME_TYPES };
+
+/* FRAME_TYPES or more for what has no row. */
+static inline uint64_t frame_index(uint64_t type)
+{
+    if (type == FRAME_ACK_FREQUENCY)
+        return FRAME_INDEX_ACK_FREQUENCY;
+    return type != FRAME_INDEX_ACK_FREQUENCY ? type : (uint64_t)FRAME_TYPES;
+}
 
 #define FRAME_STREAM_FIN 0x01
 #define FRAME_STREAM_LEN 0x02
@@ -68,7 +80,7 @@ static inline uint64_t frame_bit(uint64_t type)
 {
     bool stream = type >= FRAME_STREAM && type <= FRAME_STREAM_LAST;
     bool datagram = type == FRAME_DATAGRAM_LEN;
-    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : datagram ? (uint64_t)FRAME_DATAGRAM : type);
+    return UINT64_C(1) << (stream ? (uint64_t)FRAME_STREAM : datagram ? (uint64_t)FRAME_DATAGRAM : frame_index(type));
 }
 
 struct frame_ack {
@@ -128,6 +140,12 @@ struct frame {
             size_t len;
             size_t frame_len; /* with type and length field, as they came */
         } datagram;
+        struct {
+            uint64_t sequence;
+            uint64_t threshold;    /* ack-eliciting packets that may come without an ACK */
+            uint64_t max_delay_us; /* of an ACK */
+            uint64_t reordering;   /* 0: order does not matter; 1: what is out of order is acknowledged at once */
+        } ack_frequency;
         size_t padding; /* how many PADDING octets were taken together */
     };
 };
@@ -178,6 +196,9 @@ void frame_write_path(struct writer *writer, enum frame_type type, const uint8_t
 void frame_write_close(struct writer *writer, bool application, uint64_t code, uint64_t frame_type, const char *reason,
                        size_t reason_len);
 void frame_write_handshake_done(struct writer *writer);
+void frame_write_immediate_ack(struct writer *writer);
+void frame_write_ack_frequency(struct writer *writer, uint64_t sequence, uint64_t threshold, uint64_t max_delay_us,
+                               uint64_t reordering);
 
 /* Octets of a DATAGRAM frame's header; with_length false: type 0x30, whose data ends with the packet. */
 size_t frame_datagram_header_len(size_t len, bool with_length);

@@ -260,6 +260,21 @@ static uint64_t parse_datagram(struct frame *ret, struct reader *reader, bool wi
     return ROAM_NO_ERROR;
 }
 
+static uint64_t parse_ack_frequency(struct frame *ret, struct reader *reader)
+{
+    uint64_t sequence = read_varint(reader);
+    uint64_t threshold = read_varint(reader);
+    uint64_t max_delay_us = read_varint(reader);
+    uint64_t reordering = read_varint(reader);
+    if (reader->failed)
+        return ROAM_FRAME_ENCODING_ERROR;
+    ret->ack_frequency.sequence = sequence;
+    ret->ack_frequency.threshold = threshold;
+    ret->ack_frequency.max_delay_us = max_delay_us;
+    ret->ack_frequency.reordering = reordering;
+    return ROAM_NO_ERROR;
+}
+
 static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t type, const uint8_t *start)
 {
     switch (type) {
@@ -267,6 +282,7 @@ static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t ty
         return parse_padding(ret, reader);
     case FRAME_PING:
     case FRAME_HANDSHAKE_DONE:
+    case FRAME_IMMEDIATE_ACK:
         return ROAM_NO_ERROR;
     case FRAME_ACK:
     case FRAME_ACK_ECN:
@@ -305,6 +321,8 @@ static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t ty
         return parse_close(ret, reader, type == FRAME_CONNECTION_CLOSE_APPLICATION);
     case FRAME_DATAGRAM ... FRAME_DATAGRAM_LEN:
         return parse_datagram(ret, reader, type == FRAME_DATAGRAM_LEN, start);
+    case FRAME_ACK_FREQUENCY:
+        return parse_ack_frequency(ret, reader);
     default:
         //= rfc9000#12.4 A frame of unknown type is a FRAME_ENCODING_ERROR.
         return ROAM_FRAME_ENCODING_ERROR;

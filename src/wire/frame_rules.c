@@ -1,4 +1,5 @@
-/* The one table of rules for frames: RFC 9000 section 12.4 table 3, sections 1.2 and 9.1; RFC 9221 section 4. */
+/* The one table of rules for frames: RFC 9000 section 12.4 table 3, sections 1.2 and 9.1; RFC 9221 section 4;
+ * draft-ietf-quic-ack-frequency sections 3 to 5, which has its frames neither in 0-RTT nor for probing. */
 #include "wire/frame.h"
 
 /* The column "Pkts" of table 3. */
@@ -48,15 +49,18 @@ static const struct frame_rule rules[FRAME_TYPES] = {
     //= rfc9221#5-4 DATAGRAM frames are protected with 0-RTT or 1-RTT keys.
     //= rfc9221#5.2-4 They are ack-eliciting.
     [FRAME_DATAGRAM] = RULE("DATAGRAM", PKTS_01, ELICITING),
+    [FRAME_IMMEDIATE_ACK] = RULE("IMMEDIATE_ACK", PKTS_1, ELICITING),
+    [FRAME_INDEX_ACK_FREQUENCY] = RULE("ACK_FREQUENCY", PKTS_1, ELICITING),
 };
 
 const struct frame_rule *frame_rule_of(uint64_t type)
 {
-    if (type >= FRAME_TYPES)
+    uint64_t index = frame_index(type);
+    if (index >= FRAME_TYPES)
         return NULL;
     if (type >= FRAME_STREAM && type <= FRAME_STREAM_LAST)
-        type = FRAME_STREAM;
+        index = FRAME_STREAM;
     if (type == FRAME_DATAGRAM_LEN)
-        type = FRAME_DATAGRAM;
-    return rules[type].name != NULL ? &rules[type] : NULL;
+        index = FRAME_DATAGRAM;
+    return rules[index].name != NULL ? &rules[index] : NULL;
 }

@@ -1,6 +1,5 @@
 /*
- * Frames to octets. Each writer writes one whole frame in its shortest form or leaves the writer failed. Frame types
- * are all below 0x40 and so take one octet.
+ * Frames to octets. Each writer writes one whole frame in its shortest form or leaves the writer failed.
  */
 #include "wire/frame.h"
 
@@ -13,7 +12,7 @@
 //= rfc9000#12.4 Frame types are encoded in the shortest form.
 static void write_type(struct writer *writer, enum frame_type type)
 {
-    write_u8(writer, (uint8_t)type);
+    write_varint(writer, type);
 }
 
 static void write_counted(struct writer *writer, const void *data, size_t len)
@@ -205,6 +204,21 @@ void frame_write_close(struct writer *writer, bool application, uint64_t code, u
 void frame_write_handshake_done(struct writer *writer)
 {
     write_type(writer, FRAME_HANDSHAKE_DONE);
+}
+
+void frame_write_immediate_ack(struct writer *writer)
+{
+    write_type(writer, FRAME_IMMEDIATE_ACK);
+}
+
+void frame_write_ack_frequency(struct writer *writer, uint64_t sequence, uint64_t threshold, uint64_t max_delay_us,
+                               uint64_t reordering)
+{
+    write_type(writer, FRAME_ACK_FREQUENCY);
+    write_varint(writer, sequence);
+    write_varint(writer, threshold);
+    write_varint(writer, max_delay_us);
+    write_varint(writer, reordering);
 }
 
 size_t frame_datagram_header_len(size_t len, bool with_length)

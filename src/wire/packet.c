@@ -9,7 +9,6 @@
 
 #include "base/varint.h"
 
-#define FIXED_BIT          0x40
 #define LONG_TYPE_SHIFT    4
 #define SPIN_SHIFT         5
 #define KEY_PHASE_SHIFT    2
@@ -52,11 +51,8 @@ static void cid_set(roam_cid *ret, const uint8_t *bytes, size_t len)
 
 static roam_drop parse_short(struct packet_header *ret, const uint8_t *data, size_t len, size_t local_cid_len)
 {
-    //= rfc9000#17.3.1 Packets with a zero fixed bit are not valid and must be discarded.
-    if ((data[0] & FIXED_BIT) == 0)
-        return ROAM_DROP_FIXED_BIT_ZERO;
     if (len < 1 + local_cid_len + PROTECTED_BYTES_MIN)
-        return ROAM_DROP_TOO_SHORT;
+        return (data[0] & FIXED_BIT) == 0 ? ROAM_DROP_FIXED_BIT_ZERO : ROAM_DROP_TOO_SHORT;
     *ret = (struct packet_header){
         .type = PACKET_ONE_RTT,
         .first_octet = data[0],
@@ -110,9 +106,6 @@ static roam_drop parse_retry(struct packet_header *header, struct reader *reader
 static roam_drop parse_known_version(struct packet_header *header, const struct quic_version *version,
                                      struct reader *reader, const uint8_t *data)
 {
-    //= rfc9000#17.2 Packets with a zero fixed bit are not valid and must be discarded.
-    if ((header->first_octet & FIXED_BIT) == 0)
-        return ROAM_DROP_FIXED_BIT_ZERO;
     //= rfc9000#17.2 Long headers with CIDs of more than 20 octets are dropped.
     if (header->dcid_len > ROAM_CID_MAX || header->scid_len > ROAM_CID_MAX)
         return ROAM_DROP_CID_TOO_LONG;
@@ -138,14 +131,8 @@ static roam_drop parse_known_version(struct packet_header *header, const struct 
     return ROAM_DROP_NONE;
 }
 
-roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, size_t len, size_t local_cid_len)
+static roam_drop parse_long(struct packet_header *ret, const uint8_t *data, size_t len)
 {
-    assert(local_cid_len <= ROAM_CID_MAX);
-    if (len == 0)
-        return ROAM_DROP_EMPTY_DATAGRAM;
-    if ((data[0] & LONG_HEADER_BIT) == 0)
-        return parse_short(ret, data, len, local_cid_len);
-
     struct reader reader = reader_init(data, len);
     struct packet_header header = {.packet_len = len};
     if (!parse_invariants(&header, &reader))
@@ -160,7 +147,17 @@ roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, si
         header.type = PACKET_OTHER_VERSION;
     if (drop == ROAM_DROP_NONE)
         *ret = header;
+    else if (version != NULL && (data[0] & FIXED_BIT) == 0)
+        drop = ROAM_DROP_FIXED_BIT_ZERO;
     return drop;
+}
+
+roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, size_t len, size_t local_cid_len)
+{
+    assert(local_cid_len <= ROAM_CID_MAX);
+    if (len == 0)
+        return ROAM_DROP_EMPTY_DATAGRAM;
+    return (data[0] & LONG_HEADER_BIT) == 0 ? parse_short(ret, data, len, local_cid_len) : parse_long(ret, data, len);
 }
 
 static void write_cid(struct writer *writer, const uint8_t *bytes, size_t len)

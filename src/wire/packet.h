@@ -22,6 +22,8 @@
 #define HP_SAMPLE_BYTES 16
 /* Of the first octet, RFC 8999 section 5: a long header. */
 #define LONG_HEADER_BIT 0x80
+/* ... and in QUIC versions 1 and 2 the fixed bit, which is 0 only where both sides know better (RFC 9287). */
+#define FIXED_BIT 0x40
 
 /* The packet number field may be up to 4 octets, and the sample starts as if it were, RFC 9001 section 5.4.2. */
 #define PACKET_NUMBER_BYTES_MAX 4
@@ -67,9 +69,18 @@ struct packet_header {
 /* Parses the header of the packet at the start of data[0..len). `local_cid_len` tells how long a short header's DCID
  * is. Returns ROAM_DROP_NONE or why the rest of the datagram must be dropped; never reads past len. Long headers of
  * versions that are not spoken here parse to PACKET_OTHER_VERSION with packet_len = len. Any other with a CID over 20 octets is
- * ROAM_DROP_CID_TOO_LONG; a zero fixed bit is ROAM_DROP_FIXED_BIT_ZERO (not looked at in Version Negotiation and
- * other versions). A protected packet too short for a header protection sample is ROAM_DROP_TOO_SHORT. */
+ * ROAM_DROP_CID_TOO_LONG. A protected packet too short for a header protection sample is ROAM_DROP_TOO_SHORT. Whether
+ * the fixed bit may be 0 is the receiver's to say: packet_lacks_fixed_bit. What is no packet anyhow and has none is
+ * ROAM_DROP_FIXED_BIT_ZERO, for then it never was QUIC. */
 roam_drop packet_header_parse(struct packet_header *ret, const uint8_t *data, size_t len, size_t local_cid_len);
+
+/* True for a packet that only somebody who has sent grease_quic_bit takes (RFC 9287 section 3). The bit means nothing in
+ * Version Negotiation and other versions. */
+static inline bool packet_lacks_fixed_bit(const struct packet_header *header)
+{
+    return (header->first_octet & FIXED_BIT) == 0 && header->type != PACKET_VERSION_NEGOTIATION &&
+           header->type != PACKET_OTHER_VERSION;
+}
 
 /* Writes a long header up to where the packet number starts, with the length field left as two octets at *ret_length_at
  * (to be filled by packet_length_write) and pn_len in the first octet. type is INITIAL, ZERO_RTT or HANDSHAKE. A version

@@ -31,6 +31,8 @@ enum param_id {
     PARAM_RETRY_SOURCE_CID = 0x10,
     PARAM_VERSION_INFORMATION = 0x11,     /* RFC 9368 section 3 */
     PARAM_MAX_DATAGRAM_FRAME_SIZE = 0x20, /* RFC 9221 section 3 */
+    PARAM_GREASE_QUIC_BIT = 0x2ab2,       /* RFC 9287 section 3 */
+    PARAM_MIN_ACK_DELAY = 0xff04de1b,     /* draft-ietf-quic-ack-frequency section 3 */
 };
 
 #define UDP_PAYLOAD_MIN        1200
@@ -45,7 +47,7 @@ enum param_id {
 #define UNKNOWN_REMEMBERED 32
 
 struct integer_param {
-    uint8_t id;
+    uint32_t id;
     size_t offset;
     uint64_t absent, min, max;
     const char *reason;
@@ -73,6 +75,7 @@ static const struct integer_param integers[] = {
             VARINT_MAX),
     // RFC 9221 section 3: absent is 0, no DATAGRAM frames.
     INTEGER(PARAM_MAX_DATAGRAM_FRAME_SIZE, max_datagram_frame_size, 0, 0, VARINT_MAX),
+    INTEGER(PARAM_MIN_ACK_DELAY, min_ack_delay_us, MIN_ACK_DELAY_ABSENT, 0, MAX_ACK_DELAY_MS_MAX * 1000),
 };
 
 static uint64_t integer_get(const struct transport_params *params, const struct integer_param *integer)
@@ -120,20 +123,33 @@ static void write_preferred_address(struct writer *writer, const struct preferre
 //= rfc9368#3-1 The version that is in use, and behind it those that are offered, the best first.
 static void write_version_information(struct writer *writer, const struct version_information *information)
 {
+    size_t count = 1 + information->available_count + (information->reserved != 0);
     write_varint(writer, PARAM_VERSION_INFORMATION);
-    write_varint(writer, (1 + information->available_count) * sizeof(uint32_t));
+    write_varint(writer, count * sizeof(uint32_t));
     write_u32(writer, information->chosen);
     for (size_t i = 0; i < information->available_count; i++)
         write_u32(writer, information->available[i]);
+    //= rfc9000#6.3 Reserved versions may stand wherever unknown ones are ignored.
+    if (information->reserved != 0)
+        write_u32(writer, information->reserved);
+}
+
+//= rfc9000#18.1 Parameters of the form 31 * N + 27 have no meaning and any value.
+static void write_reserved(struct writer *writer, const struct reserved_param *reserved)
+{
+    assert(reserved->len <= sizeof(reserved->value));
+    write_varint(writer, UINT64_C(31) * reserved->n + 27);
+    write_varint(writer, reserved->len);
+    write_bytes(writer, reserved->value, reserved->len);
 }
 
 void transport_params_write(struct writer *writer, const struct transport_params *params)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(integers); i++) {
         uint64_t value = integer_get(params, &integers[i]);
-        assert(value >= integers[i].min && value <= integers[i].max);
         if (value == integers[i].absent)
             continue;
+        assert(value >= integers[i].min && value <= integers[i].max);
         write_varint(writer, integers[i].id);
         write_varint(writer, varint_len(value));
         write_varint(writer, value);
@@ -152,6 +168,11 @@ void transport_params_write(struct writer *writer, const struct transport_params
         write_preferred_address(writer, &params->preferred_address);
     if (params->version_information.chosen != 0)
         write_version_information(writer, &params->version_information);
+    //= rfc9287#3 It is sent with an empty value.
+    if (params->grease_quic_bit)
+        write_param(writer, PARAM_GREASE_QUIC_BIT, NULL, 0);
+    if (params->reserved.present)
+        write_reserved(writer, &params->reserved);
 }
 
 /* The parsers below return NULL, or the reason why the value is no good. `value` holds the parameter's octets and no
@@ -256,7 +277,8 @@ static const char *parse_integer(struct transport_params *params, uint64_t id, s
 
 static bool is_known(uint64_t id)
 {
-    return id <= PARAM_VERSION_INFORMATION || id == PARAM_MAX_DATAGRAM_FRAME_SIZE;
+    return id <= PARAM_VERSION_INFORMATION || id == PARAM_MAX_DATAGRAM_FRAME_SIZE || id == PARAM_GREASE_QUIC_BIT ||
+           id == PARAM_MIN_ACK_DELAY;
 }
 
 static bool is_server_only(uint64_t id)
@@ -286,6 +308,10 @@ static const char *parse_known(struct transport_params *params, uint64_t id, str
         return parse_preferred_address(params, value);
     case PARAM_VERSION_INFORMATION:
         return parse_version_information(&params->version_information, value, from_server);
+    case PARAM_GREASE_QUIC_BIT:
+        //= rfc9287#3 A value that is not empty is a TRANSPORT_PARAMETER_ERROR.
+        params->grease_quic_bit = true;
+        return reader_left(value) > 0 ? "grease_quic_bit is not empty" : NULL;
     default:
         return parse_integer(params, id, value);
     }
@@ -293,17 +319,25 @@ static const char *parse_known(struct transport_params *params, uint64_t id, str
 
 /* Which parameters have come. */
 struct seen {
-    uint64_t low; /* bit for each below its width, which are all that are known */
+    uint64_t known; /* a bit for each that is known, see place_of */
     uint64_t unknown[UNKNOWN_REMEMBERED];
     size_t unknown_count;
 };
 
+/* Parameters below this are counted by their number, those that are known beyond it behind them. */
+#define SEEN_BY_NUMBER 62
+
+static uint64_t place_of(uint64_t id)
+{
+    return id == PARAM_GREASE_QUIC_BIT ? SEEN_BY_NUMBER : id == PARAM_MIN_ACK_DELAY ? SEEN_BY_NUMBER + 1 : id;
+}
+
 /* Says whether id came before, and remembers it. */
 static bool seen_before(struct seen *seen, uint64_t id)
 {
-    if (id < 8 * sizeof(seen->low)) {
-        bool before = (seen->low >> id & 1) != 0;
-        seen->low |= UINT64_C(1) << id;
+    if (id < SEEN_BY_NUMBER || is_known(id)) {
+        bool before = (seen->known >> place_of(id) & 1) != 0;
+        seen->known |= UINT64_C(1) << place_of(id);
         return before;
     }
     for (size_t i = 0; i < seen->unknown_count; i++) {
@@ -317,7 +351,7 @@ static bool seen_before(struct seen *seen, uint64_t id)
 
 static const char *parse_all(struct transport_params *params, struct reader *reader, bool from_server)
 {
-    struct seen seen = {.low = 0};
+    struct seen seen = {.known = 0};
     while (reader_left(reader) > 0) {
         uint64_t id = read_varint(reader);
         uint64_t len = read_varint(reader);
@@ -342,6 +376,10 @@ uint64_t transport_params_parse(struct transport_params *ret, const uint8_t *dat
     struct reader reader = reader_init(data, len);
     transport_params_init(&params);
     const char *reason = parse_all(&params, &reader, from_server);
+    // draft-ietf-quic-ack-frequency section 3: a min_ack_delay above max_ack_delay is a TRANSPORT_PARAMETER_ERROR.
+    if (reason == NULL && params.min_ack_delay_us != MIN_ACK_DELAY_ABSENT &&
+        params.min_ack_delay_us > params.max_ack_delay_ms * 1000)
+        reason = "min_ack_delay above max_ack_delay";
     if (reason != NULL) {
         *ret_reason = reason;
         return ROAM_TRANSPORT_PARAMETER_ERROR;

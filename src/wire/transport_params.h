@@ -1,4 +1,5 @@
-/* Transport parameters, RFC 9000 section 18, RFC 9221 section 3 and RFC 9368 section 3: octets <-> structure, with every value checked. */
+/* Transport parameters, RFC 9000 section 18, RFC 9221 section 3, RFC 9287 section 3, RFC 9368 section 3 and
+ * draft-ietf-quic-ack-frequency section 3: octets <-> structure, with every value checked. */
 #ifndef WIRE_TRANSPORT_PARAMS_H
 #define WIRE_TRANSPORT_PARAMS_H
 
@@ -14,6 +15,7 @@
 #define ACTIVE_CID_LIMIT_MIN       2
 #define MAX_STREAMS_LIMIT          (UINT64_C(1) << 60)
 #define UDP_PAYLOAD_DEFAULT        65527
+#define MIN_ACK_DELAY_ABSENT       UINT64_MAX
 
 struct preferred_address {
     roam_address ipv4; /* unset: none */
@@ -29,6 +31,17 @@ struct version_information {
     uint32_t available[QUIC_VERSIONS_KNOWN];
     size_t available_count;
     bool offers_any;
+    uint32_t reserved; /* written behind the available ones, to be skipped (RFC 9000 section 6.3); 0: none */
+};
+
+#define RESERVED_PARAM_BYTES_MAX 16
+
+/* RFC 9000 section 18.1: a parameter to be ignored. Never parsed. */
+struct reserved_param {
+    bool present;
+    uint8_t len;
+    uint32_t n; /* its number is 31 * n + 27 */
+    uint8_t value[RESERVED_PARAM_BYTES_MAX];
 };
 
 struct transport_params {
@@ -51,6 +64,9 @@ struct transport_params {
     uint64_t active_connection_id_limit;
     uint64_t max_datagram_frame_size; /* octets of a whole DATAGRAM frame; 0: none are taken */
     struct version_information version_information;
+    uint64_t min_ack_delay_us; /* MIN_ACK_DELAY_ABSENT: ACK_FREQUENCY and IMMEDIATE_ACK frames are not taken */
+    bool grease_quic_bit;
+    struct reserved_param reserved;
 };
 
 /* The values that an absent parameter means. */

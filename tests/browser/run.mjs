@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 // A browser that others wrote, Debian's Chromium, against `roam serve`: it loads a page over HTTP/3, and downloads 100 MB
-// while `roam natbox` between them changes its port and its address; then it opens the dashboard of the same server and
-// finds there the row of its own connection, and how it moved.
+// while `roam natbox` between them changes its port and its address; then it speaks WebTransport with
+// examples/webtransport_server.c, and opens the dashboard of the first server, where it finds the row of its own connection,
+// and how it moved.
 //
 //     tests/browser/run.mjs [--keep DIR]     with DIR, the screenshots stay there
 //
 // roam is the command at $ROAM, else build/roam; playwright-core stands in $ROAM_INTEROP_DIR, where tests/interop/install
 // puts it. Nothing here asserts a time; the patience only keeps a hung browser from hanging the suite.
 
-import { spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { execFileSync, spawn } from "node:child_process";
+import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -20,6 +21,7 @@ import { fileURLToPath } from "node:url";
 const TOP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const ROAM = process.env.ROAM ?? path.join(TOP, "build/roam");
 const INSTALLED = process.env.ROAM_INTEROP_DIR ?? path.join(TOP, "build/interop");
+const ECHO = path.join(path.dirname(ROAM), "examples/example-webtransport_server");
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((name) => fs.existsSync(name));
 const MEGABYTES = 100;
 const PATIENCE_MS = 60000;
@@ -33,7 +35,11 @@ function check(fact, message) {
 }
 
 function start(...argv) {
-  const child = spawn(ROAM, argv, { stdio: ["ignore", "pipe", "pipe"] });
+  return startProgram(ROAM, ...argv);
+}
+
+function startProgram(program, ...argv) {
+  const child = spawn(program, argv, { stdio: ["ignore", "pipe", "pipe"] });
   child.said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (child.said += data));
   children.push(child);
@@ -87,7 +93,7 @@ fs.mkdirSync(keep, { recursive: true });
 fs.writeFileSync(path.join(site, "index.html"), "<!doctype html><title>served by roam</title><p id=hello>Hello over HTTP/3.");
 fs.writeFileSync(path.join(site, "large"), payload);
 
-let browser, server, natbox;
+let browser, server, natbox, echo;
 
 async function open() {
   server = start("serve", "--control", control, "--dashboard", "127.0.0.1:0", site, "127.0.0.1:0");
@@ -101,6 +107,68 @@ async function open() {
     `--origin-to-force-quic-on=localhost:${nat},localhost:${dashboard}`, `--ignore-certificate-errors-spki-list=${pin}`,
     "--host-resolver-rules=MAP localhost 127.0.0.1"] });
   return { nat, dashboard };
+}
+
+// A certificate as browsers want it where they are told its hash: ECDSA, and valid for two weeks at most.
+async function openEcho() {
+  const [chain, key] = [path.join(scratch, "chain"), path.join(scratch, "key")];
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "10",
+    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain],
+    { stdio: "ignore" });
+  const hash = createHash("sha256").update(new X509Certificate(fs.readFileSync(chain)).raw).digest();
+  echo = startProgram(ECHO, chain, key);
+  return { port: Number((await said(echo, /127\.0\.0\.1 (\d+)/))[1]), hash: [...hash] };
+}
+
+// What the page does. Whatever it sends in a session comes back.
+async function speakWebTransport({ port, hash }) {
+  const open = (where) => new WebTransport(`https://127.0.0.1:${port}${where}`,
+    { serverCertificateHashes: [{ algorithm: "sha-256", value: new Uint8Array(hash) }] });
+  const session = open("/echo");
+  await session.ready;
+  const sent = crypto.getRandomValues(new Uint8Array(60000));
+  const whole = async (readable) => new Uint8Array(await new Response(readable).arrayBuffer());
+  const same = (a, b) => a.length === b.length && a.every((octet, i) => octet === b[i]);
+  const write = async (writable) => {
+    const writer = writable.getWriter();
+    for (let round = 0; round < 10; round++) await writer.write(sent.subarray(round * 6000, (round + 1) * 6000));
+    await writer.close();
+  };
+  const found = {};
+
+  const both = await session.createBidirectionalStream();
+  const [octets] = await Promise.all([whole(both.readable), write(both.writable)]);
+  found.bidirectional = same(octets, sent);
+
+  await write(await session.createUnidirectionalStream());
+  const { value: back } = await session.incomingUnidirectionalStreams.getReader().read();
+  found.unidirectional = same(await whole(back), sent);
+
+  const datagrams = session.datagrams.writable.getWriter();
+  const reader = session.datagrams.readable.getReader();
+  let came;
+  reader.read().then(({ value }) => (came = value));
+  while (!came) { // each may be lost
+    await datagrams.write(sent.subarray(0, 500));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  found.datagram = same(came, sent.subarray(0, 500));
+
+  const aborted = await session.createBidirectionalStream();
+  const writer = aborted.writable.getWriter();
+  await writer.write(sent.subarray(0, 10));
+  const rest = aborted.readable.getReader();
+  await rest.read();
+  await writer.abort(new WebTransportError({ message: "enough", streamErrorCode: 77 })).catch(() => {});
+  found.code = await rest.read().then(() => null, (error) => error.streamErrorCode);
+
+  found.other = await open("/closed").closed;
+  const greeting = open("/greeting");
+  const { value: theirs } = await greeting.incomingBidirectionalStreams.getReader().read();
+  found.greeting = await new Response(theirs.readable).text();
+  session.close({ closeCode: 4711, reason: "seen enough" });
+  await session.closed;
+  return found;
 }
 
 // ---- The tests
@@ -132,6 +200,13 @@ async function main() {
     const after = await table();
     check(after.length === 1 && after[0].id === before[0].id, `${after.length} connections, ${JSON.stringify(after)}`);
     check(after[0].moves >= 2, `${after[0].moves} moves`);
+  });
+
+  await test("chromium speaks WebTransport: streams of both kinds, datagrams, and the session's end", async () => {
+    const found = await page.evaluate(speakWebTransport, await openEcho());
+    check(found.bidirectional && found.unidirectional && found.datagram && found.code === 77 &&
+      found.greeting === "hello" && found.other.closeCode === 42 && found.other.reason === "as you asked", JSON.stringify(found));
+    await said(echo, /closed 4711 seen enough/);
   });
 
   for (const [name, width, height, colorScheme] of [["wide-light", 1280, 1000, "light"], ["wide-dark", 1280, 1000, "dark"],

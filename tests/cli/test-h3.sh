@@ -23,6 +23,25 @@ answer=$("$client" "$host" "$port" "$pin" /file "$scratch/file" 2>"$scratch/clie
 wrong=$(printf '%064d' 0)
 ! "$client" "$host" "$port" "$wrong" /file >"$scratch/got" 2>"$scratch/client.err" || fail "another key was accepted"
 
+# WebTransport: a file there and back, a session that the server ends, and one that a server of files does not have.
+client_wt=$ROAM_BUILD/examples/example-webtransport_client
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+    -keyout "$scratch/wt_key" -out "$scratch/wt_chain" 2>"$scratch/openssl.err"
+"$ROAM_BUILD/examples/example-webtransport_server" "$scratch/wt_chain" "$scratch/wt_key" >"$scratch/echo" 2>&1 &
+started="$started $!"
+wait_for "$scratch/echo" '127.0.0.1'
+read -r _ wt_port wt_pin <"$scratch/echo"
+"$client_wt" "$host" "$wt_port" "$wt_pin" /echo "$scratch/file" >"$scratch/got" 2>"$scratch/client.err" ||
+    fail "WebTransport: $(cat "$scratch/client.err")"
+cmp "$scratch/file" "$scratch/got" || fail "WebTransport brought something else"
+grep -qx 'closed 0 all is back' "$scratch/echo" || fail "the session did not end as it should: $(cat "$scratch/echo")"
+! "$client_wt" "$host" "$wt_port" "$wt_pin" /closed "$scratch/file" >"$scratch/got" 2>"$scratch/client.err" ||
+    fail "a session that was closed went on"
+grep -qx 'closed by the server: 42 as you asked' "$scratch/client.err" || fail "$(cat "$scratch/client.err")"
+! "$client_wt" "$host" "$port" "$pin" /echo "$scratch/file" >"$scratch/got" 2>"$scratch/client.err" ||
+    fail "a session with who has none"
+grep -q 'no session' "$scratch/client.err" || fail "$(cat "$scratch/client.err")"
+
 if ! command -v gtlsclient >/dev/null || ! command -v gtlsserver >/dev/null; then
     echo "without ngtcp2's programs: only among ourselves"
     exit 0

@@ -98,7 +98,13 @@ static inline void compose_frame(struct writer *writer, roam_conn *to, uint8_t k
         frame_write_padding(writer, (size_t)argument * 4);
         break;
     default:
-        frame_write_ping(writer);
+        if ((kind & 0x10) != 0)
+            frame_write_ack_frequency(writer, argument >> 4, argument & 15, (uint64_t)argument << (kind >> 5 << 1),
+                                      (uint64_t)kind >> 5);
+        else if ((kind & 0x20) != 0)
+            frame_write_immediate_ack(writer);
+        else
+            frame_write_ping(writer);
     }
 }
 

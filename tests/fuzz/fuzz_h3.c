@@ -1,6 +1,7 @@
 /*
  * A live HTTP/3 connection whose peer does with streams and datagrams what it likes. Octet 0: bit 0 says that the server is
- * the victim, else the client, which then has two requests under way; bit 1 that its application reads nothing of itself.
+ * the victim, else the client, which then has two requests under way; bit 1 that its application reads nothing of itself;
+ * bit 2 that it speaks WebTransport, and as a client asks for a session as soon as it may.
  * The rest is a program, two octets a step, the operation and the stream (see `step`), and what the operation wants.
  *
  * After each step the victim takes its events as an application would. Where the connection ends, it must have ended with
@@ -24,7 +25,7 @@ struct world {
     struct pair_config config;
     struct pair_side *victim, *peer;
     roam_h3 *h3;
-    bool reads;
+    bool reads, webtransport, asked;
     roam_stream *streams[STREAMS];
     const uint8_t *data;
     size_t size;
@@ -53,6 +54,27 @@ static void read_some(uint64_t stream_id)
         continue;
 }
 
+static void ask_for_session(void)
+{
+    roam_h3_request_head head = {
+        .method = "CONNECT", .scheme = "https", .authority = "a", .path = "/", .protocol = ROAM_H3_WEBTRANSPORT};
+    if (!world.asked)
+        roam_h3_request(world.h3, &head, NULL, 0, false, NULL);
+    world.asked = true;
+}
+
+static void check_webtransport(const roam_h3_event *event)
+{
+    bool closed = event->type == ROAM_H3_EVENT_WEBTRANSPORT_CLOSED;
+    require(event->session_id % 4 == 0);
+    require(event->type != ROAM_H3_EVENT_WEBTRANSPORT_STREAM || world.webtransport);
+    require(!closed || (event->code <= UINT32_MAX && event->data_len <= ROAM_H3_WEBTRANSPORT_REASON_MAX));
+    // At its end a session has no streams, and gets none.
+    require(!closed || roam_h3_webtransport_open(world.h3, event->stream_id, true, NULL) < 0);
+    if (event->type == ROAM_H3_EVENT_SETTINGS && world.webtransport)
+        ask_for_session();
+}
+
 static void take(const roam_h3_event *event)
 {
     require(event->type > ROAM_H3_EVENT_NONE && event->type < ROAM_H3_EVENT_TYPES);
@@ -61,6 +83,7 @@ static void take(const roam_h3_event *event)
         require(field->name[0] != ':' && strlen(field->name) == field->name_len);
         require(field->value[field->value_len] == '\0');
     }
+    check_webtransport(event);
     if (event->type == ROAM_H3_EVENT_REQUEST) {
         require(event->method != NULL);
         roam_h3_respond(world.h3, event->stream_id, 103, NULL, 0, false);
@@ -69,10 +92,26 @@ static void take(const roam_h3_event *event)
         read_some(event->stream_id);
 }
 
+/* The peer has a handle of each request, from `first` on. */
+static void hold_requests(size_t first)
+{
+    for (size_t i = 0; i < world.peer->event_count; i++) {
+        const roam_event *event = &world.peer->events[i];
+        if (event->type != ROAM_EVENT_STREAM_OPENED || roam_stream_id(event->stream) % 4 != 0)
+            continue;
+        while (first < STREAMS && world.streams[first] != NULL)
+            first++;
+        if (first < STREAMS)
+            world.streams[first] = event->stream;
+    }
+}
+
 /* Both ends work; the victim takes what has happened. */
 static void turn(void)
 {
     pair_run(&world.pair, ROAM_MILLISECONDS(5));
+    if (world.victim == &world.pair.client)
+        hold_requests(0);
     for (size_t i = 0; i < world.victim->event_count; i++)
         roam_h3_on_event(world.h3, world.pair.now, &world.victim->events[i]);
     pair_forget_events(&world.pair);
@@ -90,7 +129,7 @@ static void turn(void)
 static void act(uint8_t what, uint64_t id)
 {
     static const uint8_t content[300000];
-    switch (what % 6) {
+    switch (world.webtransport ? what % 11 : what % 6) {
     case 0:
         roam_h3_write(world.h3, id, content, what % 2 ? sizeof(content) : 10, false);
         break;
@@ -106,6 +145,19 @@ static void act(uint8_t what, uint64_t id)
     case 4:
         roam_h3_stop(world.h3, id, ROAM_H3_NO_ERROR);
         break;
+    case 6:
+    case 7:
+        roam_h3_webtransport_open(world.h3, id, what % 2 == 0, NULL);
+        break;
+    case 8:
+        roam_h3_webtransport_close(world.h3, id, what, what > 100 ? "reason" : NULL);
+        break;
+    case 9:
+        roam_h3_webtransport_reset(world.h3, id, what);
+        break;
+    case 10:
+        roam_h3_webtransport_drain(world.h3, id);
+        break;
     default:
         roam_h3_shutdown(world.h3);
     }
@@ -117,6 +169,8 @@ static void step(void)
 {
     uint8_t operation = next() % 9, at = next();
     roam_stream **stream = &world.streams[at % STREAMS];
+    // Streams of sessions may have any id.
+    uint64_t id = world.webtransport ? at % 32 : (uint64_t)(at % 4) * 4;
     size_t len;
     switch (operation) {
     case 0:
@@ -148,10 +202,10 @@ static void step(void)
         roam_conn_send_datagram(world.peer->conn, world.pair.now, world.data, world.size < 8 ? world.size : 8, 0);
         break;
     case 7:
-        act(next(), (uint64_t)(at % 4) * 4);
+        act(next(), id);
         break;
     default:
-        read_some((uint64_t)(at % 4) * 4);
+        read_some(id);
     }
 }
 
@@ -169,10 +223,13 @@ static void begin(uint8_t how)
     world.victim = server ? &world.pair.server : &world.pair.client;
     world.peer = server ? &world.pair.client : &world.pair.server;
     world.reads = (how & 2) == 0;
+    world.webtransport = (how & 4) != 0;
+    world.asked = server;
     roam_h3_config config;
     roam_h3_config_init(&config);
     config.datagrams = true;
     config.max_section_bytes = 2000;
+    config.webtransport_sessions = world.webtransport ? 1 : 0;
     world.h3 = roam_h3_new(world.victim->conn, &config, NULL);
     require(world.h3 != NULL);
     if (server)
@@ -181,13 +238,8 @@ static void begin(uint8_t how)
     require(roam_h3_request(world.h3, &head, NULL, 0, true, NULL) == 0);
     require(roam_h3_request(world.h3, &head, NULL, 0, false, NULL) == 4);
     pair_run(&world.pair, ROAM_MILLISECONDS(10));
-    // The peer's handles of the two are the first that it has.
-    size_t held = 0;
-    for (size_t i = 0; i < world.peer->event_count && held < 2; i++) {
-        const roam_event *event = &world.peer->events[i];
-        if (event->type == ROAM_EVENT_STREAM_OPENED && roam_stream_id(event->stream) % 4 == 0)
-            world.streams[held++] = event->stream;
-    }
+    hold_requests(0);
+    pair_forget_events(&world.pair);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

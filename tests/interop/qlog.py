@@ -50,6 +50,8 @@ FRAMES = {
     "new_connection_id": {"sequence_number", "retire_prior_to", "connection_id"},
     "retire_connection_id": {"sequence_number"}, "path_challenge": {"data"}, "path_response": {"data"},
     "connection_close": {"error_space", "error", "reason"}, "handshake_done": set(),
+    "immediate_ack": set(),
+    "ack_frequency": {"sequence_number", "ack_eliciting_threshold", "requested_max_ack_delay", "reordering_threshold"},
 }
 
 # Members that "data" must have, by event; {id}, {local}, {remote} and {initiator} are the dialect's.

@@ -138,6 +138,18 @@ static void draw_versions(struct drawn *drawn)
         config->client_endpoint.force_version = 0x1a2a3a4a;
 }
 
+/* Likewise: what either side does or leaves that both may do. */
+static void draw_extensions(struct drawn *drawn)
+{
+    struct lab_config *config = &drawn->lab.config;
+    struct sim_rng dice;
+    sim_rng_init(&dice, config->seed, "extensions");
+    config->client.grease = sim_rng_below(&dice, 4) != 0;
+    config->server.grease = sim_rng_below(&dice, 4) != 0;
+    config->client.ack_frequency = sim_rng_below(&dice, 4) != 0;
+    config->server.ack_frequency = sim_rng_below(&dice, 4) != 0;
+}
+
 /* The smallest MTU, as a UDP payload, that the configurations can live with. */
 static size_t draw_mtu(struct drawn *drawn)
 {
@@ -219,6 +231,7 @@ void draw_world(struct drawn *drawn)
     draw_datagrams(drawn);
     draw_early_data(drawn);
     draw_versions(drawn);
+    draw_extensions(drawn);
     bool immobile = config->server_endpoint.cid_bytes == 0;
     config->clients = one_in(drawn, 5) ? 2 : 1;
     config->interfaces = (size_t)between(drawn, 1, 3);

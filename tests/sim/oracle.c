@@ -271,7 +271,8 @@ static void trace_packet(struct world *world, const struct host *host, const str
     size_t at = 0;
     for (uint64_t type = 0; type < FRAME_TYPES && at < sizeof(frames) - 32; type++) {
         if (packet->frames & FRAME_BIT(type))
-            at += (size_t)snprintf(frames + at, sizeof(frames) - at, " %s", frame_rule_of(type)->name);
+            at += (size_t)snprintf(frames + at, sizeof(frames) - at, " %s",
+                                   frame_rule_of(type != FRAME_INDEX_ACK_FREQUENCY ? type : FRAME_ACK_FREQUENCY)->name);
     }
     trace_line(&world->trace, world_now(world), "    %s %s %s %llu on path %lld to %s cid %s, %zu octets:%s",
                host->name, packet->sent ? "sent" : "got", packet_type_name(packet->type),

@@ -7,8 +7,7 @@
 #include "endpoint/endpoint.h"
 #include "sim/sim_map.h"
 
-#define FIXED_BIT 0x40
-#define SPIN_BIT  0x20
+#define SPIN_BIT 0x20
 
 /* Datagrams below this may be Stateless Resets, whose first octets are random. */
 #define RESET_BYTES_MAX 43
@@ -153,6 +152,19 @@ static size_t cid_bytes_of_receiver(const struct host *client, bool out)
     return receiver->endpoint != NULL ? receiver->endpoint->config.cid_bytes : 0;
 }
 
+/* Whether client and server have said to each other that they take packets without the fixed bit. */
+static bool both_grease(const struct host *client)
+{
+    bool ret = true;
+    for (const struct host *host = client->world->hosts; host != NULL; host = host->next) {
+        if (host->is_server && host->endpoint != NULL)
+            ret &= host->endpoint->accept->grease;
+    }
+    LIST_FOR_EACH(node, &client->endpoint->conns)
+    ret &= CONTAINER_OF(node, roam_conn, endpoint_node)->config->grease;
+    return ret;
+}
+
 void linkage_on_datagram(struct linkage *linkage, const struct host *client, const struct sim_packet *packet, bool out)
 {
     const roam_address *local = out ? &packet->src : &packet->dst, *remote = out ? &packet->dst : &packet->src;
@@ -161,13 +173,14 @@ void linkage_on_datagram(struct linkage *linkage, const struct host *client, con
     const uint8_t *data = packet->data;
     if (packet->forged || packet->astray)
         return;
-    if (out && left > 0 && (data[0] & FIXED_BIT) == 0)
-        world_fail(linkage->world, "%s: a datagram without the fixed bit", client->name);
     while (left > 0) {
         struct packet_header header;
         if (packet_header_parse(&header, data, left, cid_len) != ROAM_DROP_NONE ||
             header.type == PACKET_OTHER_VERSION || header.type == PACKET_VERSION_NEGOTIATION)
             return;
+        //= rfc9287#3.1 Never to who has not said that it takes them.
+        if (out && packet_lacks_fixed_bit(&header) && !both_grease(client))
+            world_fail(linkage->world, "%s: a packet without the fixed bit", client->name);
         if (header.type == PACKET_ONE_RTT && packet->len > RESET_BYTES_MAX)
             look_at_short_header(linkage, data, cid_len);
         if (header.type != PACKET_ONE_RTT || packet->len > RESET_BYTES_MAX)

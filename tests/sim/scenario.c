@@ -35,11 +35,14 @@ static const struct scenario *const tables[] = {
     scenarios_congestion, //
     scenarios_datagrams,  //
     scenarios_early,      //
+    scenarios_versions,   //
     scenarios_gaps,       //
     scenarios_mistakes,   //
     scenarios_moves,      //
     scenarios_bugs,       //
     scenarios_limits,     //
+    scenarios_strangers,  //
+    scenarios_malice,     //
 };
 
 void scenario_list(void)

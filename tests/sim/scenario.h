@@ -1,6 +1,7 @@
 /*
  * Named worlds in which one thing happens, each with what must come of it: situations (S) of spec/scenarios.tsv, and
- * mistakes that other stacks have made (B), of spec/bugs.tsv. docs/scenarios.md lists all.
+ * mistakes that other stacks have made (B), of spec/bugs.tsv, which docs/scenarios.md lists; attacks (A) of
+ * spec/attacks.tsv, which docs/security.md lists.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
@@ -42,6 +43,10 @@ extern const struct scenario scenarios_networks[];   /* ... and the networks of 
 extern const struct scenario scenarios_congestion[]; /* S100 .. S105 */
 extern const struct scenario scenarios_datagrams[];  /* S106 .. S111 */
 extern const struct scenario scenarios_early[];      /* S112 */
+extern const struct scenario scenarios_versions[];   /* S113, S114 */
+
+extern const struct scenario scenarios_strangers[]; /* A01, A24, A25 */
+extern const struct scenario scenarios_malice[];    /* A06 .. A34: a peer that means harm */
 
 extern const struct scenario scenarios_mtu[];   /* sizes of datagrams */
 extern const struct scenario scenarios_paths[]; /* what is known of each path */

@@ -161,9 +161,9 @@ static void flood(struct lab *lab, struct host *host, roam_conn *conn, const roa
         frame_write_path(hand_begin(&hand), FRAME_PATH_CHALLENGE, (const uint8_t[PATH_DATA_BYTES]){i >> 8, (uint8_t)i});
         hand_send(&hand, local, remote, i % 3 == 0 ? 1200 : 0);
         EXPECT(lab, i % 4 != 3 || lab_run(lab, ROAM_MILLISECONDS(1)));
-        if (i == 4000)
+        if (i == 8000)
             bytes = victim->alloc.bytes;
-        EXPECT(lab, i <= 4000 || victim->alloc.bytes <= bytes + 8 * 1024);
+        EXPECT(lab, i <= 8000 || victim->alloc.bytes <= bytes + 8 * 1024);
         EXPECT(lab, victim->alloc.bytes < 256 * 1024);
     }
 }

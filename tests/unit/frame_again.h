@@ -90,6 +90,13 @@ static inline void frame_write_again(struct writer *writer, const struct frame *
     case FRAME_HANDSHAKE_DONE:
         frame_write_handshake_done(writer);
         break;
+    case FRAME_IMMEDIATE_ACK:
+        frame_write_immediate_ack(writer);
+        break;
+    case FRAME_ACK_FREQUENCY:
+        frame_write_ack_frequency(writer, frame->ack_frequency.sequence, frame->ack_frequency.threshold,
+                                  frame->ack_frequency.max_delay_us, frame->ack_frequency.reordering);
+        break;
     case FRAME_DATAGRAM:
     case FRAME_DATAGRAM_LEN:
         frame_write_datagram_header(writer, frame->datagram.len, type == FRAME_DATAGRAM_LEN);
@@ -142,7 +149,13 @@ static inline bool frame_equal(const struct frame *a, const struct frame *b)
         return a->padding == b->padding;
     case FRAME_PING:
     case FRAME_HANDSHAKE_DONE:
+    case FRAME_IMMEDIATE_ACK:
         return true;
+    case FRAME_ACK_FREQUENCY:
+        return a->ack_frequency.sequence == b->ack_frequency.sequence &&
+               a->ack_frequency.threshold == b->ack_frequency.threshold &&
+               a->ack_frequency.max_delay_us == b->ack_frequency.max_delay_us &&
+               a->ack_frequency.reordering == b->ack_frequency.reordering;
     case FRAME_ACK:
     case FRAME_ACK_ECN:
         return ack_equal(&a->ack, &b->ack);

@@ -72,11 +72,14 @@ static void write_down(struct h3_end *end, const roam_h3_event *event)
     struct h3_seen *seen = &end->seen[end->seen_count++];
     *seen = (struct h3_seen){.type = event->type,
                              .stream_id = event->stream_id,
+                             .session_id = event->session_id,
                              .code = event->code,
                              .status = event->status,
                              .local = event->local,
                              .fin = event->fin};
     size_t at = 0;
+    if (event->type == ROAM_H3_EVENT_WEBTRANSPORT_CLOSED)
+        snprintf(seen->text, sizeof(seen->text), "%.*s", (int)event->data_len, (const char *)event->data);
     if (event->type == ROAM_H3_EVENT_REQUEST)
         at = (size_t)snprintf(seen->text, sizeof(seen->text), "%s %s %s %s %s|", or_none(event->method),
                               or_none(event->scheme), or_none(event->authority), or_none(event->path),

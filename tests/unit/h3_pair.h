@@ -15,10 +15,10 @@
 
 struct h3_seen {
     roam_h3_event_type type;
-    uint64_t stream_id, code;
+    uint64_t stream_id, session_id, code;
     int status;
     bool local, fin;
-    char text[512]; /* "METHOD scheme authority path protocol|name=value;..." */
+    char text[512]; /* "METHOD scheme authority path protocol|name=value;..."; or the reason of an end */
 };
 
 struct h3_sending {

@@ -4,7 +4,10 @@
 #include "recovery/ack_tracker.h"
 
 #define MS(n) ROAM_MILLISECONDS(n)
-#define DELAY MS(25)
+
+static const struct ack_policy usual = {MS(25), 2, 1, PACKET_NUMBER_NONE};
+static const struct ack_policy at_once = {0, 2, 1, PACKET_NUMBER_NONE};
+static const struct ack_policy short_delay = {1000, 2, 1, PACKET_NUMBER_NONE};
 
 struct fixture {
     struct counting_allocator counting;
@@ -38,13 +41,13 @@ static struct ack_tracker *tracker_of(void **state)
 static void receive(struct ack_tracker *tracker, uint64_t number, roam_time now)
 {
     assert_false(ack_tracker_is_duplicate(tracker, number));
-    assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, now, DELAY));
+    assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, now, &usual));
     assert_true(ack_tracker_is_duplicate(tracker, number));
 }
 
 static void receive_quiet(struct ack_tracker *tracker, uint64_t number, roam_time now)
 {
-    assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_NOT_ECT, now, DELAY));
+    assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_NOT_ECT, now, &usual));
 }
 
 static void at_first_nothing_is_known_or_owed(void **state)
@@ -98,7 +101,7 @@ static void the_second_packet_is_acknowledged_at_once(void **state)
 static void without_a_delay_every_packet_is_acknowledged_at_once(void **state)
 {
     struct ack_tracker *tracker = tracker_of(state);
-    assert_true(ack_tracker_on_received(tracker, 0, true, ROAM_ECN_NOT_ECT, MS(3), 0));
+    assert_true(ack_tracker_on_received(tracker, 0, true, ROAM_ECN_NOT_ECT, MS(3), &at_once));
     assert_true(ack_tracker_is_due(tracker, MS(3)));
 }
 
@@ -145,7 +148,7 @@ static void packets_that_elicit_nothing_never_force_an_ack(void **state)
 {
     struct ack_tracker *tracker = tracker_of(state);
     for (uint64_t number = 0; number < 100; number += 3)
-        assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_CE, MS(1), 0));
+        assert_true(ack_tracker_on_received(tracker, number, false, ROAM_ECN_CE, MS(1), &at_once));
     assert_true(tracker->pending);
     assert_false(ack_tracker_is_due(tracker, ROAM_SECONDS(100)));
     assert_int_equal(tracker->deadline, ROAM_TIME_NEVER);
@@ -157,12 +160,12 @@ static void congestion_is_reported_at_once_and_counted(void **state)
     struct ack_tracker *tracker = tracker_of(state);
     const uint8_t marks[] = {ROAM_ECN_ECT0, ROAM_ECN_ECT0, ROAM_ECN_ECT1, ROAM_ECN_NOT_ECT};
     for (uint64_t number = 0; number < 4; number++) {
-        assert_true(ack_tracker_on_received(tracker, number, true, marks[number], MS(1), DELAY));
+        assert_true(ack_tracker_on_received(tracker, number, true, marks[number], MS(1), &usual));
         assert_int_equal(ack_tracker_is_due(tracker, MS(1)), number % 2);
         if (number % 2 == 1)
             ack_tracker_on_sent(tracker);
     }
-    assert_true(ack_tracker_on_received(tracker, 4, true, ROAM_ECN_CE, MS(1), DELAY));
+    assert_true(ack_tracker_on_received(tracker, 4, true, ROAM_ECN_CE, MS(1), &usual));
     assert_true(ack_tracker_is_due(tracker, MS(1)));
     assert_int_equal(tracker->ect0, 2);
     assert_int_equal(tracker->ect1, 1);
@@ -252,7 +255,7 @@ static void without_memory_a_packet_is_not_taken(void **state)
 {
     struct fixture *fixture = *state;
     fixture->counting.refuses = true;
-    assert_false(ack_tracker_on_received(&fixture->tracker, 0, true, ROAM_ECN_ECT0, MS(1), DELAY));
+    assert_false(ack_tracker_on_received(&fixture->tracker, 0, true, ROAM_ECN_ECT0, MS(1), &usual));
     assert_false(ack_tracker_is_duplicate(&fixture->tracker, 0));
     assert_false(fixture->tracker.pending);
     assert_int_equal(fixture->tracker.ect0, 0);
@@ -277,7 +280,7 @@ static void no_packet_is_ever_taken_twice_in_any_history(void **state)
                 assert_true(seen[number] || number < tracker->floor);
             } else {
                 assert_false(seen[number]);
-                assert_true(ack_tracker_on_received(tracker, number, !quiet, ROAM_ECN_NOT_ECT, i, 1000));
+                assert_true(ack_tracker_on_received(tracker, number, !quiet, ROAM_ECN_NOT_ECT, i, &short_delay));
                 seen[number] = true;
                 top = number > top ? number : top;
                 eliciting += !quiet;
@@ -307,6 +310,85 @@ static void no_packet_is_ever_taken_twice_in_any_history(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The examples of draft-ietf-quic-ack-frequency section 6.2.1: packets, and which of them bring out an ACK. */
+static void reorder(void **state, uint32_t threshold, const uint8_t *numbers, const bool *acknowledged, size_t count)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(25), 1000, threshold, PACKET_NUMBER_NONE};
+    for (size_t i = 0; i < count; i++) {
+        assert_true(ack_tracker_on_received(tracker, numbers[i], true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        assert_int_equal(ack_tracker_is_due(tracker, MS(1)), acknowledged[i]);
+        if (!acknowledged[i])
+            continue;
+        policy.largest_sent = tracker->largest;
+        ack_tracker_on_sent(tracker);
+    }
+}
+
+static void a_gap_is_told_when_the_peer_can_declare_it_lost_3(void **state)
+{
+    reorder(state, 3, (const uint8_t[]){0, 1, 3, 4, 5, 8, 9, 10},
+            (const bool[]){false, false, false, false, true, false, true, true}, 8);
+}
+
+static void a_gap_is_told_when_the_peer_can_declare_it_lost_5(void **state)
+{
+    reorder(state, 5, (const uint8_t[]){0, 1, 3, 5, 6, 7, 8, 9},
+            (const bool[]){false, false, false, false, false, true, false, true}, 8);
+}
+
+static void what_was_declared_lost_and_comes_all_the_same_is_told(void **state)
+{
+    /* 2 is within the reordering of 9, and needs no haste; 1 is beyond it. */
+    reorder(state, 5, (const uint8_t[]){0, 3, 4, 5, 6, 7, 8, 9, 2, 1},
+            (const bool[]){false, false, false, false, true, true, false, false, true, true}, 10);
+}
+
+static void without_a_threshold_order_does_not_matter(void **state)
+{
+    reorder(state, 0, (const uint8_t[]){0, 9, 3, 200, 100}, (const bool[]){false, false, false, false, false}, 5);
+}
+
+static void the_peer_says_after_how_many_packets(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(7), 10, 1, PACKET_NUMBER_NONE};
+    for (uint64_t number = 0; number < 10; number++) {
+        assert_false(ack_tracker_is_due(tracker, MS(1)));
+        assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        assert_true(ack_tracker_is_due(tracker, MS(8)));
+    }
+    assert_true(ack_tracker_is_due(tracker, MS(1)));
+    ack_tracker_on_sent(tracker);
+    policy.eliciting = 1;
+    assert_true(ack_tracker_on_received(tracker, 10, true, ROAM_ECN_NOT_ECT, MS(2), &policy));
+    assert_true(ack_tracker_is_due(tracker, MS(2)));
+}
+
+static void many_gaps_are_told_before_one_falls_out_of_the_frame(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    struct ack_policy policy = {MS(25), 1000, 0, PACKET_NUMBER_NONE};
+    uint64_t number = 0;
+    while (!ack_tracker_is_due(tracker, MS(1)) && number < 1000) {
+        assert_true(ack_tracker_on_received(tracker, number, true, ROAM_ECN_NOT_ECT, MS(1), &policy));
+        number += 2;
+    }
+    assert_int_equal(tracker->received.count, ACK_RANGES_THIN_MAX + 1);
+}
+
+static void an_ack_may_be_hurried(void **state)
+{
+    struct ack_tracker *tracker = tracker_of(state);
+    receive(tracker, 0, MS(100));
+    assert_false(ack_tracker_is_due(tracker, MS(100)));
+    ack_tracker_hurry(tracker, MS(100));
+    assert_true(ack_tracker_is_due(tracker, MS(100)));
+    assert_int_equal(tracker->deadline, MS(100));
+    ack_tracker_on_sent(tracker);
+    assert_false(ack_tracker_is_due(tracker, MS(1000)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +410,13 @@ int main(void)
         TEST(the_packets_of_a_slow_old_path_are_taken_after_a_move),
         TEST(without_memory_a_packet_is_not_taken),
         TEST(no_packet_is_ever_taken_twice_in_any_history),
+        cmocka_unit_test_setup_teardown(a_gap_is_told_when_the_peer_can_declare_it_lost_3, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gap_is_told_when_the_peer_can_declare_it_lost_5, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_declared_lost_and_comes_all_the_same_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_threshold_order_does_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_peer_says_after_how_many_packets, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_gaps_are_told_before_one_falls_out_of_the_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_ack_may_be_hurried, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static void frames_that_cannot_be_read_are_encoding_errors(void **state)
 {
     (void)state;
     static const struct bad_frame frames[] = {
-        {"12.4 unknown type", TO_SERVER, ROAM_FRAME_ENCODING_ERROR, VALUES(0x1f)},
+        {"12.4 unknown type", TO_SERVER, ROAM_FRAME_ENCODING_ERROR, VALUES(0x20)},
         {"12.4 unknown type", TO_CLIENT, ROAM_FRAME_ENCODING_ERROR, VALUES(0x21)},
         {"12.4 unknown long type", TO_SERVER, ROAM_FRAME_ENCODING_ERROR, VALUES(LARGEST)},
         {"19.3 first range below zero", TO_SERVER, ROAM_FRAME_ENCODING_ERROR, VALUES(0x02, 3, 0, 0, 4)},
@@ -79,6 +79,7 @@ static void truncated_frames_are_encoding_errors(void **state)
         {"CONNECTION_CLOSE", TO_SERVER, 0, VALUES(0x1c, 0, 0, 2, 0, 0)},
         {"CONNECTION_CLOSE_APPLICATION", TO_CLIENT, 0, VALUES(0x1d, 0, 2, 0, 0)},
         {"DATAGRAM", TO_SERVER, 0, VALUES(0x31, 2, 1, 1)},
+        {"ACK_FREQUENCY", TO_SERVER, 0, VALUES(0xaf, 0, 10, 5000, 1)},
     };
     prepare();
     for (size_t i = 0; i < ARRAY_LENGTH(frames); i++) {
@@ -147,6 +148,25 @@ static void datagrams_are_of_those_who_asked_for_them(void **state)
         assert_int_equal(error_at(fit[i].to_server)->cause, ROAM_CLOSE_NONE);
         pair_stop(&pair);
     }
+}
+
+static void ack_frequency_is_of_those_who_asked_for_it(void **state)
+{
+    (void)state;
+    /* 1 ms, the min_ack_delay, at least; and below 2^14 ms. */
+    static const struct bad_frame frames[] = {
+        {"ACK_FREQUENCY below min_ack_delay", TO_SERVER, ROAM_PROTOCOL_VIOLATION, VALUES(0xaf, 0, 10, 999, 1)},
+        {"ACK_FREQUENCY below min_ack_delay", TO_CLIENT, ROAM_PROTOCOL_VIOLATION, VALUES(0xaf, 0, 10, 0, 1)},
+        {"ACK_FREQUENCY of 2^14 ms", TO_SERVER, ROAM_PROTOCOL_VIOLATION, VALUES(0xaf, 0, 10, 16384000, 1)},
+    };
+    static const struct bad_frame unasked[] = {
+        {"ACK_FREQUENCY not asked for", TO_SERVER, ROAM_FRAME_ENCODING_ERROR, VALUES(0xaf, 0, 10, 5000, 1)},
+        {"IMMEDIATE_ACK not asked for", TO_CLIENT, ROAM_FRAME_ENCODING_ERROR, VALUES(0x1f)},
+    };
+    prepare();
+    expect_all_in_one_rtt(frames, ARRAY_LENGTH(frames));
+    config.server.ack_frequency = config.client.ack_frequency = false;
+    expect_all_in_one_rtt(unasked, ARRAY_LENGTH(unasked));
 }
 
 static void frames_about_streams_keep_to_the_rules(void **state)
@@ -252,6 +272,7 @@ int main(void)
         cmocka_unit_test(truncated_frames_are_encoding_errors),
         cmocka_unit_test(frames_that_break_the_protocol_are_violations),
         cmocka_unit_test(datagrams_are_of_those_who_asked_for_them),
+        cmocka_unit_test(ack_frequency_is_of_those_who_asked_for_it),
         cmocka_unit_test(frames_about_streams_keep_to_the_rules),
         cmocka_unit_test(what_is_at_the_limit_is_no_error),
         cmocka_unit_test(a_frame_type_in_a_longer_form_is_a_violation),

@@ -40,7 +40,8 @@ static struct frame parse_good(const char *octets, size_t len)
     memset(&frame, 0xee, sizeof(frame));
     assert_int_equal(parse_octets(&frame, octets, len, &left), ROAM_NO_ERROR);
     assert_int_equal(left, 0);
-    assert_int_equal(frame.type, octets[0]);
+    struct reader type = reader_init((const uint8_t *)octets, len);
+    assert_int_equal(frame.type, read_varint(&type));
     return frame;
 }
 
@@ -287,7 +288,10 @@ static void lengths_past_the_end_are_refused(void **state)
 static void unknown_types_and_long_forms_of_types_are_refused(void **state)
 {
     (void)state;
-    check_bad(OCTETS("\x1f"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x20"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x32\x00\x00\x00\x00"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x40\xae\x00\x00\x00\x00"), ROAM_FRAME_ENCODING_ERROR);
+    check_bad(OCTETS("\x80\x00\x00\xaf\x00\x00\x00\x00"), ROAM_PROTOCOL_VIOLATION);
     check_bad(OCTETS("\x3f"
                      "abc"),
               ROAM_FRAME_ENCODING_ERROR);
@@ -337,6 +341,8 @@ static const struct {
     {OCTETS("\x1c\x0a\x18\x05sorry")},
     {OCTETS("\x1d\x0a\x05sorry")},
     {OCTETS("\x1e")},
+    {OCTETS("\x1f")},
+    {OCTETS("\x40\xaf\x07\x40\x64\x80\x00\x61\xa8\x03")},
     {OCTETS("\x31\x05hello")},
 };
 

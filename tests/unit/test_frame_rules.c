@@ -41,13 +41,32 @@ static const struct {
     {0x30, 0x31, "__01", ""},
 };
 
+/* draft-ietf-quic-ack-frequency: not in 0-RTT, ack-eliciting, non-probing. */
+static void ack_frequency_has_rules_of_its_own(void **state)
+{
+    (void)state;
+    static const uint64_t types[] = {0x1f, 0xaf};
+    for (size_t i = 0; i < 2; i++) {
+        const struct frame_rule *rule = frame_rule_of(types[i]);
+        assert_non_null(rule);
+        assert_int_equal(rule->packets, IN_PACKET(PACKET_ONE_RTT));
+        assert_true(rule->ack_eliciting);
+        assert_false(rule->probing);
+        assert_false(rule->server_only);
+        assert_true(frame_index(types[i]) < FRAME_TYPES);
+        assert_int_equal(frame_bit(types[i]), UINT64_C(1) << frame_index(types[i]));
+    }
+    assert_string_equal(frame_rule_of(0x1f)->name, "IMMEDIATE_ACK");
+    assert_string_equal(frame_rule_of(0xaf)->name, "ACK_FREQUENCY");
+}
+
 static void every_frame_has_the_rule_of_table_3(void **state)
 {
     (void)state;
     uint64_t expected = 0;
     for (size_t i = 0; i < sizeof(table_3) / sizeof(table_3[0]); i++) {
-        /* Between 0x1e and 0x30 nothing is defined. */
-        for (; expected > 0x1e && expected < 0x30; expected++)
+        /* Between 0x1f and 0x30 nothing is defined. */
+        for (expected += expected == 0x1f; expected > 0x1f && expected < 0x30; expected++)
             assert_null(frame_rule_of(expected));
         for (uint64_t type = table_3[i].first; type <= table_3[i].last; type++, expected++) {
             assert_int_equal(type, expected);
@@ -69,7 +88,7 @@ static void every_frame_has_the_rule_of_table_3(void **state)
             assert_non_null(rule->name);
         }
     }
-    assert_int_equal(expected, FRAME_TYPES);
+    assert_int_equal(expected, FRAME_INDEX_ACK_FREQUENCY);
 }
 
 static void unknown_types_have_no_rule(void **state)
@@ -77,6 +96,8 @@ static void unknown_types_have_no_rule(void **state)
     (void)state;
     assert_null(frame_rule_of(FRAME_TYPES));
     assert_null(frame_rule_of(0x32));
+    assert_null(frame_rule_of(0xae));
+    assert_null(frame_rule_of(0xb0));
     assert_null(frame_rule_of(UINT64_MAX));
 }
 
@@ -96,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_frame_has_the_rule_of_table_3),
+        cmocka_unit_test(ack_frequency_has_rules_of_its_own),
         cmocka_unit_test(unknown_types_have_no_rule),
         cmocka_unit_test(all_stream_types_share_a_rule),
     };

@@ -46,6 +46,7 @@ static void every_enumerator_has_a_name_of_its_own(void **state)
 {
     (void)state;
     CHECK_NAMES(roam_drop_name, roam_drop, 0, ROAM_DROPS, 1);
+    CHECK_NAMES(roam_limit_name, roam_limit, 0, ROAM_LIMITS, 1);
     CHECK_NAMES(roam_close_cause_name, enum roam_close_cause, 0, ROAM_CLOSE_CAUSES, 1);
     CHECK_NAMES(roam_event_name, roam_event_type, 0, ROAM_EVENT_TYPES, 1);
     CHECK_NAMES(roam_result_name, roam_result, 0, 13, -1);

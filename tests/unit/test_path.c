@@ -28,7 +28,8 @@ static void owe(struct path *path, uint8_t value)
 {
     uint8_t data[PATH_DATA_BYTES];
     memset(data, value, sizeof(data));
-    path_owe_response(path, data, ROAM_SECONDS(1));
+    const bool full = path->work->responses.count == PATH_RESPONSES_MAX;
+    assert_int_equal(path_owe_response(path, data, ROAM_SECONDS(1)), !full);
     path_check(path);
 }
 

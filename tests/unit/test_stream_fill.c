@@ -1,5 +1,7 @@
 /* Tests of stream/stream_fill and stream_api: what is sent in which order, blocking, the application's calls, the end
  * of streams. */
+#include <stdio.h>
+
 #include "base/minmax.h"
 #include "stream/stream_internal.h"
 #include "unit/stream_world.h"
@@ -62,6 +64,81 @@ static void streams_take_turns_of_some_packets(void **state)
     for (uint64_t id = 0; id <= 8; id += 4)
         assert_true(send_one_turn(client, id) <= 20000 - STREAM_TURN_BYTES);
     assert_false(stream_set_wants(&client->set));
+}
+
+/* A stream with `len` octets to send. */
+static roam_stream *ready_stream(struct side *client, uint8_t urgency, bool incremental, size_t len)
+{
+    roam_stream *stream = open_stream(client, false);
+    stream_maximum_frame(client, FRAME_MAX_STREAM_DATA, stream->id, 1000000);
+    write_octets(stream, len);
+    roam_stream_set_priority(stream, urgency, incremental);
+    return stream;
+}
+
+/* Writes "0 8 4 ": the streams in the order of their turns. */
+static void tell_turns(struct side *client, char *ret, size_t size)
+{
+    uint64_t last = UINT64_MAX;
+    size_t at = 0;
+    ret[0] = '\0';
+    for (struct packet packet; stream_set_wants(&client->set) && at + 8 < size;) {
+        assert_true(fill_packet(client, &packet, 1200));
+        if (packet.frames[0].id != last)
+            at += (size_t)snprintf(ret + at, size - at, "%u ", (unsigned)packet.frames[0].id);
+        last = packet.frames[0].id;
+    }
+}
+
+static void the_urgent_go_before_the_others(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    char turns[64];
+    maximum_frame(client, FRAME_MAX_DATA, 1000000);
+    ready_stream(client, 5, true, 10000);
+    ready_stream(client, 3, true, 10000);
+    ready_stream(client, 0, true, 10000);
+    ready_stream(client, 200, true, 10000); // as 7
+    tell_turns(client, turns, sizeof(turns));
+    assert_string_equal(turns, "8 4 0 12 ");
+    // One that becomes urgent goes on at once.
+    write_octets(stream_find(&client->set, 0), 9000);
+    write_octets(stream_find(&client->set, 4), 9000);
+    struct packet packet;
+    assert_true(fill_packet(client, &packet, 1200));
+    assert_int_equal(packet.frames[0].id, 4);
+    roam_stream_set_priority(stream_find(&client->set, 0), 1, false);
+    tell_turns(client, turns, sizeof(turns));
+    assert_string_equal(turns, "0 4 ");
+}
+
+static void those_of_no_use_in_parts_go_one_after_the_other(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    char turns[64];
+    maximum_frame(client, FRAME_MAX_DATA, 1000000);
+    roam_stream *first = ready_stream(client, 3, false, 10000);
+    ready_stream(client, 3, false, 20000);
+    // The first has nothing for a while, and then goes on before the second.
+    struct packet packet;
+    while (send_half_wants(&first->send, first->send_flow.limit))
+        assert_true(fill_packet(client, &packet, 1200));
+    write_octets(first, 9000);
+    tell_turns(client, turns, sizeof(turns));
+    assert_string_equal(turns, "0 4 ");
+}
+
+static void those_that_take_turns_are_not_starved(void **state)
+{
+    struct side *client = &((struct fixture *)*state)->client;
+    char turns[64];
+    maximum_frame(client, FRAME_MAX_DATA, 1000000);
+    ready_stream(client, 3, false, 20000);
+    ready_stream(client, 3, false, 10000);
+    ready_stream(client, 3, true, 20000);
+    ready_stream(client, 3, true, 10000);
+    tell_turns(client, turns, sizeof(turns));
+    assert_string_equal(turns, "0 8 0 4 12 8 ");
 }
 
 static void lost_data_of_any_stream_goes_before_new_data(void **state)
@@ -363,6 +440,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_fits_is_sent_and_no_more),
         TEST(streams_take_turns_of_some_packets),
+        TEST(the_urgent_go_before_the_others),
+        TEST(those_of_no_use_in_parts_go_one_after_the_other),
+        TEST(those_that_take_turns_are_not_starved),
         TEST(lost_data_of_any_stream_goes_before_new_data),
         TEST(a_blocked_stream_says_so_once_and_goes_on_with_credit),
         TEST(a_blocked_connection_says_so_once_and_resends_without_credit),

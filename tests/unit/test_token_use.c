@@ -73,6 +73,17 @@ static void a_token_serves_for_one_connection(void **state)
     assert_int_equal(server_stats().drops[ROAM_DROP_TOKEN_REPLAYED], 1);
 }
 
+static void tokens_beyond_those_remembered_are_counted(void **state)
+{
+    (void)state;
+    config.server_endpoint.tokens_remembered = 2; /* the Retry token of the first is one of them */
+    connect_first();
+    assert_int_equal(connect_with_token(), 0);
+    assert_int_equal(server_stats().limits[ROAM_LIMIT_USED_TOKENS], 0);
+    assert_int_equal(connect_with_token(), 0);
+    assert_int_equal(server_stats().limits[ROAM_LIMIT_USED_TOKENS], 1);
+}
+
 /* Initials that clients have sent to the server. */
 static struct {
     uint8_t data[2048];
@@ -204,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_token_serves_for_one_connection),
+        TEST(tokens_beyond_those_remembered_are_counted),
         TEST(a_replayed_initial_with_its_token_gets_no_more_than_three_times_its_size),
         TEST(a_retry_token_serves_once),
         TEST(tokens_outlive_a_restart_by_key_and_time_of_day),

@@ -94,6 +94,8 @@ static struct transport_params full_params(void)
                                                               .available = {QUIC_VERSION_2, QUIC_VERSION_1},
                                                               .available_count = 2,
                                                               .offers_any = true};
+    params.min_ack_delay_us = 26000;
+    params.grease_quic_bit = true;
     return params;
 }
 
@@ -120,6 +122,8 @@ static void absent_parameters_mean_what_the_rfc_says(void **state)
     assert_int_equal(params.max_ack_delay_ms, 25);
     assert_int_equal(params.active_connection_id_limit, 2);
     assert_int_equal(params.max_datagram_frame_size, 0);
+    assert_int_equal(params.min_ack_delay_us, MIN_ACK_DELAY_ABSENT);
+    assert_false(params.grease_quic_bit);
     assert_false(params.disable_active_migration);
     assert_false(params.has_initial_source_cid);
 }
@@ -358,10 +362,56 @@ static void duplicates_are_refused(void **state)
         check_refused(twice, len + (size_t)(reader.pos - start), true);
         count++;
     }
-    assert_int_equal(count, 19);
+    assert_int_equal(count, 21);
     check_refused(OCTETS("\x3b\x00\x3b\x00"), true);
     check_refused(OCTETS("\x40\xff\x01x\x3b\x00\x40\xff\x00"), false);
     parse_good(OCTETS("\x3b\x00\x3c\x00"), true);
+}
+
+static void grease_quic_bit_is_empty_and_comes_once(void **state)
+{
+    (void)state;
+    //= rfc9287#3 Empty; a value is a TRANSPORT_PARAMETER_ERROR.
+    assert_true(parse_good(OCTETS("\x6a\xb2\x00"), false).grease_quic_bit);
+    assert_true(parse_good(OCTETS("\x6a\xb2\x00"), true).grease_quic_bit);
+    check_refused(OCTETS("\x6a\xb2\x01\x00"), false);
+    check_refused(OCTETS("\x6a\xb2\x00\x6a\xb2\x00"), true);
+}
+
+static void min_ack_delay_is_at_most_max_ack_delay(void **state)
+{
+    (void)state;
+    /* 25 ms where nothing else is said, before or behind it. */
+    assert_int_equal(parse_good(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x01\x00"), false).min_ack_delay_us, 0);
+    assert_int_equal(parse_good(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x04\x80\0\x61\xa8"), true).min_ack_delay_us, 25000);
+    check_refused(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x04\x80\0\x61\xa9"), true);
+    check_refused(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x02\x43\xe9\x0b\x01\x01"), false); /* 1,001 us and 1 ms */
+    parse_good(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x02\x43\xe8\x0b\x01\x01"), false);
+    parse_good(OCTETS("\x0b\x01\x01\xc0\0\0\0\xff\x04\xde\x1b\x02\x43\xe8"), false);
+    check_refused(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x00"), false);
+    check_refused(OCTETS("\xc0\0\0\0\xff\x04\xde\x1b\x01\x01\xc0\0\0\0\xff\x04\xde\x1b\x01\x01"), false);
+}
+
+static void what_is_reserved_is_written_and_not_read(void **state)
+{
+    (void)state;
+    uint8_t octets[CAPACITY], greased[CAPACITY];
+    struct transport_params params = full_params();
+    size_t len = write_params(octets, &params);
+    struct transport_params with = params;
+    with.version_information.reserved = 0x1a2a3a4a;
+    with.reserved = (struct reserved_param){.present = true, .n = UINT32_MAX, .len = 3, .value = "abc"};
+    size_t greased_len = write_params(greased, &with);
+    assert_int_equal(greased_len, len + 4 + 8 + 1 + 3);
+    struct transport_params again = parse_good(greased, greased_len, true);
+    assert_memory_equal(&again, &params, sizeof(params));
+    //= rfc9000#18.1 31 * N + 27.
+    struct reader reader = reader_init(greased + len + 4, 8);
+    assert_int_equal(read_varint(&reader), UINT64_C(31) * UINT32_MAX + 27);
+    with.reserved = (struct reserved_param){.present = true, .n = 0, .len = 0};
+    greased_len = write_params(greased, &with);
+    assert_memory_equal(greased + greased_len - 2, "\x1b\x00", 2);
+    parse_good(greased, greased_len, true);
 }
 
 static void unknown_parameters_are_ignored(void **state)
@@ -499,6 +549,9 @@ int main(void)
         cmocka_unit_test(a_preferred_address_is_whole_and_has_a_connection_id),
         cmocka_unit_test(version_information_is_whole_and_without_zeros),
         cmocka_unit_test(duplicates_are_refused),
+        cmocka_unit_test(grease_quic_bit_is_empty_and_comes_once),
+        cmocka_unit_test(min_ack_delay_is_at_most_max_ack_delay),
+        cmocka_unit_test(what_is_reserved_is_written_and_not_read),
         cmocka_unit_test(unknown_parameters_are_ignored),
         cmocka_unit_test(every_truncation_that_cuts_a_parameter_is_refused),
         cmocka_unit_test(what_does_not_fit_leaves_the_writer_failed),
