@@ -9,8 +9,9 @@ WERROR       ?= $(if $(CI),true,false)
 ASAN     := $(BUILD)/asan
 FUZZ     := $(BUILD)/fuzz
 COVERAGE := $(BUILD)/coverage
+INJECT   := $(BUILD)/inject
 
-.PHONY: help build demo check interop fuzz coverage proofs reproducible timing install clean format tidy build-deps \
+.PHONY: help build demo check interop fuzz coverage proofs inject reproducible timing install clean format tidy build-deps \
 	test-deps coverage-deps interop-deps peers
 .DEFAULT_GOAL := build
 
@@ -22,6 +23,7 @@ help:
 	@echo 'make fuzz       run each fuzz target for $(FUZZ_SECONDS) s (FUZZ_SECONDS=n or MINUTES=n)'
 	@echo 'make coverage   measure which lines and branches of the library the tests go through'
 	@echo 'make proofs     have CBMC prove what tests/proofs asserts'
+	@echo 'make inject     fail each allocation and system call of the tests and the command (MINUTES=n: as many as that allows)'
 	@echo 'make reproducible  build twice in different places, and compare'
 	@echo 'make timing     look for secrets in the time that packets take (bench/constant-time)'
 	@echo 'make install    install below PREFIX ($(PREFIX)), staged into DESTDIR where that is set'
@@ -112,6 +114,14 @@ coverage: $(COVERAGE)/build.ninja
 
 proofs:
 	@tools/run-proofs
+
+# As a compiler whose sanitizer is a library of its own has it, so that the failing calls stand in front of that.
+$(INJECT)/build.ninja: | test-deps
+	CC=gcc meson setup $(INJECT) --buildtype=debugoptimized -Db_sanitize=address,undefined -Dtests=enabled
+
+inject: $(INJECT)/build.ninja
+	@ninja -C $(INJECT)
+	CC=gcc ROAM_BUILD=$(abspath $(INJECT)) tests/inject/run $(if $(MINUTES),--seconds $(shell expr $(MINUTES) \* 60))
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -386,7 +386,8 @@ ROAM_API roam_stream *roam_stream_open(roam_conn *conn, bool unidirectional, roa
 
 /* Takes up to len octets to be sent and returns how many: fewer than len where the buffer is full
  * (ROAM_EVENT_STREAM_WRITABLE tells when to go on). The octets are copied. Returns ROAM_ERR_CLOSED after finish,
- * reset or stop, ROAM_ERR_STATE on a stream that only the peer sends on. */
+ * reset or stop, ROAM_ERR_STATE on a stream that only the peer sends on, ROAM_ERR_MEMORY where nothing could be taken: no
+ * event tells when to try again. */
 ROAM_API ptrdiff_t roam_stream_write(roam_stream *stream, const void *data, size_t len);
 
 /* Like roam_stream_write, but takes all len octets, and does not copy them: they stay where they are, unchanged, until they

@@ -239,10 +239,12 @@ static void open_stream(struct client *client)
 {
     roam_result result;
     roam_stream *stream = roam_stream_open(client->session.conn, false, &result);
-    if (stream != NULL)
+    if (stream != NULL) {
         pipe_attach(&client->session.pipe, stream, client->request[0] != '\0' ? client->request : NULL);
-    else if (result != ROAM_ERR_LIMIT)
-        say_error("no stream: %s", roam_result_name(result));
+    } else if (result == ROAM_ERR_MEMORY) {
+        errno = ENOMEM;
+        pipe_give_up(&client->session.pipe);
+    } /* else STREAMS_AVAILABLE comes, or the end of the connection */
 }
 
 static void print_connected(struct client *client)

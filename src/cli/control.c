@@ -375,6 +375,7 @@ static bool listen_there(struct control *control)
     uv_unref((uv_handle_t *)&control->patience);
     if (status == 0 && remember_file(control))
         return true;
+    status = status == 0 ? -errno : status;
     say_error("cannot listen on the control socket %s: %s", control->path, uv_strerror(status));
     return false;
 }

@@ -149,6 +149,8 @@ static bool ask(struct hq_client *client, roam_conn *conn, const char *url)
     fetch->stream = roam_stream_open(conn, false, &result);
     if (fetch->stream == NULL) {
         free(fetch);
+        if (result == ROAM_ERR_MEMORY)
+            fail(client, url, ENOMEM, 0);
         return false; /* STREAMS_AVAILABLE comes, or the end of the connection */
     }
     fetch->url = url;
@@ -165,7 +167,11 @@ static bool ask(struct hq_client *client, roam_conn *conn, const char *url)
     split_url(url, host, &port, path, sizeof(path));
     int len = snprintf(request, sizeof(request), "GET %s\r\n", path);
     /* A fresh stream has room for one request. */
-    roam_stream_write(fetch->stream, request, (size_t)len);
+    if (roam_stream_write(fetch->stream, request, (size_t)len) != len) {
+        fail(client, url, ENOMEM, 0);
+        end_fetch(client, fetch);
+        return false;
+    }
     roam_stream_finish(fetch->stream);
     return true;
 }

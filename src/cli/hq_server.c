@@ -17,7 +17,7 @@
 #define PATH_PARTS_MAX 64
 
 /* Application error codes on streams. */
-enum { HQ_BAD_REQUEST = 400, HQ_NOT_FOUND = 404 };
+enum { HQ_BAD_REQUEST = 400, HQ_NOT_FOUND = 404, HQ_INTERNAL_ERROR = 500 };
 
 struct hq_request {
     struct hq_request *next; /* of the same connection */
@@ -82,7 +82,7 @@ static void send_file(struct hq_server *server, struct hq_request *request)
         }
         ptrdiff_t taken = roam_stream_write(request->stream, server->chunk, (size_t)n);
         if (taken < 0) {
-            request->answered = true;
+            give_up(request, HQ_INTERNAL_ERROR);
             return;
         }
         request->at += taken;

@@ -202,15 +202,22 @@ static void on_prepare(uv_prepare_t *handle)
     timerfd_settime(turning->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static void turn(struct natbox *box)
+/* False where there is no timer to be had. */
+static bool turn(struct natbox *box)
 {
     struct turning turning = {.box = box, .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
+    int status = turning.timer_fd < 0 ? -errno : uv_poll_init(&box->loop, &turning.timer, turning.timer_fd);
+    if (status != 0) {
+        say_error("no timer: %s", strerror(-status));
+        if (turning.timer_fd >= 0)
+            close(turning.timer_fd);
+        return false;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(signal_numbers); i++) {
         uv_signal_init(&box->loop, &turning.signals[i]);
         turning.signals[i].data = &turning;
         uv_signal_start(&turning.signals[i], on_signal, signal_numbers[i]);
     }
-    uv_poll_init(&box->loop, &turning.timer, turning.timer_fd);
     turning.timer.data = &turning;
     uv_poll_start(&turning.timer, UV_READABLE, on_timer);
     uv_prepare_init(&box->loop, &turning.prepare);
@@ -225,6 +232,7 @@ static void turn(struct natbox *box)
     uv_close((uv_handle_t *)&turning.prepare, NULL);
     uv_run(&box->loop, UV_RUN_NOWAIT); /* while they are still there */
     close(turning.timer_fd);
+    return true;
 }
 
 static int run(struct natbox *box, const struct command_line *line)
@@ -254,8 +262,7 @@ static int run(struct natbox *box, const struct command_line *line)
     REPORT(box, box->report.started, "seed", NUMBER("seed", box->options.seed),
            NUMBER("monotonic_ns", box->report.started));
     const struct sandbox_plan nothing = {0}; /* it serves no files */
-    if (open_doors(box, line) && sandbox_enter(&box->options.sandbox, &nothing)) {
-        turn(box);
+    if (open_doors(box, line) && sandbox_enter(&box->options.sandbox, &nothing) && turn(box)) {
         report_passages(box);
         report_totals(box, uv_hrtime());
         status = EXIT_OK;

@@ -166,8 +166,9 @@ void nat_done(struct natbox *box);
 /* ---- natbox_relay.c */
 
 bool relay_init(struct natbox *box, uint64_t seed);
-void relay_watch_door(struct door *door);
-void relay_watch_outer(struct outer *outer);
+/* False, with errno, where the loop takes no more sockets. */
+bool relay_watch_door(struct door *door);
+bool relay_watch_outer(struct outer *outer);
 /* Delivers what has arrived. */
 void relay_deliver(struct natbox *box, roam_time now);
 /* When the next one arrives. */

@@ -41,8 +41,12 @@ struct door *door_open(struct natbox *box, const roam_address *at, const roam_ad
     door->box = box;
     door->outside = *outside;
     door->index = box->door_count;
+    if (!relay_watch_door(door)) {
+        udp_socket_close(&door->udp);
+        free(door);
+        return NULL;
+    }
     box->doors[box->door_count++] = door;
-    relay_watch_door(door);
     return door;
 }
 
@@ -153,11 +157,15 @@ static bool open_outer(struct natbox *box, struct mapping *mapping, const struct
     }
     outer->box = box;
     outer->mapping = mapping;
+    if (!relay_watch_outer(outer)) {
+        udp_socket_close(&outer->udp);
+        free(outer);
+        return false;
+    }
     outer->next = box->outers;
     box->outers = outer;
     mapping->current = outer;
     mapping->last = outer->udp.local;
-    relay_watch_outer(outer);
     return true;
 }
 

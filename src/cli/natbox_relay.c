@@ -286,18 +286,25 @@ static void on_outer(uv_poll_t *handle, int status, int events)
     receive(outer->box, &outer->udp, take_down, outer);
 }
 
-void relay_watch_door(struct door *door)
+static bool watch(struct natbox *box, uv_poll_t *poll, int fd, void *data, uv_poll_cb on_readable)
 {
-    uv_poll_init(&door->box->loop, &door->poll, door->udp.fd);
-    door->poll.data = door;
-    uv_poll_start(&door->poll, UV_READABLE, on_door);
+    int status = uv_poll_init(&box->loop, poll, fd);
+    errno = -status;
+    if (status != 0)
+        return false;
+    poll->data = data;
+    uv_poll_start(poll, UV_READABLE, on_readable);
+    return true;
 }
 
-void relay_watch_outer(struct outer *outer)
+bool relay_watch_door(struct door *door)
 {
-    uv_poll_init(&outer->box->loop, &outer->poll, outer->udp.fd);
-    outer->poll.data = outer;
-    uv_poll_start(&outer->poll, UV_READABLE, on_outer);
+    return watch(door->box, &door->poll, door->udp.fd, door, on_door);
+}
+
+bool relay_watch_outer(struct outer *outer)
+{
+    return watch(outer->box, &outer->poll, outer->udp.fd, outer, on_outer);
 }
 
 void relay_done(struct natbox *box)

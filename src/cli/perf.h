@@ -21,6 +21,8 @@
 
 /* A request begins with the number of octets that are wanted back. */
 #define PERF_HEADER_BYTES 8
+/* The code of a stream that is reset because there was no memory for what is sent on it. */
+#define PERF_NO_MEMORY 1
 
 /* Wanted of a server: its account instead of so many octets. */
 #define PERF_WANT_ACCOUNT UINT64_MAX

@@ -60,7 +60,10 @@ static void open_streams(struct perf_client *client)
         bulk->opened++;
         roam_stream_set_user(transfer->stream, transfer);
         perf_header_write(transfer->wanted, header);
-        roam_stream_write(transfer->stream, header, sizeof(header));
+        if (roam_stream_write(transfer->stream, header, sizeof(header)) != sizeof(header)) {
+            perf_client_fail(client, "no memory");
+            return;
+        }
         transfer->sent = perf_send(transfer->stream, &transfer->left);
     }
 }

@@ -50,7 +50,8 @@ static void ask_for_account(struct perf_client *client, int which)
         return;
     }
     perf_header_write(PERF_WANT_ACCOUNT, header);
-    roam_stream_write(client->account, header, sizeof(header));
+    if (roam_stream_write(client->account, header, sizeof(header)) != sizeof(header))
+        perf_client_fail(client, "no memory");
     roam_stream_finish(client->account);
 }
 

@@ -83,7 +83,8 @@ static void ask_for_them(struct perf_client *client)
     }
     perf_header_write(PERF_WANT_DATAGRAMS | client->options->download, header);
     perf_header_write(client->options->payload_bytes, header + PERF_HEADER_BYTES);
-    roam_stream_write(datagrams->ask, header, sizeof(header));
+    if (roam_stream_write(datagrams->ask, header, sizeof(header)) != sizeof(header))
+        perf_client_fail(client, "no memory");
     roam_stream_finish(datagrams->ask);
 }
 

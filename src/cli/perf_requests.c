@@ -50,7 +50,10 @@ static bool start_request(struct perf_client *client)
     *request = (struct request){.stream = stream, .began = now, .left = options->request_bytes};
     roam_stream_set_user(stream, request);
     perf_header_write(options->response_bytes, header);
-    roam_stream_write(stream, header, sizeof(header));
+    if (roam_stream_write(stream, header, sizeof(header)) != sizeof(header)) {
+        perf_client_fail(client, "no memory");
+        return false;
+    }
     request->sent = perf_send(stream, &request->left);
     return true;
 }

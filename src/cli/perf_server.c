@@ -73,7 +73,8 @@ static void give_account(struct perf_server *server, struct answer *answer)
     uint8_t bytes[PERF_ACCOUNT_BYTES];
     perf_account_take(&account, server->io, roam_stream_conn(answer->stream));
     perf_account_write(&account, bytes);
-    roam_stream_write(answer->stream, bytes, sizeof(bytes));
+    if (roam_stream_write(answer->stream, bytes, sizeof(bytes)) != sizeof(bytes))
+        roam_stream_reset(answer->stream, PERF_NO_MEMORY);
     roam_stream_finish(answer->stream);
     answer->sent = true;
 }

@@ -16,6 +16,8 @@ bool perf_send(roam_stream *stream, uint64_t *left)
         size_t len = (size_t)min_u64(*left, PAYLOAD_BYTES);
         ptrdiff_t taken =
             len <= PERF_COPIED_MAX ? roam_stream_write(stream, payload, len) : roam_stream_lend(stream, payload, len);
+        if (taken == ROAM_ERR_MEMORY)
+            roam_stream_reset(stream, PERF_NO_MEMORY);
         if (taken < 0)
             return true;
         *left -= (uint64_t)taken;

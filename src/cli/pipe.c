@@ -100,6 +100,11 @@ static bool empty_buffer(struct pipe *pipe)
     if (pipe->at == pipe->len)
         return true;
     ptrdiff_t taken = roam_stream_write(pipe->stream, pipe->buffer + pipe->at, pipe->len - pipe->at);
+    if (taken == ROAM_ERR_MEMORY) {
+        errno = ENOMEM;
+        fail_locally(pipe, "what is to be sent");
+        return false;
+    }
     if (taken < 0) {
         pipe->in_ended = pipe->finished = true;
         pipe->at = pipe->len = 0;
@@ -108,6 +113,15 @@ static bool empty_buffer(struct pipe *pipe)
     pipe->at += (size_t)taken;
     pipe->bytes_in += (uint64_t)taken;
     return pipe->at == pipe->len;
+}
+
+/* A terminal that is gone ends what was typed. A file that cannot be read on has more. */
+static bool is_hung_up(int fd, int error)
+{
+    struct stat status;
+    bool is_device = error == EIO && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+    errno = error;
+    return is_device;
 }
 
 /* Reads some; false where there is nothing now. */
@@ -121,8 +135,7 @@ static bool fill_buffer(struct pipe *pipe)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     pipe->in_ended = true;
-    /* A terminal that hung up, and no more than that. */
-    if (n < 0 && errno != EIO)
+    if (n < 0 && !is_hung_up(pipe->in.fd, errno))
         fail_locally(pipe, "standard input");
     end_close(&pipe->in);
     return false;
@@ -247,6 +260,11 @@ void pipe_attach(struct pipe *pipe, roam_stream *stream, const char *first)
     }
     pump_in(pipe);
     pump_out(pipe);
+}
+
+void pipe_give_up(struct pipe *pipe)
+{
+    fail_locally(pipe, "a stream");
 }
 
 void pipe_on_event(struct pipe *pipe, const roam_event *event)

@@ -38,6 +38,8 @@ bool pipe_init(struct pipe *pipe, roam_io *io, int in_fd, int out_fd);
 /* Starts; `first` (may be NULL) goes out before what is read. */
 void pipe_attach(struct pipe *pipe, roam_stream *stream, const char *first);
 void pipe_on_event(struct pipe *pipe, const roam_event *event);
+/* There is no stream, and will be none, for the reason in errno. */
+void pipe_give_up(struct pipe *pipe);
 /* The connection has ended: what came is still written, nothing is read any more. */
 void pipe_on_closed(struct pipe *pipe);
 /* Both directions are at their end. */

@@ -73,6 +73,8 @@ static roam_credentials *load_credentials(const struct serve_options *options)
 {
     roam_credentials *credentials = roam_credentials_new();
     bool loaded = credentials != NULL;
+    if (!loaded)
+        say_error("no memory for credentials");
     for (size_t i = 0; loaded && i < options->certs.count; i++) {
         roam_result result = roam_credentials_load(credentials, options->certs.texts[i], options->keys.texts[i]);
         loaded = result == ROAM_OK;
@@ -290,8 +292,9 @@ int serve_main(int argc, char **argv)
     server.site.listings = options->listings;
     server.chunk = malloc(CHUNK_BYTES);
     int status = EXIT_LOCAL;
-    if (server.chunk != NULL && reopen(&server.site.root, options->directory, O_RDONLY | O_DIRECTORY) &&
-        open_log(&server))
+    if (server.chunk == NULL)
+        say_error("no memory");
+    else if (reopen(&server.site.root, options->directory, O_RDONLY | O_DIRECTORY) && open_log(&server))
         status = run(&server, &line, &endpoint_config);
     roam_credentials_free(server.credentials);
     free(server.chunk);

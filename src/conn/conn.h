@@ -199,6 +199,8 @@ struct roam_conn {
     bool greases;                  /* the peer takes packets without the fixed bit */
     bool trimmed;                  /* buffers and expanded keys were given back since the last packet */
     uint8_t peer_min_ack_delay_ms; /* 0: the peer takes neither ACK_FREQUENCY nor IMMEDIATE_ACK frames */
+    bool event_lost;    /* there was no memory for an event that the application must not miss: this is to end */
+    bool closed_untold; /* ... not for the last one either: it is made when it is asked for */
     uint32_t version;
     roam_time now; /* of the verb that runs */
     roam_time created;

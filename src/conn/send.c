@@ -351,6 +351,8 @@ bool conn_transmit(roam_conn *conn, roam_time now, roam_datagram *ret)
 {
     const bool segmented = ret->segment_bytes > 0;
     conn->now = now;
+    if (conn->event_lost)
+        conn_fail(conn, ROAM_INTERNAL_ERROR, 0, "no memory");
     if (conn->state == ROAM_CONN_CLOSING)
         return conn->close_pending && transmit_close(conn, ret);
     if (conn->state != ROAM_CONN_HANDSHAKE && conn->state != ROAM_CONN_ESTABLISHED)

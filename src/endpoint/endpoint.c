@@ -13,10 +13,30 @@
 
 /* ---- What connections ask for */
 
+static void owner_wake(void *context, roam_conn *conn)
+{
+    roam_endpoint *endpoint = context;
+    if (list_is_linked(&conn->endpoint_node) && !list_is_linked(&conn->ready_node))
+        list_append(&endpoint->ready, &conn->ready_node);
+}
+
+/* An application that has missed something would wait for it forever. The connection ends instead, when it is next asked
+ * for datagrams: here it is in the middle of something. One that the application has not been told of ends unheard. */
 static void owner_event(void *context, const roam_event *event)
 {
     roam_endpoint *endpoint = context;
-    event_queue_push(&endpoint->events, event);
+    roam_conn *conn = event->conn;
+    if (event_queue_push(&endpoint->events, event))
+        return;
+    if (event->type == ROAM_EVENT_CLOSED) {
+        conn->closed_untold = true;
+        endpoint->closed_untold++;
+        return;
+    }
+    if (event->type == ROAM_EVENT_ACCEPTED)
+        conn->app_holds = false;
+    conn->event_lost = true;
+    owner_wake(endpoint, conn);
 }
 
 static bool owner_cid_new(void *context, roam_conn *conn, roam_cid *ret)
@@ -55,13 +75,6 @@ static void owner_reset_token_remove(void *context, roam_conn *conn, const uint8
 {
     roam_endpoint *endpoint = context;
     conn_table_remove_reset_token(&endpoint->table, token, conn);
-}
-
-static void owner_wake(void *context, roam_conn *conn)
-{
-    roam_endpoint *endpoint = context;
-    if (list_is_linked(&conn->endpoint_node) && !list_is_linked(&conn->ready_node))
-        list_append(&endpoint->ready, &conn->ready_node);
 }
 
 static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
@@ -158,6 +171,7 @@ void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
     if (conn->initial_routed)
         conn_table_remove_initial(&endpoint->table, conn->initial_hash);
     event_queue_forget(&endpoint->events, conn);
+    endpoint->closed_untold -= conn->closed_untold;
     endpoint_forget_sender(endpoint, conn);
     timer_heap_set(&endpoint->timers, &conn->timer, ROAM_TIME_NEVER);
     endpoint_walks_pass(endpoint, conn);
@@ -424,9 +438,26 @@ void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now)
     }
 }
 
+/* The end of a connection that there was no memory to queue, behind all its events that were. */
+static bool tell_closed(roam_endpoint *endpoint, roam_event *ret)
+{
+    for (struct list_node *node = endpoint->conns.next; node != &endpoint->conns; node = node->next) {
+        roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        if (!conn->closed_untold)
+            continue;
+        conn->closed_untold = false;
+        endpoint->closed_untold--;
+        if (!conn->app_holds)
+            continue;
+        *ret = (roam_event){.type = ROAM_EVENT_CLOSED, .time = conn->now, .conn = conn, .error = conn->error};
+        return true;
+    }
+    return false;
+}
+
 bool roam_endpoint_poll(roam_endpoint *endpoint, roam_event *ret)
 {
-    return event_queue_pop(&endpoint->events, ret);
+    return event_queue_pop(&endpoint->events, ret) || (endpoint->closed_untold > 0 && tell_closed(endpoint, ret));
 }
 
 /* ---- Questions */

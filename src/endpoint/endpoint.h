@@ -63,6 +63,7 @@ struct roam_endpoint {
     size_t conn_count, half_open;
     struct pool frame_pool; /* struct sent_frame, of all connections */
     struct event_queue events;
+    size_t closed_untold;         /* connections whose end found no room among them */
     struct network_list networks; /* of the host */
     /* Whose the newest datagrams were, in a ring; NULL: nobody's, or given back since. What the system would not
      * send is asked for here, so that a flood of answers to forged addresses costs no walk over all connections. */

@@ -69,20 +69,21 @@ static bool copy_token(struct event_queue *queue, struct queued_event *entry)
     return true;
 }
 
-void event_queue_push(struct event_queue *queue, const roam_event *event)
+bool event_queue_push(struct event_queue *queue, const roam_event *event)
 {
     struct queued_event entry = {.event = *event};
     bool full = queue->count >= queue->max && may_be_dropped(event->type);
-    if (full || (event->conn != NULL && !event->conn->app_holds) || (queue->count == queue->capacity && !grow(queue)) ||
-        !copy_token(queue, &entry)) {
+    bool unheard = event->conn != NULL && !event->conn->app_holds;
+    if (full || unheard || (queue->count == queue->capacity && !grow(queue)) || !copy_token(queue, &entry)) {
         queue->dropped++;
-        return;
+        return unheard || may_be_dropped(event->type);
     }
     if (event->stream != NULL)
         entry.stream_id = event->stream->id;
     if (event->conn != NULL)
         event->conn->events_queued++;
     queue->ring[(queue->first + queue->count++) & (queue->capacity - 1)] = entry;
+    return true;
 }
 
 /* The application may have given back its handles since the event was queued. */

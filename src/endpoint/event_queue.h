@@ -26,7 +26,8 @@ struct event_queue {
 
 void event_queue_init(struct event_queue *queue, const roam_allocator *allocator, size_t max);
 void event_queue_done(struct event_queue *queue);
-void event_queue_push(struct event_queue *queue, const roam_event *event);
+/* False where there was no memory for an event that the application must not miss. */
+bool event_queue_push(struct event_queue *queue, const roam_event *event);
 bool event_queue_pop(struct event_queue *queue, roam_event *ret);
 
 /* The connection is about to be deleted: none of its events will come out. */

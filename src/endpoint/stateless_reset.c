@@ -50,5 +50,5 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
                         .local = roam_address_unmap(&datagram->local),
                         .remote = roam_address_unmap(&datagram->remote),
                         .cid = header->dcid};
-    event_queue_push(&endpoint->events, &event);
+    (void)event_queue_push(&endpoint->events, &event); /* it only informs */
 }

@@ -12,13 +12,21 @@
 #include <roam/types.h>
 
 struct counting_allocator {
-    size_t bytes_out;   /* allocated and not yet given back */
-    size_t allocations; /* calls that asked for memory */
+    size_t bytes_out;    /* allocated and not yet given back */
+    size_t allocations;  /* calls that asked for memory */
+    size_t refused;      /* this one of them gets nothing, from 1; 0: none */
+    size_t refused_more; /* ... and so many behind it */
     bool refuses;
 };
 
 /* In front of each block stands its size. */
 #define COUNTING_HEADER_BYTES 16
+
+static inline bool counting_is_refused(const struct counting_allocator *counting)
+{
+    return counting->refused > 0 && counting->allocations >= counting->refused &&
+           counting->allocations <= counting->refused + counting->refused_more;
+}
 
 static inline void *counting_reallocate(void *context, void *ptr, size_t old_bytes, size_t new_bytes)
 {
@@ -34,10 +42,11 @@ static inline void *counting_reallocate(void *context, void *ptr, size_t old_byt
     unsigned char *block = NULL;
     if (new_bytes > 0) {
         counting->allocations++;
-        if (counting->refuses)
+        if (counting->refuses || counting_is_refused(counting))
             return NULL;
         block = malloc(COUNTING_HEADER_BYTES + new_bytes);
-        assert(block != NULL);
+        if (block == NULL)
+            return NULL;
         memcpy(block, &new_bytes, sizeof(new_bytes));
         if (old_block != NULL)
             memcpy(block + COUNTING_HEADER_BYTES, ptr, old_bytes < new_bytes ? old_bytes : new_bytes);

@@ -42,6 +42,7 @@ void pair_start(struct pair *pair, struct pair_config *config)
     assert(parsed);
     pair->server_credentials = roam_credentials_new();
     pair->client_credentials = roam_credentials_new();
+    assert(pair->server_credentials != NULL && pair->client_credentials != NULL);
     roam_result made = roam_credentials_generate(pair->server_credentials, names);
     roam_credentials_fingerprint(pair->server_credentials, fingerprint);
     roam_credentials_trust_pin(pair->client_credentials, fingerprint);
@@ -92,6 +93,7 @@ static void send_all(struct pair *pair, struct pair_side *side, bool to_server)
 {
     for (;;) {
         struct pair_datagram *entry = calloc(1, sizeof(*entry));
+        assert(entry != NULL);
         entry->datagram.data = entry->data;
         entry->datagram.capacity = sizeof(entry->data);
         if (roam_endpoint_transmit(side->endpoint, pair->now, &entry->datagram, 1) == 0) {
@@ -229,7 +231,8 @@ bool pair_carries(struct pair *pair, const char *text, roam_time span)
     if (pair->client.stream == NULL || roam_stream_write(pair->client.stream, text, (size_t)len) != len)
         return false;
     pair_run(pair, span);
-    return roam_stream_read(pair->server.stream, buf, sizeof(buf), NULL) == len && strcmp(buf, text) == 0;
+    return pair->server.stream != NULL && roam_stream_read(pair->server.stream, buf, sizeof(buf), NULL) == len &&
+           strcmp(buf, text) == 0;
 }
 
 size_t pair_count_events(const struct pair_side *side, roam_event_type type)

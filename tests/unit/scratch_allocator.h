@@ -2,7 +2,6 @@
 #ifndef TESTS_UNIT_SCRATCH_ALLOCATOR_H
 #define TESTS_UNIT_SCRATCH_ALLOCATOR_H
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,8 @@ static inline void *scratch_reallocate(void *context, void *ptr, size_t old_byte
     struct scratch_block *list = context, *block = NULL;
     if (new_bytes > 0) {
         block = malloc(sizeof(*block) + new_bytes);
-        assert(block != NULL);
+        if (block == NULL)
+            return NULL;
         *block = (struct scratch_block){.next = list->next, .previous = list};
         if (list->next != NULL)
             list->next->previous = block;
