@@ -62,7 +62,7 @@ static uint64_t draw(struct flood *flood)
 /* The first datagram of each of so many connections. */
 static bool make_flights(struct flood *flood)
 {
-    static const char *const alpn[] = {"roam-perf", NULL};
+    static const char *const alpn[] = {"h3", "roam-perf", "roam", NULL};
     roam_endpoint_config endpoint_config;
     roam_config config;
     roam_endpoint_config_init(&endpoint_config);

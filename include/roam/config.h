@@ -244,11 +244,12 @@ typedef struct roam_endpoint_config {
     uint32_t force_version; /* a client's first version, to provoke Version Negotiation; 0: that of roam_config */
     roam_cid_plan cid_plan; /* what CIDs are made of; default random octets. Any other kind says their length too */
 
-    /* Strangers are clients whose Initial proves no address. Beyond either of the first two limits they are asked for
+    /* Strangers are clients whose Initial proves no address. Beyond any of the first three limits they are asked for
      * proof by Retry (under ROAM_RETRY_NEVER they are dropped); beyond the others Initials are dropped and counted, without
      * an answer. A prefix is a /24 of IPv4 or a /56 of IPv6; some share their account with others, by a hash that nobody
      * outside can compute. 0: no limit. */
-    uint32_t strangers_per_second; /* handshakes begun with strangers of one prefix; default 500 */
+    uint32_t strangers_per_second; /* handshakes begun with strangers, in all; default 1,000 */
+    uint32_t strangers_per_prefix; /* and of one prefix, a second; default 250 */
     uint32_t
         half_open_per_prefix; /* handshakes in progress with strangers of one prefix; with others of it, as many again
                                     * are let in; default 256 */

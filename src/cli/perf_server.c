@@ -277,7 +277,8 @@ int perf_serve(const struct perf_options *options, const struct command_line *li
     endpoint_config.accept = &config;
     endpoint_config.max_connections = UINT32_MAX;
     if (!options->guarded) {
-        endpoint_config.strangers_per_second = endpoint_config.half_open_per_prefix = 0;
+        endpoint_config.strangers_per_second = endpoint_config.strangers_per_prefix = 0;
+        endpoint_config.half_open_per_prefix = 0;
         endpoint_config.max_half_open = 0;
     }
     server.io = roam_io_new(&endpoint_config, NULL, &result);

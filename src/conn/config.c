@@ -50,7 +50,8 @@ void roam_endpoint_config_init(roam_endpoint_config *ret)
     ret->tokens_remembered = 65536;
     ret->max_events = 65536;
     ret->retries_per_second = 5000;
-    ret->strangers_per_second = 500;
+    ret->strangers_per_second = 1000;
+    ret->strangers_per_prefix = 250;
     ret->half_open_per_prefix = 256;
     ret->max_half_open = 20000;
 }

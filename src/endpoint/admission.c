@@ -151,7 +151,8 @@ static bool prefix_allows(roam_endpoint *endpoint, const roam_datagram *datagram
         return room;
     }
     const bool always = endpoint->config.retry == ROAM_RETRY_ALWAYS;
-    if (!always && !is_busy(endpoint) && room && rate_allows(&account->strangers, endpoint->now))
+    if (!always && !is_busy(endpoint) && room && rate_allows(&account->strangers, endpoint->now) &&
+        rate_allows(&endpoint->strangers, endpoint->now))
         return true;
     if (endpoint->config.retry != ROAM_RETRY_NEVER)
         ask_for_proof(endpoint, datagram, header, account);

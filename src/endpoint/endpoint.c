@@ -285,6 +285,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
     list_init(&endpoint->lent);
     endpoint->replies_end = &endpoint->replies;
     token_bucket_init(&endpoint->stateless, endpoint->config.resets_per_second, now);
+    token_bucket_init(&endpoint->strangers, endpoint->config.strangers_per_second, now);
     token_bucket_init(&endpoint->retries, endpoint->config.retries_per_second, now);
     token_filter_init(&endpoint->used_tokens, &endpoint->allocator, endpoint->config.tokens_remembered);
     token_filter_init(&endpoint->used_tickets, &endpoint->allocator, endpoint->config.tokens_remembered);

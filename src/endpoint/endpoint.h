@@ -73,7 +73,7 @@ struct roam_endpoint {
     struct reply *replies, **replies_end;
     size_t reply_count;
     struct token_bucket stateless; /* resets and version negotiations */
-    struct token_bucket retries;
+    struct token_bucket strangers, retries;
     struct prefix_limits prefixes; /* of those who want to come in */
 
     struct endpoint_plan plans[CID_PLANS_KEPT]; /* the current one first */

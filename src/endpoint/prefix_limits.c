@@ -11,7 +11,7 @@ bool prefix_limits_init(struct prefix_limits *limits, const roam_allocator *allo
     memcpy(limits->secret, secret, SIPHASH_KEY_BYTES);
     limits->accounts = mem_zalloc(allocator, PREFIX_ACCOUNTS * sizeof(*limits->accounts));
     for (size_t i = 0; limits->accounts != NULL && i < PREFIX_ACCOUNTS; i++) {
-        token_bucket_init(&limits->accounts[i].strangers, config->strangers_per_second, now);
+        token_bucket_init(&limits->accounts[i].strangers, config->strangers_per_prefix, now);
         token_bucket_init(&limits->accounts[i].retries, retries, now);
     }
     return limits->accounts != NULL;

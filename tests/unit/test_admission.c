@@ -26,7 +26,8 @@ static int set_up(void **state)
     (void)state;
     pair_prepare(&config);
     pair_give_static_key(&config);
-    config.server_endpoint.strangers_per_second = config.server_endpoint.half_open_per_prefix = 0;
+    config.server_endpoint.strangers_per_second = config.server_endpoint.strangers_per_prefix = 0;
+    config.server_endpoint.half_open_per_prefix = 0;
     config.server_endpoint.max_half_open = config.server_endpoint.retries_per_second = 0;
     flight.len = 0;
     return 0;
@@ -85,7 +86,7 @@ static void come_from_prefix(unsigned prefix, unsigned hosts)
 static void a_prefix_begins_so_many_handshakes_a_second_without_proof(void **state)
 {
     (void)state;
-    config.server_endpoint.strangers_per_second = 5;
+    config.server_endpoint.strangers_per_prefix = 5;
     start();
     come_from_prefix(1, 5);
     assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 5);
@@ -99,11 +100,25 @@ static void a_prefix_begins_so_many_handshakes_a_second_without_proof(void **sta
     assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 7);
 }
 
+static void all_prefixes_together_begin_so_many(void **state)
+{
+    (void)state;
+    config.server_endpoint.strangers_per_second = 20;
+    start();
+    for (unsigned prefix = 1; prefix <= 21; prefix++)
+        come_from(prefix, 1);
+    assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 20);
+    assert_int_equal(stats().retries_sent, 1);
+    pair_run(&pair, ROAM_SECONDS(1));
+    come_from(22, 1);
+    assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 21);
+}
+
 static void where_there_is_no_retry_the_others_are_dropped(void **state)
 {
     (void)state;
     config.server_endpoint.retry = ROAM_RETRY_NEVER;
-    config.server_endpoint.strangers_per_second = 5;
+    config.server_endpoint.strangers_per_prefix = 5;
     start();
     come_from_prefix(1, 6);
     assert_int_equal(roam_endpoint_connections(pair.server.endpoint, NULL, 0), 5);
@@ -387,6 +402,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_prefix_begins_so_many_handshakes_a_second_without_proof),
+        TEST(all_prefixes_together_begin_so_many),
         TEST(where_there_is_no_retry_the_others_are_dropped),
         TEST(a_prefix_has_so_many_handshakes_in_progress_without_proof),
         TEST(who_proves_its_address_is_counted_apart),
