@@ -8,7 +8,9 @@
  */
 #include "base/minmax.h"
 #include "conn/cids.h"
+#include "conn/early_data.h"
 #include "conn/mobility.h"
+#include "conn/preferred.h"
 #include "conn/versions.h"
 #include "crypto/key_schedule.h"
 
