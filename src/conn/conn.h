@@ -341,7 +341,7 @@ void conn_count_limit(roam_conn *conn, roam_limit limit);
 
 /* ---- receive_packet.c */
 
-/* Returns true where it was authentic. */
+/* One packet of a datagram; true where it was authentic. */
 bool conn_receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
                          uint8_t *data);
 
