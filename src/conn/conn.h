@@ -69,7 +69,7 @@ struct conn_owner {
     /* The connection has something to send or another deadline. */
     void (*wake)(void *context, roam_conn *conn);
     /* Handshake complete / over, however it went: it is no longer half-open. */
-    void (*handshake_over)(void *context, roam_conn *conn, bool completed);
+    void (*handshake_over)(void *context, roam_conn *conn);
     /* A NEW_TOKEN token for this address and version; returns its length. */
     size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
     /* Client: an invitation under this key for this first destination CID; returns its length. */

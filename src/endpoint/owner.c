@@ -78,9 +78,8 @@ void endpoint_handshake_over(roam_endpoint *endpoint, roam_conn *conn)
     conn->half_open = false;
 }
 
-static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
+static void owner_handshake_over(void *context, roam_conn *conn)
 {
-    (void)completed;
     endpoint_handshake_over(context, conn);
 }
 
