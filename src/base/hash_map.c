@@ -360,12 +360,6 @@ void hash_map_done(struct hash_map *map)
     map->count = 0;
 }
 
-void hash_map_trim(struct hash_map *map)
-{
-    if (map->count == 0)
-        hash_map_done(map);
-}
-
 bool hash_map_insert(struct hash_map *map, const void *key, size_t len, void *value)
 {
     struct place place;

@@ -34,9 +34,6 @@ struct hash_map {
 void hash_map_init(struct hash_map *map, const roam_allocator *allocator, const uint8_t secret[SIPHASH_KEY_BYTES]);
 void hash_map_done(struct hash_map *map);
 
-/* Gives all memory back where the map is empty. */
-void hash_map_trim(struct hash_map *map);
-
 /* False without memory, or where a key with this hash is in the map, which an equal one is; changes nothing then. */
 bool hash_map_insert(struct hash_map *map, const void *key, size_t len, void *value);
 

@@ -26,8 +26,6 @@
         name, letter, kind, offsetof(struct net_options, member), argument, help                                       \
     }
 
-#define HQ_PORT 443
-
 static const struct option_spec specs[] = {
     OPTION("pin", 0, OPTION_PIN, pin, "sha256:HEX", "trust who has the key with this fingerprint"),
     OPTION("ca", 0, OPTION_TEXT, ca, "FILE", "trust these authorities, PEM, instead of the system's"),

@@ -99,7 +99,8 @@ int control_connect(const char *path)
     return -1;
 }
 
-pid_t control_peer(int fd)
+/* Who listens at the other end; 0: unknown. */
+static pid_t peer_of(int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
@@ -134,7 +135,7 @@ static bool make_way(const char *path)
     int fd = control_connect(path);
     if (fd >= 0) {
         say_error("the control socket %s is in use by process %ld; choose another by --control", path,
-                  (long)control_peer(fd));
+                  (long)peer_of(fd));
         close(fd);
         return false;
     }
@@ -208,7 +209,9 @@ static size_t look_around(const char *directory, char ret[CONTROL_PATH_MAX], boo
     return found;
 }
 
-bool control_find(char ret[CONTROL_PATH_MAX])
+/* The one socket of this user on which a server listens. Those on which nobody does are removed. False, which has been
+ * said, where there is none, or more than one. */
+static bool find_only(char ret[CONTROL_PATH_MAX])
 {
     char directory[CONTROL_PATH_MAX];
     if (!directory_text(directory))
@@ -229,7 +232,7 @@ bool control_path_of(const char *name, char ret[CONTROL_PATH_MAX])
 {
     char directory[CONTROL_PATH_MAX];
     if (name == NULL)
-        return control_find(ret);
+        return find_only(ret);
     if (strspn(name, "0123456789") == strlen(name))
         return directory_text(directory) && path_in(directory, strtoul(name, NULL, 10), ret);
     if (strlen(name) >= CONTROL_PATH_MAX) {

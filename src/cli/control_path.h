@@ -21,13 +21,6 @@ int control_bind(const char *path);
 /* A connection to it, or -1 with errno. */
 int control_connect(const char *path);
 
-/* Who listens at the other end; 0: unknown. */
-pid_t control_peer(int fd);
-
-/* The one socket of this user on which a server listens. Those on which nobody does are removed. False, which has been
- * said, where there is none, or more than one. */
-bool control_find(char ret[CONTROL_PATH_MAX]);
-
 /* What a user calls a server: a path, or the number of a process. */
 bool control_path_of(const char *name, char ret[CONTROL_PATH_MAX]);
 

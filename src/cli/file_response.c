@@ -20,7 +20,8 @@
 
 #define ETAG_TEXT_MAX 64
 
-const char *http_reason(int status)
+/* "Not Found" */
+static const char *reason_of(int status)
 {
     static const struct {
         int status;
@@ -84,7 +85,7 @@ bool file_response_refuse(struct file_response *ret, int status, bool head)
 {
     *ret = (struct file_response){.status = status, .head = head, .fd = -1};
     char *text;
-    int len = asprintf(&text, "%d %s\n", status, http_reason(status));
+    int len = asprintf(&text, "%d %s\n", status, reason_of(status));
     if (len < 0)
         return false;
     file_response_set_text(ret, text, (size_t)len);

@@ -58,9 +58,6 @@ ptrdiff_t file_response_read(const struct file_response *response, uint64_t at, 
 
 void file_response_done(struct file_response *response);
 
-/* "Not Found" */
-const char *http_reason(int status);
-
 /* For file_listing.c, too. False without memory. */
 bool file_response_add(struct file_response *response, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

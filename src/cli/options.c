@@ -292,6 +292,13 @@ static const char *const examples[] = {
     [OPTION_TEXTS] = "a text that is not empty",
 };
 
+/* Of values that may be two. */
+static bool (*const parsers_each_way[])(const char *text, uint64_t *ret) = {
+    [OPTION_DURATION_EACH_WAY] = parse_duration,   [OPTION_BYTES_EACH_WAY] = parse_bytes,
+    [OPTION_RATE_EACH_WAY] = parse_rate,           [OPTION_SHARE_EACH_WAY] = parse_share,
+    [OPTION_NUMBER_EACH_WAY] = parse_plain_number,
+};
+
 static bool store_value(const struct option_spec *spec, const char *text, void *ret)
 {
     switch (spec->kind) {
@@ -328,15 +335,11 @@ static bool store_value(const struct option_spec *spec, const char *text, void *
     case OPTION_NAMES:
         return parse_names(text, ret);
     case OPTION_DURATION_EACH_WAY:
-        return parse_each_way(text, parse_duration, ret);
     case OPTION_BYTES_EACH_WAY:
-        return parse_each_way(text, parse_bytes, ret);
     case OPTION_RATE_EACH_WAY:
-        return parse_each_way(text, parse_rate, ret);
     case OPTION_SHARE_EACH_WAY:
-        return parse_each_way(text, parse_share, ret);
     case OPTION_NUMBER_EACH_WAY:
-        return parse_each_way(text, parse_plain_number, ret);
+        return parse_each_way(text, parsers_each_way[spec->kind], ret);
     case OPTION_OUTAGE:
         return parse_outage(text, ret);
     case OPTION_TEXTS:

@@ -88,7 +88,7 @@ struct sandbox_options {
 
 /* What `roam listen` and `roam connect` can be told. */
 struct net_options {
-    bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only, send_only;
+    bool no_move, ipv4, ipv6, verbose, keep, table, retry, handshake_only, insecure, progress, recv_only;
     bool qlog_latest;
     bool early;
     bool no_pmtud;

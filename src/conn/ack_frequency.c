@@ -8,7 +8,7 @@
  *             could not be that punctual, on a path of a few milliseconds, RFC 9000 is good enough
  *
  * The delay that is asked for is never beyond the peer's max_ack_delay, which the PTO reckons with all the time. An
- * IMMEDIATE_ACK goes with what must be answered at once, see put_immediate_ack in assemble.c.
+ * IMMEDIATE_ACK goes with what must be answered at once, see put_immediate_ack in payload.c.
  */
 #include "conn/ack_frequency.h"
 

@@ -3,6 +3,7 @@
 #include "base/hash_map.h"
 #include "conn/alternates.h"
 #include "conn/datagrams.h"
+#include "conn/early_data.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
 

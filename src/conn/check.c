@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "conn/datagrams.h"
+#include "conn/preferred.h"
 
 static void check_in_flight(const roam_conn *conn)
 {

@@ -53,7 +53,7 @@ static void tell_closed(roam_conn *conn)
     conn->closed_told = true;
     conn->owner->totals->connections_closed++;
     conn->owner->totals->handshakes_failed += !conn->handshake_complete;
-    conn->owner->handshake_over(conn->owner->context, conn, false);
+    conn->owner->handshake_over(conn->owner->context, conn);
     stream_set_close(&conn->streams);
     conn_datagrams_close(conn);
     conn_event(conn, ROAM_EVENT_CLOSED);

@@ -69,7 +69,7 @@ struct conn_owner {
     /* The connection has something to send or another deadline. */
     void (*wake)(void *context, roam_conn *conn);
     /* Handshake complete / over, however it went: it is no longer half-open. */
-    void (*handshake_over)(void *context, roam_conn *conn, bool completed);
+    void (*handshake_over)(void *context, roam_conn *conn);
     /* A NEW_TOKEN token for this address and version; returns its length. */
     size_t (*new_token)(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX]);
     /* Client: an invitation under this key for this first destination CID; returns its length. */
@@ -137,21 +137,6 @@ struct conn_counters {
     uint32_t ptos, challenges_sent, challenges_received, responses_received;
 };
 
-/* The server's preferred address, RFC 9000 section 9.6, at either side. See preferred.c. */
-enum preferred_state {
-    PREFERRED_NONE,    /* there is none, or the client does not want it */
-    PREFERRED_OFFERED, /* known to both */
-    PREFERRED_PROBING, /* client: it is being validated */
-    PREFERRED_REACHED, /* the active path leads there */
-    PREFERRED_FAILED,  /* client: nobody answered there */
-};
-
-/* What a server that offers a preferred address leaves for it. */
-struct preferred_home {
-    roam_address local; /* where the handshake ran */
-    uint64_t left_at;   /* largest_non_probing when it moved from there, PACKET_NUMBER_NONE before */
-};
-
 /* What counts of the peer's transport parameters for as long as the connection lasts; those of streams are theirs. */
 struct peer_params {
     uint64_t max_idle_timeout_ms; /* 0: none */
@@ -195,12 +180,12 @@ struct roam_conn {
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
     bool app_holds;                /* the application has the handle */
-    bool closed_told;              /* ROAM_EVENT_CLOSED is out */
+    bool closed_told : 1;          /* ROAM_EVENT_CLOSED is out */
     bool greases;                  /* the peer takes packets without the fixed bit */
     bool trimmed;                  /* buffers and expanded keys were given back since the last packet */
     uint8_t peer_min_ack_delay_ms; /* 0: the peer takes neither ACK_FREQUENCY nor IMMEDIATE_ACK frames */
-    bool event_lost;    /* there was no memory for an event that the application must not miss: this is to end */
-    bool closed_untold; /* ... not for the last one either: it is made when it is asked for */
+    bool event_lost : 1;    /* there was no memory for an event that the application must not miss: this is to end */
+    bool closed_untold : 1; /* ... not for the last one either: it is made when it is asked for */
     uint32_t version;
     roam_time now; /* of the verb that runs */
     roam_time created;
@@ -226,7 +211,7 @@ struct roam_conn {
     uint8_t token_count, token_capacity;
     bool initial_routed, half_open; /* the endpoint's */
     bool proven_at_start;           /* ... by a token */
-    uint8_t preferred;              /* enum preferred_state: where the server would rather be */
+    uint8_t preferred;              /* where the server would rather be: see preferred.h */
     uint16_t prefix;                /* the endpoint's account of who came: see prefix_limits.h */
     struct preferred_home *home;    /* server: NULL where it offers none */
 
@@ -354,6 +339,12 @@ void conn_end_loans(roam_conn *conn);
 void conn_count_drop(roam_conn *conn, roam_drop reason);
 void conn_count_limit(roam_conn *conn, roam_limit limit);
 
+/* ---- receive_packet.c */
+
+/* One packet of a datagram; true where it was authentic. */
+bool conn_receive_packet(roam_conn *conn, const struct packet_header *header, struct packet_context *context,
+                         uint8_t *data);
+
 /* ---- early.c */
 void conn_keep_early(roam_conn *conn, const struct packet_context *context, const uint8_t *data, size_t len);
 void conn_replay_early(roam_conn *conn);
@@ -396,33 +387,6 @@ struct packet_keys *conn_send_keys(roam_conn *conn, enum packet_space space);
 /* ---- versions.c: see versions.h */
 void conn_on_version_negotiation(roam_conn *conn, const struct packet_header *header);
 
-/* ---- early_data.c: RFC 9001 section 4.6 */
-
-/* Client: the ClientHello will offer it, where the session allows it. */
-void conn_early_offer(roam_conn *conn);
-/* Client: the ClientHello is made. */
-void conn_early_ready(roam_conn *conn);
-void conn_early_on_secret(roam_conn *conn, enum aead_suite suite, const uint8_t *receive, const uint8_t *send);
-/* Server: TLS asks whether it is taken. */
-bool conn_early_may_take(roam_conn *conn, const struct early_terms *terms);
-/* Server: a ClientHello may have brought it. */
-void conn_early_take(roam_conn *conn);
-/* The handshake is complete. Client: whether the server took it, and kept its promises. False where the connection ends
- * for that. */
-bool conn_early_judge(roam_conn *conn);
-/* 1-RTT keys are there. */
-void conn_early_end(roam_conn *conn);
-/* Streams and datagrams may be used. */
-static inline bool conn_may_send_data(const roam_conn *conn)
-{
-    return conn->handshake_complete || conn->early_data == ROAM_EARLY_OFFERED ||
-           conn->early_data == ROAM_EARLY_ACCEPTED;
-}
-/* What a packet of the application data space is now. */
-enum packet_type conn_application_packet(const roam_conn *conn);
-roam_time conn_early_deadline(const roam_conn *conn);
-void conn_early_expire(roam_conn *conn);
-
 /* ---- post_handshake.c */
 
 /* TLS is gone: looks only at which messages come. UINT64_MAX: the thread is lost. */
@@ -453,31 +417,6 @@ uint64_t conn_on_path_challenge(roam_conn *conn, const struct packet_context *co
 uint64_t conn_on_path_response(roam_conn *conn, const struct packet_context *context, const uint8_t *data);
 void conn_expire_paths(roam_conn *conn);
 roam_time conn_paths_deadline(const roam_conn *conn);
-
-/* ---- preferred.c: RFC 9000 section 9.6 */
-/* Server: the preferred address with its CID, where one is configured; the handshake runs at `local`. */
-void conn_offer_preferred(roam_conn *conn, const roam_address *local, struct transport_params *params);
-/* The CID of the offer, which no NEW_CONNECTION_ID frame brings, is the application's to know too. */
-void conn_tell_preferred_cid(roam_conn *conn);
-/* Client: the server's parameters are known. */
-void conn_learn_preferred(roam_conn *conn);
-/* Client: begins to validate the preferred address, as soon as that can be done. */
-void conn_try_preferred(roam_conn *conn);
-/* Client: it is leaving for new_local, and validates the preferred address from there too. */
-void conn_try_preferred_from(roam_conn *conn, const roam_address *new_local, bool migrate);
-/* Client: all that is known of where the server can be reached, in one place: the address that a path of this family
- * leads to. False where it has none in the family. */
-bool conn_server_address(const roam_conn *conn, uint8_t family, roam_address *ret);
-/* Client: the server has asked for no migration at this address. */
-bool conn_is_closed_to_moves(const roam_conn *conn, const roam_address *remote);
-/* The connection moves to `path`. */
-void conn_preferred_on_move(roam_conn *conn, const struct path *path);
-/* `path` is validated, or it failed. */
-void conn_preferred_on_validated(roam_conn *conn, const struct path *path);
-void conn_preferred_on_failed(roam_conn *conn, const struct path *path);
-/* Server: the packet came to our preferred address; to the address that we left for it, after we had left. */
-bool conn_is_to_preferred(const roam_conn *conn, const roam_address *local);
-bool conn_is_left_behind(const roam_conn *conn, const struct packet_context *context);
 
 /* ---- send.c */
 

@@ -11,6 +11,7 @@
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
+#include "conn/preferred.h"
 #include "conn/versions.h"
 
 void conn_tell(roam_conn *conn, const roam_event *event)

@@ -8,7 +8,9 @@
  */
 #include "base/minmax.h"
 #include "conn/cids.h"
+#include "conn/early_data.h"
 #include "conn/mobility.h"
+#include "conn/preferred.h"
 #include "conn/versions.h"
 #include "crypto/key_schedule.h"
 
@@ -235,7 +237,7 @@ static void on_handshake_complete(roam_conn *conn)
     conn_set_state(conn, ROAM_CONN_ESTABLISHED);
     conn->owner->totals->handshakes_completed++;
     conn->owner->totals->handshakes_resumed += conn->resumed;
-    conn->owner->handshake_over(conn->owner->context, conn, true);
+    conn->owner->handshake_over(conn->owner->context, conn);
     conn_event(conn, ROAM_EVENT_CONNECTED);
     conn_tell_preferred_cid(conn);
     //= rfc9000#9.5-7 Issue fresh CIDs before the peer migrates.

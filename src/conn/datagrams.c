@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "base/minmax.h"
+#include "conn/early_data.h"
 
 static struct datagrams *datagrams_of(roam_conn *conn)
 {

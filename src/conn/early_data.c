@@ -10,7 +10,7 @@
  * 0-RTT and 1-RTT packets share a packet number space. Rejected early data was never sent, as far as streams and flow
  * control go: it goes out again under whatever the limits are now.
  */
-#include "conn/conn.h"
+#include "conn/early_data.h"
 
 /* After completion a server still opens 0-RTT packets that were overtaken, RFC 9001 section 4.9.3. */
 #define ZERO_RTT_PTOS 3

@@ -19,9 +19,6 @@ _Static_assert(CRYPTO_BUFFER_BYTES_MAX >= 4096, "RFC 9000 section 7.5");
 /* A Retry token that still leaves room for a ClientHello in 1200 octets. */
 #define RETRY_TOKEN_BYTES_MAX 512
 
-/* The length field of a long header is written as two octets. */
-#define LONG_PACKET_BYTES_MAX 16383
-
 /* A peer may ask for ACKs that are delayed no less than this: event loops keep time in milliseconds. */
 #define MIN_ACK_DELAY ROAM_MILLISECONDS(1)
 

@@ -11,6 +11,7 @@
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
+#include "conn/preferred.h"
 
 /* ---- Facts */
 

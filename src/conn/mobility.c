@@ -10,6 +10,7 @@
 #include "conn/mobility.h"
 
 #include "conn/paths.h"
+#include "conn/preferred.h"
 
 /* After a want of means (memory, paths) the policy is asked again. */
 #define MEANS_RETRY ROAM_SECONDS(1)

@@ -5,6 +5,7 @@
 #include "conn/mobility.h"
 #include "conn/mtu.h"
 #include "conn/paths.h"
+#include "conn/preferred.h"
 
 void mobility_note(roam_conn *conn)
 {

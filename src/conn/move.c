@@ -6,6 +6,7 @@
 #include "conn/mobility.h"
 #include "conn/move_stats.h"
 #include "conn/paths.h"
+#include "conn/preferred.h"
 
 /* The newest wish counts: a move that waits for its proof, or for a CID, is called off, and its path with it unless that
  * was proven before. */

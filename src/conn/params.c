@@ -2,7 +2,9 @@
  * happened in the handshake (RFC 9000 section 7.3) and put to work. */
 #include "conn/ack_frequency.h"
 #include "conn/cids.h"
+#include "conn/early_data.h"
 #include "conn/log.h"
+#include "conn/preferred.h"
 #include "conn/versions.h"
 
 static void grease(const roam_conn *conn, struct transport_params *ret)

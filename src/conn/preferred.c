@@ -11,6 +11,8 @@
  *
  * What was learnt here belongs to this connection. //= rfc9000#9.6.2-6 No other one, resumed or not, goes there by it.
  */
+#include "conn/preferred.h"
+
 #include "conn/config_copy.h"
 #include "conn/paths.h"
 

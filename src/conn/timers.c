@@ -5,6 +5,7 @@
 #include "conn/alternates.h"
 #include "conn/cids.h"
 #include "conn/datagrams.h"
+#include "conn/early_data.h"
 #include "conn/log.h"
 #include "conn/mobility.h"
 #include "conn/silence.h"

@@ -10,6 +10,7 @@
 #include "conn/move_stats.h"
 #include "conn/mtu.h"
 #include "conn/paths.h"
+#include "conn/preferred.h"
 
 /* ---- Challenges and responses */
 

@@ -1,4 +1,4 @@
-/* Inside of roam_credentials: what crypto/tls.c asks of them. */
+/* Inside of roam_credentials: what a handshake asks of them. */
 #ifndef CRYPTO_CREDENTIALS_H
 #define CRYPTO_CREDENTIALS_H
 

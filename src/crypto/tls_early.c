@@ -5,6 +5,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
+#include "crypto/client_hello.h"
 #include "wire/transport_params.h"
 
 /* RFC 8446 section 4. */

@@ -1,4 +1,4 @@
-/* The five verbs, and what connections ask of their endpoint: see endpoint.h. */
+/* The five verbs, and how an endpoint and its connections come and go: see endpoint.h. */
 #include "endpoint/endpoint.h"
 
 #include <assert.h>
@@ -10,146 +10,6 @@
 
 /* Datagrams of a batch whose connections are asked for ahead. */
 #define ROUTED_AHEAD 8
-
-/* ---- What connections ask for */
-
-static void owner_wake(void *context, roam_conn *conn)
-{
-    roam_endpoint *endpoint = context;
-    if (list_is_linked(&conn->endpoint_node) && !list_is_linked(&conn->ready_node))
-        list_append(&endpoint->ready, &conn->ready_node);
-}
-
-/* An application that has missed something would wait for it forever. The connection ends instead, when it is next asked
- * for datagrams: here it is in the middle of something. One that the application has not been told of ends unheard. */
-static void owner_event(void *context, const roam_event *event)
-{
-    roam_endpoint *endpoint = context;
-    roam_conn *conn = event->conn;
-    if (event_queue_push(&endpoint->events, event))
-        return;
-    if (event->type == ROAM_EVENT_CLOSED) {
-        conn->closed_untold = true;
-        endpoint->closed_untold++;
-        return;
-    }
-    if (event->type == ROAM_EVENT_ACCEPTED)
-        conn->app_holds = false;
-    conn->event_lost = true;
-    owner_wake(endpoint, conn);
-}
-
-static bool owner_cid_new(void *context, roam_conn *conn, roam_cid *ret)
-{
-    return endpoint_cid_new(context, conn, ret);
-}
-
-static void owner_cid_reset_token(void *context, const roam_cid *cid, uint8_t ret[RESET_TOKEN_BYTES])
-{
-    endpoint_reset_token(context, cid, ret);
-}
-
-static void owner_cid_retired(void *context, roam_conn *conn, const roam_cid *cid)
-{
-    roam_endpoint *endpoint = context;
-    (void)conn;
-    if (endpoint->table.quarantine_count == QUARANTINE_MAX)
-        endpoint->stats.limits[ROAM_LIMIT_RETIRED_CIDS]++;
-    conn_table_quarantine(&endpoint->table, cid, endpoint->now);
-}
-
-static void owner_cid_gone(void *context, roam_conn *conn, const roam_cid *cid)
-{
-    roam_endpoint *endpoint = context;
-    (void)conn;
-    conn_table_remove(&endpoint->table, cid);
-}
-
-static void owner_reset_token_add(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES])
-{
-    roam_endpoint *endpoint = context;
-    conn_table_add_reset_token(&endpoint->table, token, conn);
-}
-
-static void owner_reset_token_remove(void *context, roam_conn *conn, const uint8_t token[RESET_TOKEN_BYTES])
-{
-    roam_endpoint *endpoint = context;
-    conn_table_remove_reset_token(&endpoint->table, token, conn);
-}
-
-static void owner_handshake_over(void *context, roam_conn *conn, bool completed)
-{
-    roam_endpoint *endpoint = context;
-    (void)completed;
-    if (!conn->half_open)
-        return;
-    endpoint->half_open--;
-    endpoint->prefixes.accounts[conn->prefix].half_open[conn->proven_at_start]--;
-    conn->half_open = false;
-}
-
-static size_t owner_new_token(void *context, uint32_t version, const roam_address *remote, uint8_t ret[TOKEN_BYTES_MAX])
-{
-    roam_endpoint *endpoint = context;
-    struct token token = {.kind = TOKEN_NEW, .version = version, .issued = endpoint_unix_time(endpoint)};
-    return token_seal(ret, endpoint->token_key, &endpoint->rng, &token, remote);
-}
-
-//= rfc8446#8.1 Each ticket brings early data once; what may have been forgotten brings none.
-static bool owner_early_once(void *context, const struct early_terms *terms)
-{
-    roam_endpoint *endpoint = context;
-    const struct token ticket = {.kind = TOKEN_NEW, .issued = terms->issued, .mark = terms->mark};
-    if (endpoint->config.tokens_remembered == 0 || !token_filter_allows(&endpoint->used_tickets, &ticket)) {
-        endpoint->stats.early_data_refused++;
-        return false;
-    }
-    if (token_filter_is_full(&endpoint->used_tickets))
-        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
-    token_filter_on_used(&endpoint->used_tickets, &ticket);
-    return true;
-}
-
-static void owner_observe(void *context, const struct observed_packet *packet)
-{
-    const roam_endpoint *endpoint = context;
-    if (endpoint->observe != NULL)
-        endpoint->observe(endpoint->observe_context, packet);
-}
-
-static size_t owner_invitation(void *context, const uint8_t shared_key[ROAM_STATIC_KEY_BYTES], const roam_cid *dcid,
-                               uint8_t ret[TOKEN_BYTES_MAX])
-{
-    roam_endpoint *endpoint = context;
-    uint8_t key[TOKEN_KEY_BYTES];
-    invitation_key_derive(key, shared_key);
-    size_t len = invitation_seal(ret, key, &endpoint->rng, dcid, endpoint_unix_time(endpoint));
-    wipe(key, sizeof(key));
-    return len;
-}
-
-static struct conn_owner owner_of(roam_endpoint *endpoint)
-{
-    return (struct conn_owner){
-        .context = endpoint,
-        .rng = &endpoint->rng,
-        .id_key = endpoint->id_key,
-        .totals = &endpoint->stats,
-        .networks = &endpoint->networks,
-        .event = owner_event,
-        .cid_new = owner_cid_new,
-        .cid_reset_token = owner_cid_reset_token,
-        .cid_retired = owner_cid_retired,
-        .cid_gone = owner_cid_gone,
-        .reset_token_add = owner_reset_token_add,
-        .reset_token_remove = owner_reset_token_remove,
-        .wake = owner_wake,
-        .handshake_over = owner_handshake_over,
-        .new_token = owner_new_token,
-        .early_once = owner_early_once,
-        .invitation = owner_invitation,
-    };
-}
 
 /* ---- Connections come and go */
 
@@ -165,7 +25,7 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn)
 
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn)
 {
-    owner_handshake_over(endpoint, conn, false);
+    endpoint_handshake_over(endpoint, conn);
     /* Until now, so that a late repeat of the client's first Initial finds this connection instead of making
      * another. */
     if (conn->initial_routed)
@@ -276,7 +136,7 @@ roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time n
         return NULL;
     endpoint->now = now;
     conn_table_init(&endpoint->table, &endpoint->allocator, &endpoint->rng);
-    endpoint->owner = owner_of(endpoint);
+    endpoint_owner_init(endpoint);
     timer_heap_init(&endpoint->timers, &endpoint->allocator);
     pool_init(&endpoint->frame_pool, &endpoint->allocator, sizeof(struct sent_frame), FRAMES_PER_SLAB);
     event_queue_init(&endpoint->events, &endpoint->allocator, endpoint->config.max_events);
@@ -375,7 +235,7 @@ void roam_endpoint_reclaim(roam_endpoint *endpoint)
         roam_conn *conn = CONTAINER_OF(node, roam_conn, lent_node);
         list_unlink(node);
         conn_end_loans(conn);
-        owner_wake(endpoint, conn);
+        endpoint_wake(endpoint, conn);
     }
 }
 
@@ -389,7 +249,7 @@ static bool transmit_ready(roam_endpoint *endpoint, roam_datagram *ret)
         if (conn_transmit(conn, endpoint->now, ret)) {
             endpoint_note_sender(endpoint, conn);
             /* The others' turn. */
-            owner_wake(endpoint, conn);
+            endpoint_wake(endpoint, conn);
             return true;
         }
         /* It may have woken itself: what it found it could not send has become the end of it, which is to be told. */
@@ -440,7 +300,7 @@ void roam_endpoint_expire(roam_endpoint *endpoint, roam_time now)
         roam_conn *conn = CONTAINER_OF(first, roam_conn, timer);
         timer_heap_set(&endpoint->timers, first, ROAM_TIME_NEVER);
         conn_expire(conn, now);
-        owner_wake(endpoint, conn);
+        endpoint_wake(endpoint, conn);
     }
 }
 
@@ -497,14 +357,6 @@ void roam_endpoint_set_qlog(roam_endpoint *endpoint, const roam_qlog *qlog)
 void roam_endpoint_set_keylog(roam_endpoint *endpoint, const roam_keylog *keylog)
 {
     endpoint->keylog = keylog != NULL ? *keylog : (roam_keylog){0};
-}
-
-void endpoint_set_packet_observer(roam_endpoint *endpoint,
-                                  void (*observe)(void *context, const struct observed_packet *packet), void *context)
-{
-    endpoint->observe = observe;
-    endpoint->owner.observe = observe != NULL ? owner_observe : NULL;
-    endpoint->observe_context = context;
 }
 
 void endpoint_check(const roam_endpoint *endpoint)

@@ -137,6 +137,23 @@ bool endpoint_memory_is_short(const roam_endpoint *endpoint);
 /* Ends the newest handshakes where memory runs out. */
 void endpoint_memory_shed(roam_endpoint *endpoint);
 
+/* Asserts the invariants of the endpoint and of its connections. */
+void endpoint_check(const roam_endpoint *endpoint);
+
+/* ---- owner.c */
+
+void endpoint_owner_init(roam_endpoint *endpoint);
+
+/* The connection has something to send or another deadline. */
+void endpoint_wake(roam_endpoint *endpoint, roam_conn *conn);
+
+/* It is no longer half-open, however that went. */
+void endpoint_handshake_over(roam_endpoint *endpoint, roam_conn *conn);
+
+/* Tests: calls `observe` for each packet sent and each authentic packet received. */
+void endpoint_set_packet_observer(roam_endpoint *endpoint,
+                                  void (*observe)(void *context, const struct observed_packet *packet), void *context);
+
 /* ---- walk.c */
 
 /* The connection leaves the table: ways through it that would come to it next go on behind it. */
@@ -198,12 +215,5 @@ void answer_unknown(roam_endpoint *endpoint, const roam_datagram *datagram, cons
 struct reply *reply_new(roam_endpoint *endpoint, const roam_datagram *datagram, size_t capacity);
 bool reply_take(roam_endpoint *endpoint, roam_datagram *ret);
 void replies_free(roam_endpoint *endpoint);
-
-/* Tests: calls `observe` for each packet sent and each authentic packet received. */
-void endpoint_set_packet_observer(roam_endpoint *endpoint,
-                                  void (*observe)(void *context, const struct observed_packet *packet), void *context);
-
-/* Asserts the invariants of the endpoint and of its connections. */
-void endpoint_check(const roam_endpoint *endpoint);
 
 #endif

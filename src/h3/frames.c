@@ -17,21 +17,6 @@ static uint64_t value_of(const uint8_t *bytes, size_t len)
     return value;
 }
 
-/* True when it is complete. */
-bool h3_varint_take(struct h3_varint *varint, const uint8_t **data, size_t *len, uint64_t *ret)
-{
-    while (*len > 0) {
-        varint->bytes[varint->len++] = *(*data)++;
-        --*len;
-        if (varint->len == whole(varint->bytes[0])) {
-            *ret = value_of(varint->bytes, varint->len);
-            varint->len = 0;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool h3_varint_parse(const uint8_t **data, size_t *len, uint64_t *ret)
 {
     if (*len == 0 || *len < whole(**data))

@@ -38,12 +38,6 @@
 #define H3_DRAFT02_ASKED "sec-webtransport-http3-draft02"
 #define H3_DRAFT_TAKEN   "sec-webtransport-http3-draft"
 
-/* A varint that comes octet by octet. */
-struct h3_varint {
-    uint8_t bytes[8];
-    uint8_t len;
-};
-
 /* Where in its frames a stream is. */
 struct h3_frame {
     uint8_t head[16]; /* type and length as they came */
@@ -222,7 +216,6 @@ bool h3_session_next(struct h3_stream *stream, roam_h3_event *ret);
 roam_result h3_session_find(const roam_h3 *h3, uint64_t id, struct h3_session **ret);
 
 /* frames.c */
-bool h3_varint_take(struct h3_varint *varint, const uint8_t **data, size_t *len, uint64_t *ret);
 bool h3_varint_parse(const uint8_t **data, size_t *len, uint64_t *ret);
 size_t h3_varint_write(uint8_t *ret, uint64_t value);
 size_t h3_frame_head(struct h3_frame *frame, const uint8_t *data, size_t len);
@@ -249,7 +242,6 @@ size_t h3_content_read(struct h3_stream *stream, void *buf, size_t cap);
 /* send.c */
 void h3_flush(roam_h3 *h3);
 ptrdiff_t h3_content_write(struct h3_stream *stream, const void *data, size_t len, bool fin);
-nghttp3_ssize h3_offer_content(struct h3_stream *stream, nghttp3_vec *vec, uint32_t *flags);
 
 /* datagrams.c */
 bool h3_datagram_next(roam_h3 *h3, roam_h3_event *ret);

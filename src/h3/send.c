@@ -145,7 +145,7 @@ static roam_result gather(const roam_h3 *h3, const nghttp3_nv *pseudo, size_t ps
 }
 
 /* What nghttp3 asks for when the stream's turn has come. */
-nghttp3_ssize h3_offer_content(struct h3_stream *stream, nghttp3_vec *vec, uint32_t *flags)
+static nghttp3_ssize offer_content(struct h3_stream *stream, nghttp3_vec *vec, uint32_t *flags)
 {
     bool some = stream->content_len > 0 && !stream->content_offered;
     if (some) {
@@ -167,7 +167,7 @@ static nghttp3_ssize read_data(nghttp3_conn *ng, int64_t id, nghttp3_vec *vec, s
     (void)n;
     (void)stream_user;
     struct h3_stream *stream = h3_find(user, (uint64_t)id);
-    return stream != NULL ? h3_offer_content(stream, vec, flags) : NGHTTP3_ERR_CALLBACK_FAILURE;
+    return stream != NULL ? offer_content(stream, vec, flags) : NGHTTP3_ERR_CALLBACK_FAILURE;
 }
 
 static const nghttp3_data_reader reader = {.read_data = read_data};

@@ -39,7 +39,8 @@ static int compare_will(const struct mobility_way *a, const struct mobility_way 
     return a->preference == b->preference ? 0 : a->preference > b->preference ? 1 : -1;
 }
 
-bool mobility_comes_before(const struct mobility_way *a, const struct mobility_way *b)
+/* True where `a` comes before `b`: the application's rule, then the user's preference, then the cost. */
+static bool comes_before(const struct mobility_way *a, const struct mobility_way *b)
 {
     int will = compare_will(a, b);
     return will != 0 ? will > 0 : mobility_cost(a) < mobility_cost(b);
@@ -116,7 +117,7 @@ static size_t find_refuge(const struct mobility_facts *facts, int surety_min)
         if (way->must_be_proven && !way->proven)
             continue;
         int more = found == NO_WAY ? 1 : surety(facts, way) - surety(facts, &facts->ways[found]);
-        if (more > 0 || (more == 0 && mobility_comes_before(way, &facts->ways[found])))
+        if (more > 0 || (more == 0 && comes_before(way, &facts->ways[found])))
             found = i;
     }
     return found;
@@ -134,7 +135,7 @@ static size_t find_proven(const struct mobility_facts *facts)
             continue;
         bool alive = way->proven_at >= facts->doubted_at;
         if (found == NO_WAY || alive > found_alive ||
-            (alive == found_alive && mobility_comes_before(way, &facts->ways[found]))) {
+            (alive == found_alive && comes_before(way, &facts->ways[found]))) {
             found = i;
             found_alive = alive;
         }
@@ -179,7 +180,7 @@ static uint32_t choose_standbys(const struct mobility_facts *facts)
         for (size_t i = 0; i < facts->count; i++) {
             if (!is_alternative(facts, i) || (chosen >> i & 1) != 0)
                 continue;
-            if (best == NO_WAY || mobility_comes_before(&facts->ways[i], &facts->ways[best]))
+            if (best == NO_WAY || comes_before(&facts->ways[i], &facts->ways[best]))
                 best = i;
         }
         if (best != NO_WAY)
@@ -267,7 +268,7 @@ static void seek_better(const struct mobility_facts *facts, struct mobility_verd
         roam_time at = ready_at(facts, way);
         if (at > facts->now)
             ask_again_at(verdict, at);
-        else if (best == NO_WAY || mobility_comes_before(way, &facts->ways[best]))
+        else if (best == NO_WAY || comes_before(way, &facts->ways[best]))
             best = i;
     }
     if (best == NO_WAY)

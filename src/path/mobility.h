@@ -115,9 +115,6 @@ struct mobility_verdict {
 
 roam_time mobility_cost(const struct mobility_way *way);
 
-/* True where `a` comes before `b`: the application's rule, then the user's preference, then the cost. */
-bool mobility_comes_before(const struct mobility_way *a, const struct mobility_way *b);
-
 struct mobility_verdict mobility_decide(const struct mobility_facts *facts);
 
 #endif

@@ -23,14 +23,9 @@ static const struct {
     [BBR_PROBE_RTT] = {"probe_rtt", 100, 50},
 };
 
-const char *bbr_state_name(enum bbr_state state)
-{
-    return states[state].name;
-}
-
 static const char *state_of(const struct congestion *congestion)
 {
-    return bbr_state_name(congestion->bbr->state);
+    return states[congestion->bbr->state].name;
 }
 
 /* ---- Beginnings */

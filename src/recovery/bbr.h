@@ -108,9 +108,6 @@ struct bbr {
 
 /* ---- bbr.c: what congestion.h and path_recovery.h call */
 
-/* The state's name, "probe_bw_up". */
-const char *bbr_state_name(enum bbr_state state);
-
 /* A packet leaves; in_flight is still without it. `ran_out`: see delivery_rate_on_sent. Returns its stamp. */
 uint16_t bbr_on_sent(struct congestion *congestion, uint64_t bytes, bool ran_out, roam_time now);
 void bbr_on_delivered(struct congestion *congestion, uint16_t stamp, uint64_t bytes, roam_time sent_at, roam_time now);

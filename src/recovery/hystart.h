@@ -39,12 +39,6 @@ struct hystart {
     roam_time baseline_rtt;   /* the least when conservative slow start began */
 };
 
-/* Slow start begins. */
-static inline void hystart_begin(struct hystart *hystart)
-{
-    *hystart = (struct hystart){0};
-}
-
 static inline void hystart_stop(struct hystart *hystart)
 {
     hystart->phase = HYSTART_DONE;

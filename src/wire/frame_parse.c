@@ -275,6 +275,17 @@ static uint64_t parse_ack_frequency(struct frame *ret, struct reader *reader)
     return ROAM_NO_ERROR;
 }
 
+/* MAX_DATA to STREAMS_BLOCKED. */
+static uint64_t parse_limit(struct frame *ret, struct reader *reader, uint64_t type)
+{
+    if (type == FRAME_MAX_STREAM_DATA || type == FRAME_STREAM_DATA_BLOCKED)
+        return parse_stream_maximum(ret, reader);
+    if (type == FRAME_MAX_DATA || type == FRAME_DATA_BLOCKED)
+        return parse_maximum(ret, reader, VARINT_MAX);
+    //= rfc9000#19.11 More than 2^60 streams is a FRAME_ENCODING_ERROR, in STREAMS_BLOCKED too (section 19.14).
+    return parse_maximum(ret, reader, STREAMS_MAX);
+}
+
 static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t type, const uint8_t *start)
 {
     switch (type) {
@@ -297,18 +308,8 @@ static uint64_t parse_body(struct frame *ret, struct reader *reader, uint64_t ty
         return parse_new_token(ret, reader);
     case FRAME_STREAM ... FRAME_STREAM_LAST:
         return parse_stream(ret, reader, type);
-    case FRAME_MAX_DATA:
-    case FRAME_DATA_BLOCKED:
-        return parse_maximum(ret, reader, VARINT_MAX);
-    case FRAME_MAX_STREAMS_BIDI:
-    case FRAME_MAX_STREAMS_UNI:
-    case FRAME_STREAMS_BLOCKED_BIDI:
-    case FRAME_STREAMS_BLOCKED_UNI:
-        //= rfc9000#19.11 More than 2^60 streams is a FRAME_ENCODING_ERROR, in STREAMS_BLOCKED too (section 19.14).
-        return parse_maximum(ret, reader, STREAMS_MAX);
-    case FRAME_MAX_STREAM_DATA:
-    case FRAME_STREAM_DATA_BLOCKED:
-        return parse_stream_maximum(ret, reader);
+    case FRAME_MAX_DATA ... FRAME_STREAMS_BLOCKED_UNI:
+        return parse_limit(ret, reader, type);
     case FRAME_NEW_CONNECTION_ID:
         return parse_new_connection_id(ret, reader);
     case FRAME_RETIRE_CONNECTION_ID:

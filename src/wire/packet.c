@@ -199,12 +199,6 @@ void packet_length_write(uint8_t *length_at, size_t len)
     length_at[1] = (uint8_t)len;
 }
 
-size_t packet_long_header_len(enum packet_type type, const roam_cid *dcid, const roam_cid *scid, size_t token_len)
-{
-    size_t len = 1 + 4 + 1 + (size_t)dcid->len + 1 + (size_t)scid->len + LENGTH_FIELD_BYTES;
-    return type == PACKET_INITIAL ? len + varint_len(token_len) + token_len : len;
-}
-
 void packet_write_short(struct writer *writer, const roam_cid *dcid, bool spin, bool key_phase, size_t pn_len)
 {
     assert(pn_len >= 1 && pn_len <= PACKET_NUMBER_BYTES_MAX);

@@ -92,9 +92,6 @@ void packet_write_long(struct writer *writer, enum packet_type type, uint32_t ve
 /* Fills the length field: octets of packet number, payload and tag; at most 16383. */
 void packet_length_write(uint8_t *length_at, size_t len);
 
-/* Octets that packet_write_long writes. */
-size_t packet_long_header_len(enum packet_type type, const roam_cid *dcid, const roam_cid *scid, size_t token_len);
-
 /* Writes a short header up to where the packet number starts. */
 void packet_write_short(struct writer *writer, const roam_cid *dcid, bool spin, bool key_phase, size_t pn_len);
 

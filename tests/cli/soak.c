@@ -23,7 +23,6 @@
 #define DELIBERATE_EVERY 10
 #define WRITE_EVERY_MS   5
 #define WRITE_BYTES      8192
-#define CLOSE_CODE       0
 #define SECONDS_PER_MOVE 1 /* more, and it hangs */
 
 /* What a window may have more than the second one, and of memory the later half of them more than the earlier: rings

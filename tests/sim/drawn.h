@@ -106,7 +106,6 @@ struct drawn {
     size_t fault_count;
     struct drawn_attack attacks[LAB_CLIENTS_MAX];
     roam_address victim; /* its port changes from one forged datagram to the next */
-    size_t transfers_per_round[ROUNDS_MAX];
     struct drawn_totals totals;
 };
 

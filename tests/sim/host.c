@@ -205,13 +205,6 @@ bool host_has_socket(const struct host *host, const roam_address *local)
     return socket != NULL && socket->open;
 }
 
-void host_close_socket(struct host *host, const roam_address *local)
-{
-    struct host_socket *socket = find_socket(host, local);
-    if (socket != NULL)
-        socket->open = false;
-}
-
 void host_close_other_sockets(struct host *host, const roam_address *local)
 {
     for (size_t i = 0; i < host->socket_count; i++) {

@@ -119,7 +119,6 @@ struct interface *host_add_interface(struct host *host, const char *ip, struct n
 /* Opens a socket; port 0: an ephemeral one that was never used before. Returns its address. */
 roam_address host_open_socket(struct host *host, const struct interface *interface, uint16_t port);
 bool host_has_socket(const struct host *host, const roam_address *local);
-void host_close_socket(struct host *host, const roam_address *local);
 void host_close_other_sockets(struct host *host, const roam_address *local);
 
 /* The interface is unplugged, or plugged in again. */

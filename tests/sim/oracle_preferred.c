@@ -1,4 +1,5 @@
 /* What the oracle holds against connections whose server would rather be elsewhere: see oracle.h. */
+#include "conn/preferred.h"
 #include "sim/oracle.h"
 
 #define FRAME_BIT(type) (UINT64_C(1) << (type))

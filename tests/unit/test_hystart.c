@@ -21,9 +21,8 @@ static roam_time run_round(struct hystart *hystart, roam_time now, roam_time rtt
 
 static bool leaves_slow_start(roam_time before, roam_time after, unsigned samples)
 {
-    struct hystart hystart;
+    struct hystart hystart = {0};
     bool over = false;
-    hystart_begin(&hystart);
     roam_time now = run_round(&hystart, MS(1), before, 20, &over);
     now = run_round(&hystart, now, before, 20, &over);
     run_round(&hystart, now, after, samples, &over);
@@ -58,7 +57,7 @@ static void fewer_than_eight_samples_decide_nothing(void **state)
 static roam_time begin_conservative(struct hystart *hystart)
 {
     bool over = false;
-    hystart_begin(hystart);
+    *hystart = (struct hystart){0};
     roam_time now = run_round(hystart, MS(1), MS(40), 20, &over);
     now = run_round(hystart, now, MS(40), 20, &over);
     now = run_round(hystart, now, MS(60), 20, &over);
@@ -69,8 +68,7 @@ static roam_time begin_conservative(struct hystart *hystart)
 static void conservative_slow_start_grows_by_a_quarter(void **state)
 {
     (void)state;
-    struct hystart hystart;
-    hystart_begin(&hystart);
+    struct hystart hystart = {0};
     assert_int_equal(hystart_on_acked(&hystart, DATAGRAM, 1), DATAGRAM);
     begin_conservative(&hystart);
     assert_int_equal(hystart_on_acked(&hystart, DATAGRAM, 1), DATAGRAM / 4);

@@ -48,7 +48,6 @@ static size_t make_long(uint8_t octets[CAPACITY], enum packet_type type, const r
     struct writer writer = writer_init(octets, CAPACITY);
     packet_write_long(&writer, type, QUIC_VERSION_1, to, from, token, token_len, 3, &length_at);
     assert_false(writer.failed);
-    assert_int_equal(writer_len(&writer), packet_long_header_len(type, to, from, token_len));
     assert_ptr_equal(length_at, writer.pos - 2);
     write_zeros(&writer, PAYLOAD);
     packet_length_write(length_at, PAYLOAD);
@@ -327,7 +326,11 @@ static void a_header_that_does_not_fit_leaves_the_writer_failed(void **state)
 {
     (void)state;
     uint8_t octets[CAPACITY], *length_at = NULL;
-    size_t len = packet_long_header_len(PACKET_INITIAL, &dcid, &scid, 5);
+    struct writer whole = writer_init(octets, CAPACITY);
+    packet_write_long(&whole, PACKET_INITIAL, QUIC_VERSION_1, &dcid, &scid, (const uint8_t *)"token", 5, 2, &length_at);
+    assert_false(whole.failed);
+    const size_t len = writer_len(&whole);
+    length_at = NULL;
     for (size_t capacity = 0; capacity < len; capacity++) {
         struct writer writer = writer_init(octets, capacity);
         packet_write_long(&writer, PACKET_INITIAL, QUIC_VERSION_1, &dcid, &scid, (const uint8_t *)"token", 5, 2,

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "conn/preferred.h"
 #include "endpoint/endpoint.h"
 #include "pair.h"
 
