@@ -179,13 +179,13 @@ struct roam_conn {
 
     enum roam_conn_state state;
     bool is_server, confirmed, handshake_complete;
-    bool app_holds;                /* the application has the handle */
-    bool closed_told : 1;          /* ROAM_EVENT_CLOSED is out */
-    bool greases;                  /* the peer takes packets without the fixed bit */
-    bool trimmed;                  /* buffers and expanded keys were given back since the last packet */
-    uint8_t peer_min_ack_delay_ms; /* 0: the peer takes neither ACK_FREQUENCY nor IMMEDIATE_ACK frames */
+    bool app_holds;         /* the application has the handle */
+    bool closed_told : 1;   /* ROAM_EVENT_CLOSED is out */
     bool event_lost : 1;    /* there was no memory for an event that the application must not miss: this is to end */
     bool closed_untold : 1; /* ... not for the last one either: it is made when it is asked for */
+    bool greases;           /* the peer takes packets without the fixed bit */
+    bool trimmed;           /* buffers and expanded keys were given back since the last packet */
+    uint8_t peer_min_ack_delay_ms; /* 0: the peer takes neither ACK_FREQUENCY nor IMMEDIATE_ACK frames */
     uint32_t version;
     roam_time now; /* of the verb that runs */
     roam_time created;
