@@ -86,9 +86,11 @@ static void on_event(roam_h3 *h3, roam_time now, const roam_h3_event *event)
         on_stream(h3, event);
         break;
     case ROAM_H3_EVENT_END:
-        if (echo != NULL)
+        if (echo != NULL) {
             echo->ended = true;
-        /* fall through */
+            go_on(h3, echo);
+        }
+        break;
     case ROAM_H3_EVENT_DATA:
     case ROAM_H3_EVENT_WRITABLE:
         if (echo != NULL)

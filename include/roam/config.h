@@ -262,6 +262,11 @@ typedef struct roam_endpoint_config {
      * minutes: the clocks of both sides may differ by no more. An invited client's address still needs its proof. */
     bool invitation_key_set;
     uint8_t invitation_key[ROAM_STATIC_KEY_BYTES];
+
+    /* Memory of the endpoint and all its connections, with 32 KiB for what TLS takes in each handshake; 0, the default: no
+     * limit. Above seven eighths no strangers are let in, above fifteen sixteenths the newest handshakes end
+     * (ROAM_CLOSE_MEMORY), and beyond the limit there is no memory, which is the end of the connection that wants it. */
+    uint64_t max_memory_bytes;
 } roam_endpoint_config;
 
 ROAM_API void roam_endpoint_config_init(roam_endpoint_config *ret);

@@ -48,6 +48,7 @@ enum roam_close_cause {
     ROAM_CLOSE_VERSION_NEGOTIATION, /* no version in common, RFC 9000 section 6.2 */
     ROAM_CLOSE_NO_VIABLE_PATH,      /* no validated path left, RFC 9000 section 9.3.2 */
     ROAM_CLOSE_RESOLUTION,          /* the host name did not resolve */
+    ROAM_CLOSE_MEMORY,              /* a handshake that made room: roam_endpoint_config.max_memory_bytes */
     ROAM_CLOSE_CAUSES
 };
 

@@ -26,6 +26,7 @@ static const roam_error errors_without_memory[ROAM_CLOSE_CAUSES] = {
     WITHOUT_MEMORY(ROAM_CLOSE_VERSION_NEGOTIATION, 0),
     WITHOUT_MEMORY(ROAM_CLOSE_NO_VIABLE_PATH, ROAM_NO_VIABLE_PATH),
     WITHOUT_MEMORY(ROAM_CLOSE_RESOLUTION, 0),
+    WITHOUT_MEMORY(ROAM_CLOSE_MEMORY, 0),
 };
 
 static void set_error(roam_conn *conn, enum roam_close_cause cause, uint64_t code, uint64_t frame_type,

@@ -54,4 +54,5 @@ void roam_endpoint_config_init(roam_endpoint_config *ret)
     ret->strangers_per_prefix = 250;
     ret->half_open_per_prefix = 256;
     ret->max_half_open = 20000;
+    ret->max_memory_bytes = 0;
 }

@@ -299,6 +299,10 @@ roam_conn *admit_initial(roam_endpoint *endpoint, const roam_datagram *datagram,
         endpoint_count_drop(endpoint, ROAM_DROP_HALF_OPEN_LIMIT);
         return NULL;
     }
+    if (endpoint_memory_is_short(endpoint)) {
+        endpoint_count_drop(endpoint, ROAM_DROP_OUT_OF_MEMORY);
+        return NULL;
+    }
     if (endpoint->conn_count >= endpoint->config.max_connections) {
         endpoint_count_drop(endpoint, ROAM_DROP_CONNECTION_LIMIT);
         //= rfc9000#5.2.2-5 Refuse a new connection with an Initial carrying CONNECTION_CLOSE(CONNECTION_REFUSED).

@@ -249,6 +249,7 @@ static roam_endpoint *new_endpoint(const roam_endpoint_config *config, roam_resu
     rng_buffer_init(&endpoint->random, &kernel);
     endpoint->rng = own.rng.fill != NULL ? own.rng : rng_buffer_source(&endpoint->random);
     endpoint->config = own;
+    endpoint_memory_init(endpoint);
     endpoint->accept = own.accept != NULL ? config_copy(&endpoint->allocator, own.accept) : NULL;
     endpoint->config.accept = NULL;
     if (own.accept != NULL && endpoint->accept == NULL) {
@@ -304,6 +305,7 @@ void roam_endpoint_free(roam_endpoint *endpoint)
         return;
     LIST_FOR_EACH_SAFE(node, &endpoint->conns)
     endpoint_release(endpoint, CONTAINER_OF(node, roam_conn, endpoint_node));
+    const roam_allocator source = endpoint->memory.source;
     roam_allocator allocator = endpoint->allocator;
     conn_table_done(&endpoint->table);
     timer_heap_done(&endpoint->timers);
@@ -319,8 +321,10 @@ void roam_endpoint_free(roam_endpoint *endpoint)
     wipe(endpoint->reset_key, sizeof(endpoint->reset_key));
     wipe(endpoint->token_key, sizeof(endpoint->token_key));
     wipe(endpoint->ticket_key, sizeof(endpoint->ticket_key));
+    wipe(endpoint->invitation_key, sizeof(endpoint->invitation_key));
+    wipe(endpoint->config.invitation_key, sizeof(endpoint->config.invitation_key));
     rng_buffer_done(&endpoint->random);
-    mem_free(&allocator, endpoint, sizeof(*endpoint));
+    mem_free(&source, endpoint, sizeof(*endpoint));
 }
 
 roam_result roam_endpoint_prefer(roam_endpoint *endpoint, const roam_address *ipv4, const roam_address *ipv6)
@@ -361,6 +365,7 @@ void roam_endpoint_receive(roam_endpoint *endpoint, roam_time now, roam_datagram
             route_prefetch(endpoint, &in[i + ROUTED_AHEAD]);
         route_datagram(endpoint, &in[i]);
     }
+    endpoint_memory_shed(endpoint);
 }
 
 void roam_endpoint_reclaim(roam_endpoint *endpoint)

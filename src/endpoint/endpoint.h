@@ -46,8 +46,15 @@ struct endpoint_plan {
     uint8_t reset_key[RESET_KEY_BYTES];
 };
 
+/* See memory.c. */
+struct endpoint_memory {
+    roam_allocator source; /* the application's */
+    uint64_t bytes, limit; /* 0: none, and nothing is counted */
+};
+
 struct roam_endpoint {
-    roam_allocator allocator;
+    roam_allocator allocator; /* counts, where there is a limit */
+    struct endpoint_memory memory;
     struct rng_buffer random; /* of the kernel's */
     roam_rng rng;             /* draws from it, or is the application's */
     roam_endpoint_config config;
@@ -120,6 +127,15 @@ bool endpoint_adopt(roam_endpoint *endpoint, roam_conn *conn);
 
 /* Forgets a connection with everything that leads to it. */
 void endpoint_release(roam_endpoint *endpoint, roam_conn *conn);
+
+/* ---- memory.c */
+
+/* Has endpoint->allocator count and refuse, where the configuration has a limit. */
+void endpoint_memory_init(roam_endpoint *endpoint);
+/* True where nobody is to be let in who is not here yet. */
+bool endpoint_memory_is_short(const roam_endpoint *endpoint);
+/* Ends the newest handshakes where memory runs out. */
+void endpoint_memory_shed(roam_endpoint *endpoint);
 
 /* ---- walk.c */
 

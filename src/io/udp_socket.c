@@ -86,9 +86,9 @@ static size_t segment_of(const roam_datagram *datagram)
 static bool can_join(const roam_datagram *last, const roam_datagram *next)
 {
     const size_t segment = segment_of(last), together = last->len + next->len;
-    return segment == segment_of(next) && last->len % segment == 0 && together <= SEGMENTED_BYTES_MAX &&
-           together <= segment * SEGMENTS_MAX && last->ecn == next->ecn &&
-           roam_address_equal(&last->remote, &next->remote) && roam_address_equal(&last->local, &next->local);
+    return segment == segment_of(next) && last->len % segment == 0 && together <= segment * JOINED_MAX &&
+           last->ecn == next->ecn && roam_address_equal(&last->remote, &next->remote) &&
+           roam_address_equal(&last->local, &next->local);
 }
 
 void datagram_batch_add(struct datagram_batch *batch, bool segmented)

@@ -18,8 +18,9 @@
 
 /* What a datagram that we send may take: a jumbo frame's worth. */
 #define SEND_BYTES_MAX 9216
-/* Datagrams that any Linux with UDP_SEGMENT cuts out of one. */
-#define SEGMENTS_MAX 64
+/* Datagrams of several connections that leave as one. More of them would save little, and whoever is
+ * at the other end would wait for the last before it can begin with the first. */
+#define JOINED_MAX 4
 /* Datagrams to send stand back to back in so many octets: two full batches for segmentation offload, which the second
  * level of a processor's cache holds until the kernel has copied them. */
 #define SEND_BUFFER_BYTES (2 * 65536)

@@ -101,6 +101,7 @@ const char *roam_close_cause_name(enum roam_close_cause cause)
         [ROAM_CLOSE_VERSION_NEGOTIATION] = "no version in common",
         [ROAM_CLOSE_NO_VIABLE_PATH] = "no viable path",
         [ROAM_CLOSE_RESOLUTION] = "host name not resolved",
+        [ROAM_CLOSE_MEMORY] = "made room in memory",
     };
     return name_of(names, ARRAY_LENGTH(names), (uint64_t)cause);
 }

@@ -227,6 +227,79 @@ static void prefixes_are_24_bits_of_ipv4_and_56_of_ipv6(void **state)
     pair_start(&pair, &config);
 }
 
+/* ---- Memory */
+
+#define BUDGET 2000000
+
+/* A connection that is established, and then as many handshakes in progress as are let in. Returns how many. */
+static unsigned fill_up(void)
+{
+    config.server_endpoint.max_memory_bytes = BUDGET;
+    config.server_endpoint.retry_half_open = UINT32_MAX;
+    start();
+    pair_handshake(&pair);
+    pair_run(&pair, ROAM_MILLISECONDS(500));
+    unsigned prefix = 0;
+    while (prefix < 200 && pair_drops(&pair.server, ROAM_DROP_OUT_OF_MEMORY) == 0)
+        come_from(++prefix, 1);
+    assert_in_range(prefix, 10, 100);
+    return prefix - 1;
+}
+
+static void without_room_nobody_else_is_let_in(void **state)
+{
+    (void)state;
+    const unsigned in = fill_up();
+    assert_int_equal(pair.server.endpoint->half_open, in);
+    come_from(101, 1);
+    assert_int_equal(pair.server.endpoint->half_open, in);
+    assert_int_equal(pair_drops(&pair.server, ROAM_DROP_OUT_OF_MEMORY), 2);
+    assert_int_equal(stats().limits[ROAM_LIMIT_MEMORY], 0);
+    assert_true(pair_carries(&pair, "works", ROAM_SECONDS(1)));
+    pair_run(&pair, ROAM_SECONDS(60));
+    come_from(102, 1);
+    assert_int_equal(pair.server.endpoint->half_open, 1);
+}
+
+static void the_newest_handshakes_make_room_for_who_is_here(void **state)
+{
+    (void)state;
+    static uint8_t octets[400000];
+    const unsigned in = fill_up();
+    assert_true(pair_carries(&pair, "first", ROAM_SECONDS(1)));
+    pair.hook = lose_answers;
+    assert_int_equal(roam_stream_write(pair.server.stream, octets, sizeof(octets)), sizeof(octets));
+    pair_run(&pair, ROAM_SECONDS(2));
+    pair.hook = keep_flight;
+    const unsigned left = (unsigned)pair.server.endpoint->half_open;
+    assert_true(left > 0 && left < in);
+    assert_int_equal(stats().limits[ROAM_LIMIT_MEMORY], in - left);
+    for (struct list_node *node = pair.server.endpoint->conns.next; node != &pair.server.endpoint->conns;
+         node = node->next) {
+        const roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
+        assert_true(!conn->half_open || path_set_active(&conn->paths)->remote.ip[2] <= left);
+    }
+    assert_true(roam_stream_write(pair.client.stream, "then", 4) == 4);
+    pair_run(&pair, ROAM_SECONDS(5));
+    assert_int_equal(roam_conn_state(pair.client.conn), ROAM_CONN_ESTABLISHED);
+}
+
+static void beyond_the_limit_there_is_no_memory(void **state)
+{
+    (void)state;
+    config.server_endpoint.max_memory_bytes = BUDGET;
+    config.server.initial_max_data = config.server.initial_max_stream_data = 16 * BUDGET;
+    config.server.stream_buffer_bytes = 16 * BUDGET;
+    pair_start(&pair, &config);
+    pair_handshake(&pair);
+    assert_true(pair_carries(&pair, "first", ROAM_SECONDS(1)));
+    static uint8_t octets[2 * BUDGET];
+    roam_stream_write(pair.server.stream, octets, sizeof(octets));
+    assert_true(pair.server.endpoint->memory.bytes <= BUDGET);
+    pair_run(&pair, ROAM_SECONDS(5));
+    assert_true(pair.server.endpoint->memory.bytes <= BUDGET);
+}
+
 /* ---- Silence */
 
 static void be_silent(bool invited)
@@ -410,6 +483,9 @@ int main(void)
         TEST(all_handshakes_in_progress_are_limited),
         TEST(retries_are_limited_for_each_prefix_and_in_all),
         TEST(prefixes_are_24_bits_of_ipv4_and_56_of_ipv6),
+        TEST(without_room_nobody_else_is_let_in),
+        TEST(the_newest_handshakes_make_room_for_who_is_here),
+        TEST(beyond_the_limit_there_is_no_memory),
         TEST(a_stranger_hears_nothing),
         TEST(another_key_is_no_invitation),
         TEST(who_is_invited_gets_in),

@@ -37,6 +37,8 @@ static int tear_down(void **state)
 
 /* ---- Lines */
 
+static enum top_line say_at(roam_time now, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+
 static enum top_line say_at(roam_time now, const char *format, va_list arguments)
 {
     char text[4096], line[4200];

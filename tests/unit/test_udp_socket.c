@@ -175,23 +175,18 @@ static void datagrams_that_differ_leave_by_themselves(void **state)
         assert_int_equal(fixture->out.datagrams[i].segment_bytes, 0);
 }
 
-static void no_more_leave_together_than_the_kernel_cuts(void **state)
+static void few_leave_together_lest_the_first_wait_for_the_last(void **state)
 {
     struct fixture *fixture = *state;
     datagram_batch_clear(&fixture->out);
-    for (int i = 0; i < SEGMENTS_MAX + 1; i++)
-        add(fixture, 30, &fixture->to.local, ROAM_ECN_NOT_ECT, true);
+    for (int i = 0; i < JOINED_MAX + 1; i++)
+        add(fixture, SEND_BYTES_MAX, &fixture->to.local, ROAM_ECN_NOT_ECT, true);
     assert_int_equal(fixture->out.count, 2);
-    assert_int_equal(fixture->out.datagrams[0].len, SEGMENTS_MAX * 30);
+    assert_int_equal(fixture->out.datagrams[0].len, JOINED_MAX * SEND_BYTES_MAX);
+    assert_int_equal(fixture->out.datagrams[1].len, SEND_BYTES_MAX);
     assert_true(udp_socket_send(&fixture->from, &fixture->out, 2, &fixture->counters, NULL, NULL));
     assert_int_equal(fixture->counters.send_errors, 0);
     assert_false(fixture->from.cannot_segment);
-    /* Nor more octets than a datagram of UDP may have. */
-    datagram_batch_clear(&fixture->out);
-    for (int i = 0; i < 8; i++)
-        add(fixture, SEND_BYTES_MAX, &fixture->to.local, ROAM_ECN_NOT_ECT, true);
-    assert_int_equal(fixture->out.count, 2);
-    assert_int_equal(fixture->out.datagrams[0].len, 7 * SEND_BYTES_MAX);
 }
 
 static size_t buffer_of(const struct udp_socket *socket, int name)
@@ -242,7 +237,7 @@ int main(void)
         TEST(without_segments_each_datagram_has_room_of_its_own),
         TEST(datagrams_of_one_size_to_one_address_leave_together),
         TEST(datagrams_that_differ_leave_by_themselves),
-        TEST(no_more_leave_together_than_the_kernel_cuts),
+        TEST(few_leave_together_lest_the_first_wait_for_the_last),
         TEST(a_socket_asks_for_its_buffers_when_it_is_opened),
         TEST(buffers_are_of_the_size_that_was_asked_for_where_everybody_may_have_that),
         TEST(what_is_told_of_buffers_is_what_was_granted_and_not_what_was_wanted),
