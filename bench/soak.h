@@ -14,7 +14,7 @@
 #define PIECE_BYTES 4096
 
 /* A client that dies without a word is gone from the server after so long; one that lives is never silent so long. */
-#define IDLE_TIMEOUT ROAM_SECONDS(30)
+#define IDLE_TIMEOUT ROAM_SECONDS(60)
 #define KEEP_ALIVE   ROAM_SECONDS(8)
 
 /* All begin at once, and none of them may be lost for that. */

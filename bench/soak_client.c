@@ -16,13 +16,13 @@
 #include <math.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "soak.h"
 
 #define HANDSHAKES       16 /* at once */
+#define ENDS             2  /* at once, at the end */
 #define STREAMS_AT_ONCE  4  /* of a connection */
 #define STREAM_BYTES_MAX 8192
 #define DELIBERATE_EVERY 10
@@ -31,7 +31,7 @@
 #define BATCH            64
 #define REOPEN_AFTER     ROAM_SECONDS(2) /* by then a CONNECTION_CLOSE has come, or was sent again */
 #define LATENCIES        256             /* buckets, eight for each doubling of microseconds */
-#define DRAIN            ROAM_SECONDS(20)
+#define DRAIN            ROAM_SECONDS(60)
 
 enum state { EMPTY, OPENING, OPEN, ENDING, LOST };
 
@@ -112,11 +112,15 @@ static int *socket_at(const roam_address *local)
     return &worker.sockets[local->ip[3] % ADDRESSES][local->port];
 }
 
+static roam_address address_of(uint8_t last, uint16_t port)
+{
+    const uint8_t high = (uint8_t)(worker.number >> 8), low = (uint8_t)worker.number;
+    return (roam_address){.family = ROAM_FAMILY_IPV4, .ip = {127, high, low, last}, .port = port};
+}
+
 static roam_address open_socket(void)
 {
-    roam_address local = {.family = ROAM_FAMILY_IPV4};
-    local.ip[0] = 127, local.ip[1] = (uint8_t)(worker.number >> 8), local.ip[2] = (uint8_t)worker.number;
-    local.ip[3] = (uint8_t)(4 + draw() % ADDRESSES);
+    roam_address local = address_of((uint8_t)(4 + draw() % ADDRESSES), 0);
     struct sockaddr_in bound = {.sin_family = AF_INET};
     socklen_t length = sizeof(bound);
     memcpy(&bound.sin_addr, local.ip, sizeof(bound.sin_addr));
@@ -148,9 +152,7 @@ static void receive(uint64_t where)
     struct mmsghdr headers[BATCH] = {0};
     struct iovec parts[BATCH];
     roam_datagram datagrams[BATCH];
-    roam_address local = {.family = ROAM_FAMILY_IPV4, .port = (uint16_t)where};
-    local.ip[0] = 127, local.ip[1] = (uint8_t)(worker.number >> 8), local.ip[2] = (uint8_t)worker.number;
-    local.ip[3] = (uint8_t)(where >> 16);
+    const roam_address local = address_of((uint8_t)(where >> 16), (uint16_t)where);
     for (size_t i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){.iov_base = data[i], .iov_len = DATAGRAM_BYTES};
         headers[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
@@ -353,12 +355,13 @@ static void move_somehow(struct peer *peer, roam_time now)
 }
 
 /* A connection that is to end does so when its streams have. */
-static void end_when_quiet(struct peer *peer, roam_time now)
+static bool end_when_quiet(struct peer *peer, roam_time now)
 {
-    if (peer->state == OPEN && peer->streams == 0) {
-        peer->state = ENDING;
-        roam_conn_close(peer->conn, now, 0, NULL);
-    }
+    if (peer->state != OPEN || peer->streams > 0)
+        return false;
+    peer->state = ENDING;
+    roam_conn_close(peer->conn, now, 0, NULL);
+    return true;
 }
 
 static void play(roam_time now)
@@ -439,15 +442,17 @@ static void run(void)
     }
 }
 
-/* All streams end, then all connections, and the server hears of it. */
+/* All streams end, then all connections, a few at a time, and the server hears of it. */
 static void drain(void)
 {
     const roam_time end = now_ns() + DRAIN;
     size_t left = 1;
     while (left > 0 && now_ns() < end) {
+        size_t ended = 0;
         left = 0;
         for (size_t i = 0; i < worker.connections; i++) {
-            end_when_quiet(&worker.peers[i], now_ns());
+            if (ended < ENDS)
+                ended += end_when_quiet(&worker.peers[i], now_ns());
             left += worker.peers[i].conn != NULL;
         }
         turn(now_ns() + ROAM_MILLISECONDS(10));
@@ -460,13 +465,9 @@ static void drain(void)
 
 int main(int argc, char **argv)
 {
-    struct rlimit files;
     roam_endpoint_config endpoint;
     if (argc != 8 || !roam_address_parse(&worker.server, argv[2]))
         fail("usage: soak-client CA ADDR:PORT NUMBER CONNECTIONS MOVES STREAMS RESTARTS");
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     worker.number = (uint32_t)count_from("soak-client", argv[3], 65535);
     worker.connections = count_from("soak-client", argv[4], 20000);
     worker.moves.rate = strtod(argv[5], NULL);

@@ -3,7 +3,7 @@
  *
  *     soak-server CERT KEY ADDR:PORT
  *
- * Ends by SIGTERM with a JSON object: for each worker among its clients, who is known by a /24 of its own (127.A.B.0 is
+ * Ends by SIGTERM, when nothing happens any more, with a JSON object: for each worker among its clients, who is known by a /24 of its own (127.A.B.0 is
  * number 256 A + B), what has become of its connections and octets.
  */
 #include <signal.h>
@@ -13,6 +13,8 @@
 #include "soak.h"
 
 #define WORKERS 65536
+#define LINGER  ROAM_SECONDS(60)
+#define SILENCE ROAM_SECONDS(1)
 
 struct worker {
     uint64_t opened, closed, failed; /* connections; closed: by the client, in order */
@@ -219,6 +221,9 @@ int main(int argc, char **argv)
     while (!over)
         if (roam_io_next(io, &event, ROAM_TIME_NEVER))
             on_event(&event);
+    /* What is on its way still comes in. */
+    for (const roam_time end = roam_io_now(io) + LINGER; roam_io_now(io) < end && roam_io_next(io, &event, SILENCE);)
+        on_event(&event);
     report();
     roam_io_free(io);
     roam_credentials_free(config.credentials);
