@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The scripts of bench/ can be called, and add up what they measure. What they measure is not looked at: that is for a machine
 that does nothing else. Wants ROAM_SOURCE and ROAM_BUILD."""
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -54,7 +56,7 @@ def scripts():
 @test
 def every_figure_tells_what_it_compares():
     names = scripts()
-    check({"bulk", "migration", "requests", "handshakes", "idle", "streams", "datagrams"} <= set(names), f"figures: {names}")
+    check({"bulk", "migration", "requests", "handshakes", "idle", "streams", "datagrams", "soak"} <= set(names), f"figures: {names}")
     for name in names:
         listed = run(name, "--list")
         same((listed.returncode, listed.stderr), (0, ""), name)
@@ -111,6 +113,56 @@ def rounds_take_turns_and_add_up():
         entries = [json.loads(line) for line in saved.read_text().splitlines()]
         same([entry["figure"] for entry in entries], ["bulk"] * 3, "rounds that were saved")
         same(list(entries[0]["measured"]), ["roam download", "udp download"], "contenders")
+
+
+@test
+def a_soak_counts_every_connection_and_octet():
+    if not has_namespaces():
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "told"
+        ended = run("soak", "--build", BUILD, "--connections", 60, "--workers", 3, "--rate", 120, "--seconds", 3, "--report", told)
+        same(ended.returncode, 0, ended.stderr)
+        check(re.search(r"^\| roam moving \| ", ended.stdout, re.M), ended.stdout)
+        report = json.loads(told.read_text())
+        result, living = report["result"], [of for number, of in report["workers"].items() if int(number) not in report["killed"]]
+        same((len(report["killed"]), len(report["workers"])), (2, 5), "workers that were killed, and all")
+        same([result[what] for what in ("lost", "octets wrong")], [0, 0], "lost, wrong")
+        check(result["opened"] >= 100 and result["killed"] > 0, f"connections: {result}")
+        check(result["moves"] > 100 and result["moves seen"] > result["moves"] / 2, f"moves: {result}")
+        for worker in living:
+            check(worker["sent"] == worker["received"] > 0 and worker["opened"] == worker["closed"] >= 20, f"worker: {worker}")
+
+
+def soaked(memory=lambda at: 50e6, ours={}, theirs={}):
+    """The faults of a soak in which one worker has counted this, and the server that."""
+    loader = importlib.machinery.SourceFileLoader("soak", str(BENCH / "soak"))
+    soak = importlib.util.module_from_spec(importlib.util.spec_from_loader("soak", loader))
+    loader.exec_module(soak)
+    made = soak.Soak.__new__(soak.Soak)
+    zeroes = dict.fromkeys(("lost", "streams_lost", "wrong", "refused"), 0)
+    made.reports = {257: {**zeroes, "opened": 200, "closed": 200, "sent": 9000, "received": 9000, "streams_begun": 3,
+                          "streams": 3, **ours}}
+    made.counted = {"workers": {"257": {"opened": 200, "closed": 200, "timed_out": 0, "reset": 0, "failed": 0, "wrong": 0,
+                                        "octets": 9000, "streams": 3, **theirs}}}
+    made.killed = set()
+    made.samples = [(at, memory(at)) for at in range(0, 600, 10)]
+    return "; ".join(made.faults())
+
+
+@test
+def a_soak_finds_what_is_missing():
+    same(soaked(), "", "nothing")
+    same(soaked(ours={"closed": 199, "lost": 1}), "worker 257: lost 1; worker 257: opened 200, closed 199, at the server 200",
+         "a connection")
+    same(soaked(theirs={"octets": 8999}), "worker 257: sent 9000, at the server 8999, received 9000", "an octet")
+    same(soaked(theirs={"wrong": 1}), "worker 257: at the server failed 0, wrong 1", "another octet")
+    same(soaked(ours={"wrong": 1}), "worker 257: wrong 1", "another octet on the way back")
+    same(soaked(theirs={"streams": 2}), "worker 257: streams 3, at the server 2, whole 3", "a stream")
+    same(soaked(theirs={"closed": 198, "timed_out": 2}), "", "CONNECTION_CLOSE that was lost")
+    check("not heard of 3 ends" in soaked(theirs={"closed": 197, "timed_out": 2, "reset": 1}), "ends that nobody heard of")
+    same(soaked(memory=lambda at: 50e6 + min(at, 100) * 1e5 + at % 3 * 1e5), "", "memory after warming up, and noise")
+    check("grows: by 8.8" in soaked(memory=lambda at: 50e6 + at * 2e4 + at % 3 * 1e4), "memory that grows")
 
 
 @test
