@@ -279,9 +279,17 @@ void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t fro
     set->assignments[set->assignment_count++] = shared;
 }
 
+/* So many retirements wait for acknowledgement that what the peer sends in their place, up to twice our limit, would soon
+ * find no room. The peer cannot be blamed for that, and who moves on through a network that answers after tens of seconds
+ * comes here. */
+static bool has_given_up_enough(const struct remote_cid_set *set)
+{
+    return set->retirement_count + 2 * (size_t)set->limit >= REMOTE_ENTRIES_MAX;
+}
+
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id)
 {
-    if (is_zero_length(set))
+    if (is_zero_length(set) || has_given_up_enough(set))
         return false;
     const struct remote_cid *unused = find_unused(set);
     const bool has_one = assignment_of(set, path_id) < set->assignment_count;

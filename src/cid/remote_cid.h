@@ -97,7 +97,8 @@ bool remote_cid_assign(struct remote_cid_set *set, uint64_t path_id);
 void remote_cid_share(struct remote_cid_set *set, uint64_t path_id, uint64_t from_path_id);
 
 /* Gives the path a fresh CID instead of the one it has, which is retired where no other path uses it. False, nothing
- * changed, where none is left, or no memory: always so with a zero-length peer. */
+ * changed, where none is left, or no memory, or while very many retirements are not acknowledged: always so with a
+ * zero-length peer. */
 bool remote_cid_rotate(struct remote_cid_set *set, uint64_t path_id);
 
 /* The path is gone: its CID is retired where no other path uses it. Harmless where it has none. */

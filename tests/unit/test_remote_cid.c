@@ -726,6 +726,30 @@ static void without_memory_a_cid_is_an_internal_error_and_nothing_changes(void *
     assert_int_equal(counting.bytes_out, 0);
 }
 
+/* The peer has every CID that we give up replaced at once; its acknowledgements never come. */
+static void giving_up_cids_never_makes_the_peer_break_the_limit(void **state)
+{
+    (void)state;
+    for (size_t limit = 2; limit <= REMOTE_CIDS_MAX; limit++) {
+        struct remote_cid_set set;
+        set_up(&set, limit, limit - 1);
+        uint64_t next = limit;
+        size_t rotated = 0;
+        for (uint64_t path = 1; path < 200; path++) {
+            const size_t before = set.count;
+            rotated += remote_cid_assign(&set, path);
+            remote_cid_release(&set, path - 1);
+            for (size_t gone = before - set.count; gone > 0; gone--)
+                assert_int_equal(receive(&set, next++, 0), ROAM_NO_ERROR);
+        }
+        assert_in_range(rotated, REMOTE_CIDS_MAX, REMOTE_ENTRIES_MAX);
+        /* Once they are acknowledged it goes on. */
+        flush_retirements(&set);
+        assert_true(remote_cid_assign(&set, 1000));
+        remote_cid_set_done(&set);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -749,6 +773,7 @@ int main(void)
         cmocka_unit_test(gaps_in_the_numbering_are_bounded_and_then_an_error),
         cmocka_unit_test(ten_thousand_rotations_leave_the_set_as_flat_as_it_was),
         cmocka_unit_test(two_sides_stay_within_both_limits_and_end_with_all_cids_over_any_pipe),
+        cmocka_unit_test(giving_up_cids_never_makes_the_peer_break_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
