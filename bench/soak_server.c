@@ -32,6 +32,7 @@ struct echo {
 struct served {
     struct worker *worker;
     struct echo *echoes;
+    struct served *next, **from; /* among all that there are */
 };
 
 static struct worker workers[WORKERS];
@@ -109,6 +110,8 @@ static void on_stream_opened(struct served *served, roam_stream *stream)
 
 /* ---- Connections */
 
+static struct served *all;
+
 static void on_connected(roam_conn *conn)
 {
     const roam_address *remote = roam_conn_remote_address(conn);
@@ -117,7 +120,22 @@ static void on_connected(roam_conn *conn)
         fail("no memory");
     served->worker = &workers[remote->ip[1] << 8 | remote->ip[2]];
     served->worker->opened++;
+    served->next = all;
+    served->from = &all;
+    if (all != NULL)
+        all->from = &served->next;
+    all = served;
     roam_conn_set_user(conn, served);
+}
+
+static void forget(struct served *served)
+{
+    while (served->echoes != NULL)
+        forget_echo(served, served->echoes);
+    *served->from = served->next;
+    if (served->next != NULL)
+        served->next->from = served->from;
+    free(served);
 }
 
 static void count_end(struct worker *worker, const roam_error *error)
@@ -141,9 +159,7 @@ static void on_closed(const roam_event *event)
     /* Without one, the handshake has failed, of which the client tells. */
     if (served != NULL) {
         count_end(served->worker, event->error);
-        while (served->echoes != NULL)
-            forget_echo(served, served->echoes);
-        free(served);
+        forget(served);
     }
     roam_conn_free(event->conn, roam_io_now(io));
 }
@@ -225,6 +241,8 @@ int main(int argc, char **argv)
     for (const roam_time end = roam_io_now(io) + LINGER; roam_io_now(io) < end && roam_io_next(io, &event, SILENCE);)
         on_event(&event);
     report();
+    while (all != NULL)
+        forget(all);
     roam_io_free(io);
     roam_credentials_free(config.credentials);
     return 0;
