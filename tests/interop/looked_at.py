@@ -18,7 +18,7 @@ FRAME_NAMES = {0: "padding", 1: "ping", 2: "ack", 3: "ack", 4: "reset_stream", 5
                0x12: "max_streams", 0x13: "max_streams", 0x14: "data_blocked", 0x15: "stream_data_blocked",
                0x16: "streams_blocked", 0x17: "streams_blocked", 0x18: "new_connection_id",
                0x19: "retire_connection_id", 0x1a: "path_challenge", 0x1b: "path_response", 0x1c: "connection_close",
-               0x1d: "connection_close", 0x1e: "handshake_done"}
+               0x1d: "connection_close", 0x1e: "handshake_done", 0x1f: "immediate_ack", 0xaf: "ack_frequency"}
 
 
 def server_with_log(world, port, *how):
@@ -76,6 +76,11 @@ def names_of(packet):
     return {FRAME_NAMES[int(kind, 0)] for kind in packet.quic_frame_type.split(",")}
 
 
+def is_read_whole(names):
+    """tshark 4.0 does not know IMMEDIATE_ACK by its number of today, and reads nothing behind it."""
+    return "immediate_ack" not in names
+
+
 def octets_of(field):
     return sorted(value.replace(":", "") for value in field.split(",") if value)
 
@@ -90,7 +95,8 @@ def compare(log, caught, port, role):
     for number, packet in caught.items():
         event, where = sent[number], f"packet {number} of the {role} (frame {packet.frame_number})"
         check(octets_of(packet.quic_dcid) == [event.data["header"]["dcid"]], f"{where}: another DCID")
-        check(names_of(packet) == {frame["frame_type"] for frame in event.data["frames"]}, f"{where}: other frames")
+        names, logged_names = names_of(packet), {frame["frame_type"] for frame in event.data["frames"]}
+        check(names == logged_names if is_read_whole(names) else names <= logged_names, f"{where}: other frames")
         for kind in ("path_challenge", "path_response"):
             logged = sorted(frame["data"] for frame in event.frames(kind))
             check(octets_of(getattr(packet, f"quic_{kind}_data")) == logged, f"{where}: another {kind}")
