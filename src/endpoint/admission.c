@@ -171,14 +171,15 @@ struct credit {
 
 static bool is_invited(roam_endpoint *endpoint, const struct packet_header *header, struct credit *ret)
 {
-    ret->invited =
-        endpoint_is_silent(endpoint) && invitation_open(&ret->token, endpoint->invitation_key, header->token,
-                                                        header->token_len, &header->dcid, endpoint_unix_time(endpoint));
-    if (!ret->invited)
-        ret->token = (struct token){0};
-    else if (!token_filter_allows(&endpoint->used_tokens, &ret->token))
-        ret->invited = false;
-    return ret->invited;
+    struct token token;
+    if (!endpoint_is_silent(endpoint) ||
+        !invitation_open(&token, endpoint->invitation_key, header->token, header->token_len, &header->dcid,
+                         endpoint_unix_time(endpoint)) ||
+        !token_filter_allows(&endpoint->used_tokens, &token))
+        return false;
+    ret->invited = true;
+    ret->token = token;
+    return true;
 }
 
 /* A silent server hears nobody else. */

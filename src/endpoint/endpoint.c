@@ -83,7 +83,7 @@ static void derive_keys(roam_endpoint *endpoint)
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam session tickets", endpoint->ticket_key, TICKET_KEY_BYTES);
     early_gate_init(&endpoint->gate, &endpoint->rng, key, ROAM_STATIC_KEY_BYTES);
     derive_key(key, ROAM_STATIC_KEY_BYTES, "roam connections' names", endpoint->id_key, SIPHASH_KEY_BYTES);
-    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam address prefixes", endpoint->prefix_key, SIPHASH_KEY_BYTES);
+    derive_key(key, ROAM_STATIC_KEY_BYTES, "roam address prefixes", endpoint->prefixes.secret, SIPHASH_KEY_BYTES);
     if (endpoint->config.invitation_key_set)
         invitation_key_derive(endpoint->invitation_key, endpoint->config.invitation_key);
     wipe(key, ROAM_STATIC_KEY_BYTES);
@@ -122,8 +122,8 @@ static roam_endpoint *new_endpoint(const roam_endpoint_config *config, roam_resu
 /* Only who accepts connections has to do with strangers. */
 static bool init_prefixes(roam_endpoint *endpoint)
 {
-    return endpoint->accept == NULL || prefix_limits_init(&endpoint->prefixes, &endpoint->allocator,
-                                                          endpoint->prefix_key, &endpoint->config, endpoint->now);
+    return endpoint->accept == NULL ||
+           prefix_limits_init(&endpoint->prefixes, &endpoint->allocator, &endpoint->config, endpoint->now);
 }
 
 roam_endpoint *roam_endpoint_new(const roam_endpoint_config *config, roam_time now, roam_result *ret_result)

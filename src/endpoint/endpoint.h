@@ -94,7 +94,7 @@ struct roam_endpoint {
     uint8_t ticket_key[TICKET_KEY_BYTES];
     struct early_gate gate;
     struct token_filter used_tickets; /* that early data came with */
-    uint8_t id_key[SIPHASH_KEY_BYTES], prefix_key[SIPHASH_KEY_BYTES];
+    uint8_t id_key[SIPHASH_KEY_BYTES];
 
     roam_endpoint_stats stats;
     roam_qlog qlog;                                                       /* open NULL: none */
@@ -112,6 +112,14 @@ static inline bool endpoint_is_silent(const roam_endpoint *endpoint)
 static inline void endpoint_count_drop(roam_endpoint *endpoint, roam_drop reason)
 {
     endpoint->stats.drops[reason]++;
+}
+
+/* The token, or the ticket, is not to be believed again; that others are forgotten for it is counted. */
+static inline void endpoint_use_up(roam_endpoint *endpoint, struct token_filter *filter, const struct token *token)
+{
+    if (token_filter_is_full(filter))
+        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
+    token_filter_on_used(filter, token);
 }
 
 /* The time that tokens bear. */

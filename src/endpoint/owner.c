@@ -99,9 +99,7 @@ static bool owner_early_once(void *context, const struct early_terms *terms)
         endpoint->stats.early_data_refused++;
         return false;
     }
-    if (token_filter_is_full(&endpoint->used_tickets))
-        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
-    token_filter_on_used(&endpoint->used_tickets, &ticket);
+    endpoint_use_up(endpoint, &endpoint->used_tickets, &ticket);
     return true;
 }
 

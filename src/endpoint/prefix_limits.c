@@ -4,11 +4,9 @@
 #include <string.h>
 
 bool prefix_limits_init(struct prefix_limits *limits, const roam_allocator *allocator,
-                        const uint8_t secret[SIPHASH_KEY_BYTES], const roam_endpoint_config *config, roam_time now)
+                        const roam_endpoint_config *config, roam_time now)
 {
     const uint32_t retries = (config->retries_per_second + PREFIX_RETRY_SHARE - 1) / PREFIX_RETRY_SHARE;
-
-    memcpy(limits->secret, secret, SIPHASH_KEY_BYTES);
     limits->accounts = mem_zalloc(allocator, PREFIX_ACCOUNTS * sizeof(*limits->accounts));
     for (size_t i = 0; limits->accounts != NULL && i < PREFIX_ACCOUNTS; i++) {
         token_bucket_init(&limits->accounts[i].strangers, config->strangers_per_prefix, now);

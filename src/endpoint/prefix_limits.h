@@ -30,9 +30,9 @@ struct prefix_limits {
     uint8_t secret[SIPHASH_KEY_BYTES];
 };
 
-/* False without memory. */
+/* The secret is there already. False without memory. */
 bool prefix_limits_init(struct prefix_limits *limits, const roam_allocator *allocator,
-                        const uint8_t secret[SIPHASH_KEY_BYTES], const roam_endpoint_config *config, roam_time now);
+                        const roam_endpoint_config *config, roam_time now);
 void prefix_limits_done(struct prefix_limits *limits, const roam_allocator *allocator);
 
 /* The account of an address. */

@@ -72,11 +72,8 @@ static void deliver(roam_endpoint *endpoint, roam_conn *conn, const roam_datagra
 static void on_accepted(roam_endpoint *endpoint, const struct token *token)
 {
     endpoint->stats.connections_accepted++;
-    if (token->mark == 0)
-        return;
-    if (token_filter_is_full(&endpoint->used_tokens))
-        endpoint->stats.limits[ROAM_LIMIT_USED_TOKENS]++;
-    token_filter_on_used(&endpoint->used_tokens, token);
+    if (token->mark != 0)
+        endpoint_use_up(endpoint, &endpoint->used_tokens, token);
 }
 
 /* A connection that an Initial made exists only if that Initial was authentic: a damaged or forged header must not
