@@ -196,6 +196,10 @@ static void expire_recovery(roam_conn *conn)
     //= rfc9002#6.2.4 Probe other spaces with data in flight too.
     if (space == SPACE_INITIAL && space_has_keys(conn, SPACE_HANDSHAKE))
         prepare_probe(conn, SPACE_HANDSHAKE);
+    /* Nor may the server have Handshake keys any more: where only its HANDSHAKE_DONE is lost, because the client's
+     * address changed, it is a packet of 1-RTT that takes it there. */
+    if (space == SPACE_HANDSHAKE && conn->handshake_complete)
+        prepare_probe(conn, SPACE_APPLICATION);
 }
 
 /* ---- Rest */

@@ -12,23 +12,47 @@
  * it early. */
 #define PREFETCH_CIDS_MIN 16384
 
+/* How well a connection without CIDs of its own fits a datagram. One that has ended stays for a while to answer what is
+ * late; its peer may long be back from the same port. */
+enum address_fit {
+    FITS_NOT,
+    FITS_SERVER_ONCE, /* the same server, another address of ours; the connection has ended */
+    FITS_PAIR_ONCE,
+    FITS_SERVER, /* our own address may just have changed */
+    FITS_PAIR
+};
+
+static enum address_fit address_fit(const roam_conn *conn, const roam_address *local, const roam_address *remote)
+{
+    const bool alive = conn_is_alive(conn);
+    if (conn->local_cids.cid_bytes != 0)
+        return FITS_NOT;
+    if (path_set_find_address(&conn->paths, local, remote) != NULL)
+        return alive ? FITS_PAIR : FITS_PAIR_ONCE;
+    if (path_set_find_remote(&conn->paths, remote) != NULL)
+        return alive ? FITS_SERVER : FITS_SERVER_ONCE;
+    return FITS_NOT;
+}
+
 /* With zero-length CIDs the pair of addresses is all there is. A client has few connections, so they are looked
- * through: first for the pair, then, as its own address may just have changed, for the server's address alone. */
+ * through; of those that fit alike, the oldest: who can begin a connection in a peer's name does not get its packets. */
 static roam_conn *find_by_addresses(const roam_endpoint *endpoint, const roam_datagram *datagram)
 {
-    roam_conn *by_remote = NULL;
+    roam_conn *best = NULL;
+    enum address_fit best_fit = FITS_NOT;
     const roam_address local = roam_address_unmap(&datagram->local), remote = roam_address_unmap(&datagram->remote);
     LIST_FOR_EACH(node, &endpoint->conns)
     {
         roam_conn *conn = CONTAINER_OF(node, roam_conn, endpoint_node);
-        if (conn->local_cids.cid_bytes != 0)
-            continue;
-        if (path_set_find_address(&conn->paths, &local, &remote) != NULL)
-            return conn;
-        if (path_set_find_remote(&conn->paths, &remote) != NULL)
-            by_remote = conn;
+        const enum address_fit fit = address_fit(conn, &local, &remote);
+        if (fit > best_fit) {
+            best_fit = fit;
+            best = conn;
+        }
+        if (fit == FITS_PAIR)
+            break;
     }
-    return by_remote;
+    return best;
 }
 
 static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datagram, const struct packet_header *header,

@@ -223,8 +223,8 @@ def move(scratch, path, port, url):
     watcher = Client(path)
     watcher.ask(request="events", types=["connected", "path", "cid"])
     with open(os.path.join(scratch, "natbox.out"), "w") as out:
-        natbox = subprocess.Popen([ROAM, "natbox", "--json", "--rebind-every", "100ms", "127.0.0.1:0", f"127.0.0.1:{port}"],
-                                  stdout=out, stdin=subprocess.DEVNULL)
+        natbox = subprocess.Popen([ROAM, "natbox", "--json", "--rebind-first", "100ms", "--rebind-every", "100ms",
+                                   "127.0.0.1:0", f"127.0.0.1:{port}"], stdout=out, stdin=subprocess.DEVNULL)
     door = wait_for(out.name, r'"on":"([^"]+)"', natbox)
     busy = subprocess.Popen([ROAM, "perf", "client", "--requests", "1000000000", "--time", "1500ms", door],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -80,6 +80,27 @@ static void a_server_without_connection_ids_serves(void **state)
     expect_cid_lengths(20, 0);
 }
 
+static void a_client_that_comes_back_from_its_port_is_not_taken_for_the_one_that_has_ended(void **state)
+{
+    (void)state;
+    pair_prepare(&config);
+    config.server_endpoint.cid_bytes = 0;
+    shake_hands();
+    roam_conn *ended = pair.server.conn;
+    roam_conn_close(pair.client.conn, pair.now, 0, "back in a moment");
+    pair_run(&pair, pair.delay);
+    roam_conn_info row;
+    roam_conn_get_info(ended, &row);
+    assert_int_equal(row.state, ROAM_CONN_DRAINING);
+    pair_connect(&pair, &config);
+    pair_handshake(&pair);
+    assert_ptr_not_equal(pair.server.conn, ended);
+    roam_conn_get_info(ended, &row);
+    assert_int_equal(row.state, ROAM_CONN_DRAINING);
+    expect_echo();
+    pair_stop(&pair);
+}
+
 static void other_lengths_are_refused(void **state)
 {
     (void)state;
@@ -425,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connection_ids_of_every_length_survive_a_rebinding),
         cmocka_unit_test(a_server_without_connection_ids_serves),
+        cmocka_unit_test(a_client_that_comes_back_from_its_port_is_not_taken_for_the_one_that_has_ended),
         cmocka_unit_test(other_lengths_are_refused),
         cmocka_unit_test(zero_length_ids_are_not_shared_by_connections_of_one_socket),
         cmocka_unit_test(every_cipher_works),

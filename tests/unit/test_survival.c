@@ -209,6 +209,26 @@ static void a_late_session_ticket_is_thrown_away(void **state)
     expect_late_tls_message(4, ROAM_NO_ERROR);
 }
 
+static void a_client_whose_address_changes_before_it_hears_that_the_handshake_is_done_is_found(void **state)
+{
+    //= rfc9002#6.2.4 Probe other spaces with data in flight too.
+    (void)state;
+    pair_start(&pair, &config);
+    pair.hook = translate;
+    for (int i = 0; i < 1000 && pair_count_events(&pair.client, ROAM_EVENT_CONNECTED) == 0; i++)
+        pair_run(&pair, ROAM_MILLISECONDS(1));
+    assert_int_equal(pair_count_events(&pair.client, ROAM_EVENT_CONNECTED), 1);
+    assert_false(roam_conn_is_confirmed(pair.server.conn));
+    /* The Finished is under way, what the server says to it will come to a mapping that is gone. From then on it has no
+     * Handshake keys. */
+    nat_moves_to("198.51.100.2:40001");
+    pair_run(&pair, ROAM_SECONDS(3));
+    assert_true(roam_conn_is_confirmed(pair.server.conn));
+    assert_true(roam_conn_is_confirmed(pair.client.conn));
+    assert_row_is_outside();
+    assert_true(pair_carries(&pair, "found", ROAM_SECONDS(1)));
+}
+
 static bool drop_what_the_server_sends(struct pair *p, bool to_server, roam_datagram *datagram)
 {
     return to_server && translate(p, to_server, datagram);
@@ -297,6 +317,7 @@ int main(void)
         TEST(a_tls_key_update_is_an_unexpected_message),
         TEST(a_certificate_request_after_the_handshake_is_a_protocol_violation),
         TEST(a_late_session_ticket_is_thrown_away),
+        TEST(a_client_whose_address_changes_before_it_hears_that_the_handshake_is_done_is_found),
         TEST(a_client_that_is_not_answered_renews_the_servers_supply_of_cids),
         TEST(an_idle_connection_gives_its_buffers_and_expanded_keys_back),
         TEST(an_idle_connection_takes_so_much_of_a_server_and_no_more),
