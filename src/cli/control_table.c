@@ -1,7 +1,8 @@
 /*
  * An answer that walks the table. Kept: a turn looks at CONTROL_SLICE_ROWS rows, or moves as many within the heap of a
  * sorted answer, or writes as many; the server's traffic has its turn in between. A sorted answer keeps the rows that it will
- * show and no others: a heap with the last of them on top, taken apart from the top to stand in order.
+ * show and no others: a heap with the last of them on top, taken apart from the top to stand in order. Rows stay where they
+ * are, what moves is their numbers.
  */
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct control_table {
     roam_time now; /* ages are told as of the beginning */
     uint64_t connections, matching, shown;
     struct watch_row *rows; /* sorted: kept so far */
+    uint32_t *order;        /* their numbers */
     size_t count, capacity, most;
     size_t heaped; /* PHASE_ORDER: of these a heap is left; PHASE_SHOW: the next to be shown */
 };
@@ -46,6 +48,7 @@ void control_table_free(struct control_table *table)
         return;
     roam_table_walk_free(table->walk);
     free(table->rows);
+    free(table->order);
     free(table);
 }
 
@@ -97,27 +100,33 @@ static void send_end(struct control_table *table, struct control_client *client)
 /* ---- The heap */
 
 /* True where `a` stands behind `b` in the answer. */
-static bool is_behind(const struct control_table *table, const struct watch_row *a, const struct watch_row *b)
+static bool row_is_behind(const struct control_table *table, const struct watch_row *a, const struct watch_row *b)
 {
     int order = watch_row_compare(table->question.sort, a, b);
     return table->question.reverse ? order < 0 : order > 0;
 }
 
-static void swap_rows(struct watch_row *a, struct watch_row *b)
+/* By places in the order. */
+static bool is_behind(const struct control_table *table, size_t a, size_t b)
 {
-    struct watch_row row = *a;
-    *a = *b;
-    *b = row;
+    return row_is_behind(table, &table->rows[table->order[a]], &table->rows[table->order[b]]);
+}
+
+static void swap_places(struct control_table *table, size_t a, size_t b)
+{
+    const uint32_t row = table->order[a];
+    table->order[a] = table->order[b];
+    table->order[b] = row;
 }
 
 static void sift_down(struct control_table *table, size_t n)
 {
     for (size_t at = 0, child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && is_behind(table, &table->rows[child + 1], &table->rows[child]))
+        if (child + 1 < n && is_behind(table, child + 1, child))
             child++;
-        if (!is_behind(table, &table->rows[child], &table->rows[at]))
+        if (!is_behind(table, child, at))
             return;
-        swap_rows(&table->rows[child], &table->rows[at]);
+        swap_places(table, child, at);
     }
 }
 
@@ -125,29 +134,43 @@ static void sift_up(struct control_table *table)
 {
     for (size_t at = table->count - 1, parent; at > 0; at = parent) {
         parent = (at - 1) / 2;
-        if (!is_behind(table, &table->rows[at], &table->rows[parent]))
+        if (!is_behind(table, at, parent))
             return;
-        swap_rows(&table->rows[at], &table->rows[parent]);
+        swap_places(table, at, parent);
     }
+}
+
+/* Room for one more; without memory there is no more room than there is. */
+static void grow(struct control_table *table)
+{
+    const size_t capacity = min_size(max_size(2 * table->capacity, CONTROL_SLICE_ROWS), table->most);
+    struct watch_row *rows = realloc(table->rows, capacity * sizeof(*rows));
+    table->rows = rows != NULL ? rows : table->rows;
+    uint32_t *order = rows == NULL ? NULL : realloc(table->order, capacity * sizeof(*order));
+    table->order = order != NULL ? order : table->order;
+    if (order != NULL)
+        table->capacity = capacity;
+    else
+        table->most = table->count;
 }
 
 /* Without memory the answer has fewer rows, and says so by their number. */
 static void keep_row(struct control_table *table, const struct watch_row *row)
 {
-    if (table->count == table->capacity && table->count < table->most) {
-        size_t capacity = min_size(max_size(2 * table->capacity, CONTROL_SLICE_ROWS), table->most);
-        struct watch_row *rows = realloc(table->rows, capacity * sizeof(*rows));
-        if (rows == NULL)
-            table->most = table->count;
-        else
-            table->rows = rows;
-        table->capacity = rows == NULL ? table->capacity : capacity;
-    }
+    if (table->count == table->capacity && table->count < table->most)
+        grow(table);
     if (table->count < table->capacity) {
-        table->rows[table->count++] = *row;
+        table->rows[table->count] = *row;
+        table->order[table->count] = (uint32_t)table->count;
+        table->count++;
         sift_up(table);
-    } else if (table->count > 0 && is_behind(table, &table->rows[0], row)) {
-        table->rows[0] = *row;
+        return;
+    }
+    if (table->count == 0)
+        return;
+    struct watch_row *last = &table->rows[table->order[0]];
+    if (row_is_behind(table, last, row)) {
+        *last = *row;
         sift_down(table, table->count);
     }
 }
@@ -211,7 +234,7 @@ static void order_on(struct control_table *table)
 {
     for (size_t i = 0; i < CONTROL_SLICE_ROWS && table->heaped > 1; i++) {
         table->heaped--;
-        swap_rows(&table->rows[0], &table->rows[table->heaped]);
+        swap_places(table, 0, table->heaped);
         sift_down(table, table->heaped);
     }
     if (table->heaped > 1)
@@ -226,7 +249,7 @@ static void show_on(struct control_table *table, struct control_client *client)
     const size_t end = min_size(table->heaped + CONTROL_SLICE_ROWS, table->count);
     if (table->heaped < end) {
         for (; table->heaped < end; table->heaped++)
-            put_row(table, client, &json, &table->rows[table->heaped]);
+            put_row(table, client, &json, &table->rows[table->order[table->heaped]]);
         end_rows(client, &json);
     }
     if (table->heaped == table->count)

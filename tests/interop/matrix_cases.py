@@ -6,8 +6,8 @@ import matrix_judges as judges
 
 KB, MB = 1 << 10, 1 << 20
 
-# Two nodes 15 ms apart at 10 Mbit/s, with a queue of 25 packets.
-LINK = ["--rate", "10M", "--burst", "3000", "--queue", "37500"]
+# Two nodes 15 ms apart at 10 Mbit/s, with a queue of 25 packets of Ethernet.
+LINK = ["--rate", "10M", "--burst", "3000", "--queue", "37500", "--mtu", "1472"]
 NEAR = ["--delay", "15ms", *LINK]
 # The old mapping lasts until the client is heard by the new one: who only receives has nothing else to say.
 REBINDING = [*NEAR, "--old-mapping", "until-uplink", "--rebind-first", "1s", "--rebind-every", "5s"]
@@ -19,11 +19,12 @@ def shares(what, share):
 
 
 # `client` and `server` are the runner's names of what the ends are asked to do.
-Case = collections.namedtuple("Case", "name files judge client server network host chain names")
+Case = collections.namedtuple("Case", "name files judge client server network host chain names beside")
 
 
-def case(name, files, judge, client="transfer", server=None, network=NEAR, host="127.0.0.1", chain=1, names=0):
-    return Case(name, files, judge, client, server or client, network, host, chain, names)
+def case(name, files, judge, client="transfer", server=None, network=NEAR, host="127.0.0.1", chain=1, names=0,
+         beside=False):
+    return Case(name, files, judge, client, server or client, network, host, chain, names, beside)
 
 
 CASES = [
@@ -53,4 +54,5 @@ CASES = [
     # The preferred address is not behind a natbox: both legs are one.
     case("connectionmigration", [2 * MB], judges.connectionmigration, "transfer", "connectionmigration", network=None),
     case("goodput", [10 * MB], judges.goodput),
+    case("crosstraffic", [25 * MB], judges.crosstraffic, beside=True),
 ]

@@ -4,6 +4,7 @@ import collections
 import os
 import re
 import shutil
+import sys
 import time
 import traceback
 
@@ -45,13 +46,35 @@ def merged_keys(world):
     return path
 
 
-def network(world, case, host, port):
-    """The natbox before the server; returns its port."""
+def network(world, case, host, *ports):
+    """The natbox before the servers; returns its ports."""
     door = "[::1]:0" if ":" in host else f"{host}:0"
-    box = world.start("natbox", [peers.ROAM, "natbox", "--json", "--seed", "7", *case.network, door,
-                                 peers.authority(host, port)])
-    box.expect("out", r'"event":"listening".*\n')
-    return int(box.event("listening")["on"].rsplit(":", 1)[1])
+    doors = [word for port in ports for word in (door, peers.authority(host, port))]
+    box = world.start("natbox", [peers.ROAM, "natbox", "--json", "--seed", "7", *case.network, *doors])
+    box.expect("out", r'(?s)(?:"event":"listening".*?\n.*?){%d}' % len(ports))
+    return [int(event["on"].rsplit(":", 1)[1]) for event in box.events("listening")]
+
+
+class Beside:
+    """A TCP flow through the same natbox."""
+
+    def __init__(self, world, case):
+        self.world, self.port, self.near = world, free_port(case.host), None
+        self.start("far", self.port).expect("err", "Server listening")
+
+    def start(self, role, port):
+        return self.world.start(role, [sys.executable, peers.HERE / "tcp_beside.py", role, port])
+
+    def begin(self, door):
+        """Returns once it fills the link."""
+        self.near = self.start("near", door)
+        self.near.expect("out", r"^\S+ [1-9]\d{6}")
+
+    def rate(self, begun, ended):
+        """Mbit/s between two times."""
+        reports = [line.split() for line in self.near.text("out").splitlines(keepends=True) if line.endswith("\n")]
+        counts = [int(octets) for at, octets in reports if begun <= float(at) <= ended]
+        return 8 * (counts[-1] - counts[0]) / (ended - begun) / 1e6 if counts else 0.0
 
 
 def connect(world, client, server, place):
@@ -63,18 +86,25 @@ def connect(world, client, server, place):
     also = [int(preferred.rsplit(":", 1)[1])] if preferred else []
     right = cap.Capture(world, port, "right", also)
     door, left = port, right
+    beside = Beside(world, case) if case.beside else None
+    if beside:
+        door, other_door = network(world, case, place.host, port, beside.port)
+        beside.begin(other_door)
+    elif case.network is not None:
+        [door] = network(world, case, place.host, port)
     if case.network is not None:
-        door = network(world, case, place.host, port)
         left = cap.Capture(world, door, "left")
+    begun = time.time()
     host = "localhost" if place.host == "127.0.0.1" else place.host
     status = client.client(world, place, [f"https://{peers.authority(host, door)}/{name}" for name in names])
+    tcp = beside.rate(begun, time.time()) if beside else None
     time.sleep(0.3)  # a closing packet is still on its way
     paths = {one: one.stop() for one in {left, right}}
     if case.name != "versionnegotiation":
         check(status == 0, f"the client ended with {status}: {last_words(world)}")
     keys = merged_keys(world)
     return judges.Seen(Leg(paths[left], [door, *also], keys), Leg(paths[right], [port, *also], keys), world.path("www"),
-                       world.path("downloads"), keys.stat().st_size > 0, sum(case.files))
+                       world.path("downloads"), keys.stat().st_size > 0, sum(case.files), tcp)
 
 
 def last_words(world):

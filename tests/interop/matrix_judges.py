@@ -9,9 +9,10 @@ import filecmp
 from harness import check
 from matrix_trace import V1, V2, path_of, values
 
-Seen = collections.namedtuple("Seen", "left right wanted got has_keys bytes")
+Seen = collections.namedtuple("Seen", "left right wanted got has_keys bytes tcp")
 CHAIN_BYTES_MIN = 7500  # of nine certificates, the runner's figure
 STREAMS_MAX = 1000
+STARVED_MBITS = 0.5
 TOLERATED = 4  # as many times what came may a server send before it is believed: the RFC says 3, the runner lets 4 pass
 
 
@@ -213,9 +214,20 @@ def v2(seen):
     judge_files(seen)
 
 
-def goodput(seen):
-    """Returns Mbit/s."""
+def rate_of(seen):
+    """Mbit/s of the files' octets."""
     transfer(seen)
     times = [float(one.time) for one in seen.left.sent(True) if values(one.form)[-1] in ("0", "False")]
     check(times and times[-1] > times[0], "the transfer took no time")
     return 8 * seen.bytes / (times[-1] - times[0]) / 1e6
+
+
+def goodput(seen):
+    return f"{rate_of(seen):.1f} Mbit/s"
+
+
+def crosstraffic(seen):
+    """The runner measures, and asks no more than that the file arrives; but a flow that is starved is no traffic."""
+    rate = rate_of(seen)
+    check(seen.tcp >= STARVED_MBITS, f"TCP had {seen.tcp:.2f} Mbit/s beside {rate:.2f}")
+    return f"{rate:.1f}, TCP {seen.tcp:.1f}"

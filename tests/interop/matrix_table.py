@@ -9,7 +9,7 @@ KINDS = ("ok", "FAIL", "unsupported", "not yet")
 def short(verdict):
     if verdict is None:
         return ""
-    return f"{verdict.value:.1f} Mbit/s" if verdict.value is not None else verdict.kind
+    return verdict.value or verdict.kind
 
 
 def pairs_of(results):
@@ -23,7 +23,7 @@ def cases_of(results):
 def terminal(results):
     pairs, cases = pairs_of(results), cases_of(results)
     width = max(map(len, cases))
-    columns = [max(len(f"{client} > {server}"), 11) for client, server in pairs]
+    columns = [max(len(f"{client} > {server}"), 12) for client, server in pairs]
     lines = [" " * width + "  " + "  ".join(f"{f'{c} > {s}':{n}}" for (c, s), n in zip(pairs, columns))]
     for case in cases:
         cells = (f"{short(results.get((*pair, case))):{n}}" for pair, n in zip(pairs, columns))
