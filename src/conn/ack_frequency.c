@@ -4,8 +4,9 @@
  *
  *   receiver  conn_on_ack_frequency keeps what the peer asks; recovery/ack_tracker does as the policy says
  *   sender    conn_review_ack_frequency asks for fewer ACKs where the window is large: always ACKS_PER_WINDOW of them at
- *             least, which slow start and loss detection live on, and none later than a part of a round trip. Where ACKs
- *             could not be that punctual, on a path of a few milliseconds, RFC 9000 is good enough
+ *             least, which slow start and loss detection live on, and none later than a part of a round trip, or than the
+ *             peer can tell time. That is late on a path of a millisecond, but only the last ACK of a flight ever is, and
+ *             sooner than RFC 9000 has it
  *
  * The delay that is asked for is never beyond the peer's max_ack_delay, which the PTO reckons with all the time. An
  * IMMEDIATE_ACK goes with what must be answered at once, see put_immediate_ack in payload.c.
@@ -13,7 +14,7 @@
 #include "conn/ack_frequency.h"
 
 #define ACKS_PER_WINDOW   16
-#define THRESHOLD_MAX     64
+#define THRESHOLD_MAX     256
 #define DELAYS_PER_RTT    8
 #define MAX_ACK_DELAY_END ROAM_MILLISECONDS(1 << 14) /* RFC 9000 section 18.2 */
 
@@ -63,12 +64,12 @@ void conn_keep_min_ack_delay(roam_conn *conn, uint64_t min_ack_delay_us)
 static struct ack_wish wish_for(const roam_conn *conn, const struct path *path)
 {
     const struct rtt *rtt = &path->recovery.rtt;
-    const roam_time delay = min_u64(rtt->smoothed / DELAYS_PER_RTT, conn_peer_max_ack_delay(conn));
+    const roam_time least = ROAM_MILLISECONDS(conn->peer_min_ack_delay_ms);
+    const roam_time delay = min_u64(max_u64(rtt->smoothed / DELAYS_PER_RTT, least), conn_peer_max_ack_delay(conn));
     const uint64_t packets = path->recovery.congestion.window / path_datagram_bytes(path);
     struct ack_wish wish = usual;
     /* BBR measures by its ACKs: of fewer it makes less. */
-    if (conn->config->congestion != ROAM_CONGESTION_BBR && rtt->has_sample &&
-        delay >= ROAM_MILLISECONDS(conn->peer_min_ack_delay_ms)) {
+    if (conn->config->congestion != ROAM_CONGESTION_BBR && rtt->has_sample) {
         /* Powers of two, so that not every change of the window is one of the wish. */
         while (wish.threshold < THRESHOLD_MAX && 2 * wish.threshold * ACKS_PER_WINDOW <= packets)
             wish.threshold *= 2;

@@ -2,6 +2,7 @@
  * Datagrams in, one by one of a run that came together; their coalesced packets one by one (RFC 9000 section 12.2), what
  * becomes of each of them in receive_packet.c.
  */
+#include "base/uninitialized.h"
 #include "conn/cids.h"
 #include "conn/datagrams.h"
 #include "conn/log.h"
@@ -47,12 +48,8 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
     size_t left = len;
     bool any_authentic = false;
     roam_cid first_dcid = {0};
-    uint8_t tail[RESET_TOKEN_BYTES];
-    bool has_tail = len >= 21;
-    if (has_tail)
-        memcpy(tail, data + len - RESET_TOKEN_BYTES, sizeof(tail));
     while (left > 0 && conn_is_alive(conn)) {
-        struct packet_header header;
+        struct packet_header header UNINITIALIZED;
         roam_drop drop = packet_header_parse(&header, pos, left, cid_len);
         if (drop == ROAM_DROP_NONE && pos != data && !roam_cid_equal(&header.dcid, &first_dcid))
             drop = ROAM_DROP_CID_MISMATCH; //= rfc9000#12.2 Ignore later packets with another destination CID.
@@ -79,9 +76,10 @@ void conn_receive_packets(roam_conn *conn, struct packet_context *context, uint8
         left -= header.packet_len;
         context->mask = NULL;
     }
-    /* The last octets of a datagram that cannot be opened may be a reset token, RFC 9000 section 10.3.1. */
-    if (!any_authentic && has_tail && conn_is_alive(conn))
-        conn_on_stateless_reset(conn, conn->now, tail, &context->remote);
+    /* The last octets of a datagram that cannot be opened may be a reset token, RFC 9000 section 10.3.1. They are where a
+     * packet has its tag, which opening reads and leaves as it is. */
+    if (!any_authentic && len >= RESET_BYTES_MIN && conn_is_alive(conn))
+        conn_on_stateless_reset(conn, conn->now, data + len - RESET_TOKEN_BYTES, &context->remote);
 }
 
 /* Counts what came from an address that we know, also when it cannot be read: RFC 9000 section 8.1. */

@@ -5,9 +5,6 @@
 #include "conn/cids.h"
 #include "endpoint/endpoint.h"
 
-/* Octets below which nothing can be a QUIC packet or a Stateless Reset, RFC 9000 section 10.3. */
-#define SHORT_PACKET_MIN 21
-
 /* CIDs from which on the table does not stay in the processor's cache, so that it is worth a hash to ask for a line of
  * it early. */
 #define PREFETCH_CIDS_MIN 16384
@@ -76,7 +73,7 @@ static roam_conn *find(const roam_endpoint *endpoint, const roam_datagram *datag
 static bool route_reset(roam_endpoint *endpoint, const roam_datagram *datagram, const uint8_t *data, size_t len)
 {
     //= rfc9000#10.3-7 Discard packets too small to be valid QUIC (short header under 21 bytes).
-    if (len < SHORT_PACKET_MIN)
+    if (len < RESET_BYTES_MIN)
         return false;
     const uint8_t *token = data + len - RESET_TOKEN_BYTES;
     roam_conn *conn = conn_table_find_reset_token(&endpoint->table, token);

@@ -5,9 +5,6 @@
  */
 #include "endpoint/endpoint.h"
 
-/* RFC 9000 section 10.3: five octets of an unpredictable header and the token. */
-#define RESET_BYTES_MIN 21
-
 /* Packets up to this are answered one octet shorter; longer ones with a reset of a length like other packets'. */
 #define RESET_BYTES_SHORT_TRIGGER 43
 

@@ -128,13 +128,27 @@ static void on_waking(uv_poll_t *handle, int status, int events)
     look_whether_we_slept(io);
 }
 
+/* Sleeps, unless there is something to do already, for this loop's sockets or for whatever else the application has there. */
+static void rest_in_a_lull(roam_io *io)
+{
+    const roam_time deadline = min_u64(roam_endpoint_deadline(io->endpoint), io->wait_until);
+    if (!lull_begins(&io->lull, roam_io_now(io), deadline))
+        return;
+    struct pollfd anything = {.fd = uv_backend_fd(io->loop), .events = POLLIN};
+    const struct timespec span = {.tv_nsec = (long)LULL_TIME};
+    if (poll(&anything, 1, 0) == 0)
+        nanosleep(&span, NULL);
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     roam_io *io = handle->data;
     io_flush(io);
     set_hurry(io);
-    if (!io->hurries)
-        set_timer(io);
+    if (io->hurries)
+        return;
+    set_timer(io);
+    rest_in_a_lull(io);
 }
 
 static void on_wake(uv_async_t *handle)

@@ -1,6 +1,7 @@
 /*
  * Inside of roam_io: an endpoint, its sockets, and the libuv handles that turn it.
  *   loop.c     life, the timer, the verbs in their order, roam_io_next
+ *   lull.c     when a busy receiver had better not wait for each batch
  *   sockets.c  the sockets: which one a datagram leaves by, opening, retiring
  *   connect.c  roam_io_connect, roam_io_rebind, roam_io_migrate
  *   networks.c the sockets of clients that move by themselves, one for each network of the host
@@ -15,6 +16,7 @@
 #include <roam/io.h>
 
 #include "io/log_files.h"
+#include "io/lull.h"
 #include "io/networks.h"
 #include "io/suspend.h"
 #include "io/udp_socket.h"
@@ -59,6 +61,7 @@ struct roam_io {
     struct suspend_watch suspend;
     struct io_logs *logs; /* NULL: none */
 
+    struct lull lull;
     uv_prepare_t prepare; /* sends before the loop blocks */
     uv_idle_t idle;       /* active while it must not block */
     bool hurries;         /* so it is */

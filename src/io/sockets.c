@@ -13,12 +13,23 @@
 /* Batches sent in a row before what has come meanwhile is looked at. */
 #define FLUSH_BATCHES 2
 
+static void take_batch(roam_io *io, const struct io_socket *socket, size_t n)
+{
+    const roam_time now = roam_io_now(io);
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += io->receiving.datagrams[i].len;
+    if (socket->udp.receive_buffer_bytes >= LULL_BUFFER_BYTES_MIN)
+        lull_on_received(&io->lull, now, bytes);
+    roam_endpoint_receive(io->endpoint, now, io->receiving.datagrams, n);
+}
+
 static void receive_from(roam_io *io, struct io_socket *socket)
 {
     roam_endpoint_reclaim(io->endpoint);
     size_t n = udp_socket_receive(&socket->udp, &io->receiving, &io->counters);
     if (n > 0)
-        roam_endpoint_receive(io->endpoint, roam_io_now(io), io->receiving.datagrams, n);
+        take_batch(io, socket, n);
 }
 
 static void on_socket(uv_poll_t *handle, int status, int events)

@@ -59,7 +59,9 @@ static inline uint64_t frame_index(uint64_t type)
 #define FRAME_STREAM_OFF 0x04
 
 #define RESET_TOKEN_BYTES 16
-#define PATH_DATA_BYTES   8
+/* A Stateless Reset, section 10.3: five octets of an unpredictable header and the token. Nothing shorter is a packet. */
+#define RESET_BYTES_MIN 21
+#define PATH_DATA_BYTES 8
 
 /* Bit of a packet type in frame_rule.packets. */
 #define IN_PACKET(type) (1u << (type))

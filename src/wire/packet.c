@@ -53,15 +53,20 @@ static roam_drop parse_short(struct packet_header *ret, const uint8_t *data, siz
 {
     if (len < 1 + local_cid_len + PROTECTED_BYTES_MIN)
         return (data[0] & FIXED_BIT) == 0 ? ROAM_DROP_FIXED_BIT_ZERO : ROAM_DROP_TOO_SHORT;
-    *ret = (struct packet_header){
-        .type = PACKET_ONE_RTT,
-        .first_octet = data[0],
-        .dcid_bytes = data + 1,
-        .dcid_len = (uint8_t)local_cid_len,
-        .number_offset = 1 + local_cid_len,
-        .packet_len = len,
-    };
+    /* One by one: nearly every packet comes here, and clearing all first costs more than what is read of it. */
+    ret->type = PACKET_ONE_RTT;
+    ret->first_octet = data[0];
+    ret->version = 0;
     cid_set(&ret->dcid, data + 1, local_cid_len);
+    ret->scid.len = 0;
+    ret->dcid_bytes = data + 1;
+    ret->scid_bytes = NULL;
+    ret->dcid_len = (uint8_t)local_cid_len;
+    ret->scid_len = 0;
+    ret->token = ret->versions = ret->retry_tag = NULL;
+    ret->token_len = ret->versions_len = 0;
+    ret->number_offset = 1 + local_cid_len;
+    ret->packet_len = len;
     return ROAM_DROP_NONE;
 }
 

