@@ -79,9 +79,10 @@ static bool route_to(const roam_address *remote, const roam_address *from, roam_
     socklen_t own_len = sockaddr_from_address(&own, from);
     bool routed = (own_len == 0 || bind(fd, (struct sockaddr *)&own, own_len) == 0) &&
                   connect(fd, (struct sockaddr *)&name, len) == 0;
-    int why = errno;
     len = sizeof(name);
-    if (routed && getsockname(fd, (struct sockaddr *)&name, &len) == 0)
+    routed = routed && getsockname(fd, (struct sockaddr *)&name, &len) == 0;
+    int why = errno;
+    if (routed)
         address_from_sockaddr(ret_local, (struct sockaddr *)&name);
     ret_local->port = 0;
     close(fd);
