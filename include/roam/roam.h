@@ -112,6 +112,7 @@ typedef struct roam_endpoint_stats {
     uint64_t early_data_accepted;           /* connections whose early data a server took (roam_config.early_data) */
     uint64_t early_data_refused;            /* ... did not take, as the session was used or may have been */
     uint64_t limits[ROAM_LIMITS];           /* how often a peer has come to one, by roam_limit */
+    uint64_t data_packets_sent;             /* of packets_sent, those with stream data or DATAGRAM frames */
 } roam_endpoint_stats;
 
 ROAM_API void roam_endpoint_get_stats(const roam_endpoint *endpoint, roam_endpoint_stats *ret);

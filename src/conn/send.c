@@ -99,8 +99,10 @@ static void enter_sent_packet(roam_conn *conn, const struct assembly *assembly, 
 
 void conn_observe_sent(roam_conn *conn, const struct assembly *assembly, const struct pending_packet *packet)
 {
+    const bool has_data = (packet->frames & (frame_bit(FRAME_STREAM) | frame_bit(FRAME_DATAGRAM))) != 0;
     conn->counters.packets_sent++;
     conn->owner->totals->packets_sent++;
+    conn->owner->totals->data_packets_sent += has_data;
     if (conn->owner->observe == NULL)
         return;
     struct observed_packet observed = {.conn = conn,

@@ -131,8 +131,12 @@ static void on_waking(uv_poll_t *handle, int status, int events)
 /* Sleeps, unless there is something to do already, for this loop's sockets or for whatever else the application has there. */
 static void rest_in_a_lull(roam_io *io)
 {
+    roam_endpoint_stats stats;
+    if (!lull_may_begin(&io->lull))
+        return;
+    roam_endpoint_get_stats(io->endpoint, &stats);
     const roam_time deadline = min_u64(roam_endpoint_deadline(io->endpoint), io->wait_until);
-    if (!lull_begins(&io->lull, roam_io_now(io), deadline))
+    if (!lull_begins(&io->lull, roam_io_now(io), deadline, stats.data_packets_sent))
         return;
     struct pollfd anything = {.fd = uv_backend_fd(io->loop), .events = POLLIN};
     const struct timespec span = {.tv_nsec = (long)LULL_TIME};

@@ -3,8 +3,7 @@
 
 #include "base/minmax.h"
 
-/* A megabyte in a millisecond, 8 Gbit/s: below it a processor has time for each batch, and somebody may be waiting for an
- * answer to each. */
+/* A megabyte in a millisecond, 8 Gbit/s: below it a processor has time for each batch. */
 #define COUNT_TIME     ROAM_MILLISECONDS(1)
 #define BULK_BYTES_MIN 1000000
 
@@ -23,9 +22,11 @@ void lull_on_received(struct lull *lull, roam_time now, size_t bytes)
     lull->bytes = 0;
 }
 
-bool lull_begins(struct lull *lull, roam_time now, roam_time deadline)
+bool lull_begins(struct lull *lull, roam_time now, roam_time deadline, uint64_t data_packets_sent)
 {
-    const bool begins = lull->bulk && lull->fresh && saturating_add(now, LULL_END) <= deadline;
+    const bool asked = data_packets_sent != lull->said;
+    const bool begins = lull_may_begin(lull) && !asked && saturating_add(now, LULL_END) <= deadline;
+    lull->said = data_packets_sent;
     lull->fresh = false;
     return begins;
 }
