@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
-#include "crypto/libcrypto.h"
 
 #define LABEL_PREFIX "tls13 "
 

@@ -18,12 +18,4 @@ struct libcrypto {
 /* NULL members: this libcrypto lacks the algorithm. */
 const struct libcrypto *libcrypto(void);
 
-/* AES-GCM for what is sealed once under its own key (Retry, tokens): the tag goes behind the text. `key_bytes` 16
- * or 32. */
-void gcm_seal_once(const uint8_t *key, size_t key_bytes, const uint8_t nonce[AEAD_NONCE_BYTES], const struct span *aad,
-                   size_t aad_count, const uint8_t *text, size_t len, uint8_t *ret);
-/* The reverse; false where it is not authentic. ret gets len - 16 octets. */
-bool gcm_open_once(const uint8_t *key, size_t key_bytes, const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *sealed,
-                   size_t len, uint8_t *ret);
-
 #endif

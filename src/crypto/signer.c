@@ -63,11 +63,13 @@ static int sign(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, void *o
     (void)key, (void)flags;
     if (scheme == NULL)
         return GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM;
-    size_t len = (size_t)EVP_PKEY_get_size(EVP_PKEY_CTX_get0_pkey(own));
-    unsigned char *signature = gnutls_malloc(len);
+    const size_t most = (size_t)EVP_PKEY_get_size(EVP_PKEY_CTX_get0_pkey(own));
+    size_t len = most;
+    unsigned char *signature = gnutls_malloc(most);
     EVP_PKEY_CTX *signing = EVP_PKEY_CTX_dup(own);
+    /* Without memory for its octets libcrypto 3.0 calls an ECDSA signature made, and its length -1. */
     bool done = signature != NULL && signing != NULL && choose_scheme(signing, scheme) &&
-                EVP_PKEY_sign(signing, signature, &len, hash->data, hash->size) > 0;
+                EVP_PKEY_sign(signing, signature, &len, hash->data, hash->size) > 0 && len <= most;
     EVP_PKEY_CTX_free(signing);
     if (!done) {
         gnutls_free(signature);

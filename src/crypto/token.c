@@ -16,9 +16,9 @@
 #include "base/minmax.h"
 #include "base/reader.h"
 #include "base/writer.h"
+#include "crypto/gcm.h"
 #include "crypto/hash.h"
 #include "crypto/key_schedule.h"
-#include "crypto/libcrypto.h"
 
 #define RANDOM_BYTES   16
 #define TAG_BYTES      16
