@@ -70,6 +70,9 @@ static void put_crypto(roam_conn *conn, struct payload *payload, enum packet_spa
     if (conn->handshake == NULL)
         return;
     struct send_half *stream = &conn->handshake->crypto_send[space];
+    //= rfc9002#6.2.4 Both probes carry the data where one has room for all of it: it is what the peer waits for.
+    if (space != SPACE_APPLICATION && payload->space->probes > 0 && !send_half_wants(stream, UINT64_MAX))
+        send_half_retransmit_oldest(stream, payload_room(payload));
     uint64_t offset;
     const uint8_t *data;
     size_t len;

@@ -250,6 +250,7 @@ QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowle
 NGTCP2_ORDER = "ngtcp2 0.12 may acknowledge on a new path before it challenges it"
 ZERO_LENGTH = "quic-go's client has connection IDs of no octets: tshark cannot tell on a new path whose packets those are"
 SEGMENTS = "Deno hands the kernel many datagrams in one (GSO), so are they captured on loopback, and tshark reads none of them"
+BUN_RETRY = "Bun sends a Retry to an Initial without a ClientHello, and sends it once: where that is lost, nothing is answered any more"
 NO_ECN = "quic-go of that age has no ECN"
 
 # What a peer cannot do, by its role and the case, where its packets say so: (what they show, why). A cell that passes is ok
@@ -291,6 +292,8 @@ LIMITS = {
     ("bun", "client", "v2"): (r"not of version 2", "Bun has no choice of versions"),
     ("bun", "server", "connectionmigration"): (r"one path only", "Bun announces no preferred address"),
     ("bun", "server", "ecn"): (r"the server (marked no packet|sent no ACK)", "Bun marks no packet"),
+    ("bun", "server", "handshakeloss"): (r"handshake timeout", BUN_RETRY),
+    ("bun", "server", "handshakecorruption"): (r"handshake timeout", BUN_RETRY),
     ("bun", "server", "retry"): (r"no Retry", "Bun asks for no proof of address"),
     ("bun", "server", "zerortt"): (r"no 0-RTT packet", "Bun's tickets allow no early data"),
     ("deno", "client", "amplificationlimit"): (

@@ -425,6 +425,29 @@ static void a_client_with_handshake_keys_probes_with_handshake_packets(void **st
 
 /* ---- Time */
 
+/* Until the client has Handshake keys, the first of what leaves at one time is lost. */
+static bool lose_the_first(struct pair *p, bool to_server, roam_datagram *datagram)
+{
+    static roam_time before;
+    (void)datagram;
+    const struct handshake *handshake = p->client.conn->handshake;
+    bool lost = to_server && handshake != NULL && !handshake->send[SPACE_HANDSHAKE].available && p->now != before;
+    before = p->now;
+    return !lost;
+}
+
+static void both_probes_bring_the_client_hello(void **state)
+{
+    //= rfc9002#6.2.4 Put new data in probes.
+    (void)state;
+    pair_prepare(&config);
+    pair_start(&pair, &config);
+    pair.hook = lose_the_first;
+    pair_run(&pair, ROAM_SECONDS(2));
+    assert_true(roam_conn_is_confirmed(pair.client.conn));
+    pair_stop(&pair);
+}
+
 static void a_handshake_has_its_time(void **state)
 {
     //= rfc9000#21.6-1 Mitigate slowloris: who does not complete the handshake does not stay.
@@ -460,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_server_never_sends_three_times_what_it_got),
         cmocka_unit_test(a_client_without_handshake_keys_probes_with_full_initials),
         cmocka_unit_test(a_client_with_handshake_keys_probes_with_handshake_packets),
+        cmocka_unit_test(both_probes_bring_the_client_hello),
         cmocka_unit_test(a_handshake_has_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
