@@ -21,6 +21,9 @@
     "is:\n"                                                                                                            \
     "by the system's authorities, by --ca, or by --pin.\n"
 
+/* How often it is asked whether the session has come that is to be kept. */
+#define SESSION_TICK ROAM_MILLISECONDS(10)
+
 #define OPTION(name, letter, kind, member, argument, help)                                                             \
     {                                                                                                                  \
         name, letter, kind, offsetof(struct net_options, member), argument, help                                       \
@@ -88,6 +91,7 @@ struct client {
     uv_check_t watch; /* --verbose: for networks */
     bool rebound;     /* --rebind-at has happened */
     bool connected;   /* --handshake-only has its answer */
+    bool has_session; /* --session-file has been written */
     char host[256];
     uint16_t port;
     char request[1100]; /* HTTP/0.9 */
@@ -266,6 +270,7 @@ static void on_event(struct client *client, const roam_event *event)
     struct session *session = &client->session;
     session_on_event(session, event);
     keepsakes_keep(&client->options, server_name(client), client->port, event);
+    client->has_session |= event->type == ROAM_EVENT_NEW_SESSION;
     if (client->options.download != NULL) {
         hq_client_on_event(&client->hq, event);
     } else if (client->options.handshake_only) {
@@ -299,6 +304,17 @@ static void end_download(struct client *client)
         say_error("%s was not sent", hq->failed);
 }
 
+static void wait_for_session(struct client *client)
+{
+    const struct session *session = &client->session;
+    const roam_time since = roam_io_now(client->io);
+    roam_event event;
+    while (!session->closed && session->signals->caught == 0 &&
+           keepsakes_are_awaited(&client->options, session->conn, client->has_session, since, roam_io_now(client->io)))
+        if (roam_io_next(client->io, &event, SESSION_TICK))
+            on_event(client, &event);
+}
+
 static int talk(struct client *client)
 {
     struct session *session = &client->session;
@@ -309,6 +325,7 @@ static int talk(struct client *client)
             on_event(client, &event);
         rebind_if_due(client);
     }
+    wait_for_session(client);
     if (client->connected) {
         session->pipe.acknowledged = session->pipe.read_end = true; /* that was all */
         fflush(stdout);

@@ -31,7 +31,6 @@
 
 #define MAX_REDIRECTS 20
 #define TICK          ROAM_MILLISECONDS(50)
-#define SESSION_RTTS  3
 #define BLOCKED_TICK  ROAM_MILLISECONDS(1)
 
 static const struct option_spec specs[] = {
@@ -204,18 +203,12 @@ static void give_up(struct getter *getter, int status, const char *why)
         transfer_fail(getter, &getter->transfers[i], status, false, why);
 }
 
-/* An answer to early data comes before the handshake is complete at the server, and so before the next session. */
 static bool waits_for_session(const struct getter *getter, roam_time since)
 {
-    const struct net_options *net = &getter->options.net;
-    roam_path_info path;
-    for (struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next) {
-        if (origin->closed || origin->has_session || net->session_file == NULL || !net->early)
-            continue;
-        if (roam_conn_paths(origin->conn, &path, 1) == 1 &&
-            roam_io_now(getter->io) - since < SESSION_RTTS * path.smoothed_rtt + TICK)
+    for (const struct get_origin *origin = getter->origins; origin != NULL; origin = origin->next)
+        if (!origin->closed && keepsakes_are_awaited(&getter->options.net, origin->conn, origin->has_session, since,
+                                                     roam_io_now(getter->io)))
             return true;
-    }
     return false;
 }
 

@@ -6,6 +6,9 @@
 
 #include "cli/keep_file.h"
 
+#define SESSION_RTTS  3
+#define SESSION_GRACE ROAM_MILLISECONDS(50)
+
 static const char *file_of(const struct net_options *options, enum keepsake what)
 {
     return what == KEEP_TOKEN ? options->token_file : options->session_file;
@@ -40,4 +43,12 @@ void keepsakes_keep(const struct net_options *options, const char *name, uint16_
     const char *file = file_of(options, what);
     if (file != NULL && !keep_file_put(file, what, name, port, event->token, event->token_bytes))
         say_error("cannot write to %s: %s", file, strerror(errno));
+}
+
+bool keepsakes_are_awaited(const struct net_options *options, const roam_conn *conn, bool has_session, roam_time since,
+                           roam_time now)
+{
+    roam_path_info path;
+    return options->session_file != NULL && !has_session && roam_conn_paths(conn, &path, 1) >= 1 &&
+           now - since < SESSION_RTTS * path.smoothed_rtt + SESSION_GRACE;
 }

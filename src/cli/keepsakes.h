@@ -11,4 +11,9 @@ bool keepsakes_take(const struct net_options *options, const char *name, uint16_
 /* Keeps what the event has brought; what tells of something else is left alone. */
 void keepsakes_keep(const struct net_options *options, const char *name, uint16_t port, const roam_event *event);
 
+/* Whether a client that has all it wants stays for the session that it is to keep: a server's tickets may come behind its
+ * answers. Not for longer than a few round trips after `since`, for some have none. */
+bool keepsakes_are_awaited(const struct net_options *options, const roam_conn *conn, bool has_session, roam_time since,
+                           roam_time now);
+
 #endif
