@@ -1,9 +1,9 @@
 /*
  * A receiver that is faster than its sender has nothing to do after each batch: it waits, and is woken for the next one.
  * Waking costs both sides as much as the batch does, above all on virtual machines, where it is an interrupt of another
- * processor. So while octets come at many gigabits a second, nobody waits for an answer, nothing is due and nothing more has come yet, the
- * loop sleeps for as short a time as the kernel has, and finds a few batches together: what interrupt moderation is to a network card.
- * Pure; the loop does the sleeping.
+ * processor. So while octets come at many gigabits a second, nobody waits for an answer, nothing is due and nothing more
+ * has come yet, the loop sleeps for as short a time as the kernel has, and finds a few batches together: what interrupt
+ * moderation is to a network card. Pure; the loop does the sleeping.
  */
 #ifndef IO_LULL_H
 #define IO_LULL_H
