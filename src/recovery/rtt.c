@@ -2,8 +2,8 @@
  * Round-trip time of one path, RFC 9002 section 5 and appendix A.7. Integer nanoseconds, so that a simulated world
  * replays exactly. Invariants after the first sample: min <= latest; the estimates move only in rtt_update.
  *
- * States: no sample (rtt_init: smoothed and variation are guesses) -> sampled (the first rtt_update). Nothing goes
- * back but rtt_init.
+ * States: no sample (rtt_init: smoothed and variation are guesses) -> sampled (the first rtt_update, and again one that is
+ * far below all others). Nothing goes back but rtt_init.
  */
 #include "recovery/rtt.h"
 
@@ -18,10 +18,15 @@ void rtt_init(struct rtt *rtt, roam_time initial_rtt)
     *rtt = (struct rtt){.smoothed = guess, .variation = guess / 2};
 }
 
+/* So many times less than all before it: then those were no round trips, but acknowledgements of the handshake that were lost
+ * and came a few PTOs later. RFC 9002 would take dozens of samples to forget them, and a PTO is longer than the connection
+ * lives until then. */
+#define FAR_BELOW 16
+
 void rtt_update(struct rtt *rtt, roam_time sample, roam_time ack_delay, roam_time max_ack_delay, bool confirmed)
 {
     rtt->latest = sample;
-    if (!rtt->has_sample) {
+    if (!rtt->has_sample || sample < rtt->min / FAR_BELOW) {
         //= rfc9002#5.2 min_rtt is the latest RTT on the first sample.
         rtt->has_sample = true;
         rtt->min = sample;

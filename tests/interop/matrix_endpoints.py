@@ -250,6 +250,8 @@ QUICHE_FLIGHT = "quiche looks for losses only on the path that is newly acknowle
 NGTCP2_ORDER = "ngtcp2 0.12 may acknowledge on a new path before it challenges it"
 ZERO_LENGTH = "quic-go's client has connection IDs of no octets: tshark cannot tell on a new path whose packets those are"
 SEGMENTS = "Deno hands the kernel many datagrams in one (GSO), so are they captured on loopback, and tshark reads none of them"
+QUICHE_CIDS = "quiche sends nothing more (InvalidState) once it was asked, on a path that loses much, to retire all the connection " \
+    "IDs that it had"
 BUN_RETRY = "Bun sends a Retry to an Initial without a ClientHello, and sends it once: where that is lost, nothing is answered any more"
 NO_ECN = "quic-go of that age has no ECN"
 
@@ -263,6 +265,8 @@ LIMITS = {
     ("quiche", "client", "versionnegotiation"): (r"no Version Negotiation", "quiche speaks version 1 only"),
     ("quiche", "server", "rebind-port"): (r"idle timeout", QUICHE_FLIGHT),
     ("quiche", "server", "rebind-addr"): (r"idle timeout", QUICHE_FLIGHT),
+    ("quiche", "server", "handshakecorruption"): (r"idle timeout", QUICHE_CIDS),
+    ("quiche", "server", "handshakeloss"): (r"idle timeout", QUICHE_CIDS),
     ("quiche", "client", "v2"): (r"not of version 2", "quiche speaks version 1 only"),
     ("quiche", "server", "v2"): (r"not of version 2", "quiche speaks version 1 only"),
     ("quiche", "server", "connectionmigration"): (r"one path only", "quiche announces no preferred address"),

@@ -56,6 +56,22 @@ static void the_variation_is_measured_against_the_old_average(void **state)
     assert_int_equal(rtt.smoothed, MS(710));
 }
 
+static void acknowledgements_of_the_handshake_that_were_lost_for_long_are_forgotten(void **state)
+{
+    (void)state;
+    struct rtt rtt;
+    rtt_init(&rtt, 0);
+    rtt_update(&rtt, MS(15500), 0, 0, false);
+    rtt_update(&rtt, MS(31), 0, MS(25), true);
+    assert_int_equal(rtt.smoothed, MS(31));
+    assert_int_equal(rtt.variation, MS(31) / 2);
+    assert_int_equal(rtt.min, MS(31));
+    /* A queue that has emptied is no such thing: there was a sample like it before. */
+    rtt_update(&rtt, MS(2000), 0, MS(25), true);
+    rtt_update(&rtt, MS(30), 0, MS(25), true);
+    assert_true(rtt.smoothed > MS(200));
+}
+
 static void a_reported_delay_never_brings_a_sample_below_the_minimum(void **state)
 {
     (void)state;
@@ -139,6 +155,7 @@ int main(void)
         cmocka_unit_test(the_first_sample_replaces_the_guess_whatever_delay_is_reported),
         cmocka_unit_test(later_samples_are_weighed_as_the_rfc_says),
         cmocka_unit_test(the_variation_is_measured_against_the_old_average),
+        cmocka_unit_test(acknowledgements_of_the_handshake_that_were_lost_for_long_are_forgotten),
         cmocka_unit_test(a_reported_delay_never_brings_a_sample_below_the_minimum),
         cmocka_unit_test(max_ack_delay_bounds_the_report_only_once_confirmed),
         cmocka_unit_test(the_minimum_ignores_reported_delays),
