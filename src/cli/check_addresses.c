@@ -5,9 +5,9 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/check.h"
+#include "io/route.h"
 #include "io/sockaddr.h"
 
 /* ---- The server ------------------------------------------------------------------------------------------------- */
@@ -67,29 +67,6 @@ bool find_server(struct exam *exam)
 
 /* ---- Ours ------------------------------------------------------------------------------------------------------- */
 
-/* Connecting a UDP socket asks the kernel for a route, and sends nothing. */
-static bool route_to(const roam_address *remote, const roam_address *from, roam_address *ret_local)
-{
-    struct sockaddr_storage name;
-    socklen_t len = sockaddr_from_address(&name, remote);
-    int fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    struct sockaddr_storage own;
-    socklen_t own_len = sockaddr_from_address(&own, from);
-    bool routed = (own_len == 0 || bind(fd, (struct sockaddr *)&own, own_len) == 0) &&
-                  connect(fd, (struct sockaddr *)&name, len) == 0;
-    len = sizeof(name);
-    routed = routed && getsockname(fd, (struct sockaddr *)&name, &len) == 0;
-    int why = errno;
-    if (routed)
-        address_from_sockaddr(ret_local, (struct sockaddr *)&name);
-    ret_local->port = 0;
-    close(fd);
-    errno = why;
-    return routed;
-}
-
 static bool is_link_local(const roam_address *address)
 {
     return address->family == ROAM_FAMILY_IPV6 &&
@@ -117,7 +94,7 @@ static roam_address other_interface(const struct exam *exam)
             continue;
         address_from_sockaddr(&address, one->ifa_addr);
         if (address.family == exam->local.family && !address_is_loopback(&address) && !is_link_local(&address) &&
-            !roam_address_same_ip(&address, &exam->local) && route_to(&exam->remote, &address, &ignored))
+            !roam_address_same_ip(&address, &exam->local) && route_source_from(&exam->remote, &address, &ignored))
             found = address;
     }
     freeifaddrs(all);
@@ -129,7 +106,7 @@ bool find_own_addresses(struct exam *exam)
 {
     const struct check_options *options = &exam->options;
     char text[ROAM_ADDRESS_TEXT_MAX];
-    if (!route_to(&exam->remote, &options->net.bind, &exam->local)) {
+    if (!route_source_from(&exam->remote, &options->net.bind, &exam->local)) {
         say_error("no way to %s: %s", roam_address_format(&exam->remote, text), strerror(errno));
         return false;
     }

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "cli/check.h"
 #include "io/sockaddr.h"
+#include "wire/frame.h"
 
 /* RFC 9000 section 15: of the form 0x?a?a?a?a, never a real version. */
 #define RESERVED_VERSION UINT32_C(0x1a2a3a4a)
@@ -19,8 +20,7 @@
 #define ANSWER_BYTES_MAX 2048
 #define CID_BYTES        8
 /* Enough for a reset of 43 octets, which looks like any other short packet (RFC 9000 section 10.3), and small. */
-#define TRIGGER_BYTES   100
-#define RESET_BYTES_MIN 21
+#define TRIGGER_BYTES 100
 
 struct reply_seen {
     bool came, refused;

@@ -6,5 +6,7 @@
 
 /* Where a datagram to `remote` would leave from (port 0); false with errno where there is no way. */
 bool route_source(const roam_address *remote, roam_address *ret);
+/* The same for what has chosen to leave from `from`; an unset one has not. */
+bool route_source_from(const roam_address *remote, const roam_address *from, roam_address *ret);
 
 #endif
